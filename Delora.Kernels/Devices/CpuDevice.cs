@@ -1,0 +1,30 @@
+using Delora.Core;
+
+namespace Delora.Kernels;
+
+/// <summary>The SIMD CPU path: float32, all cores that the process may use, the widest vectors of the machine.</summary>
+public sealed class CpuDevice : HostDevice
+{
+    /// <summary>A CPU device with a worker team and an allocator of its own.</summary>
+    /// <param name="threads">Threads, the calling one included; 0 for all processors that the process may use.</param>
+    /// <param name="simd">Vector width; null for the widest of the machine. A wider one than the machine has works in software, slowly.</param>
+    public CpuDevice(int threads = 0, SimdLevel? simd = null) : this(new WorkerTeam(threads), simd ?? Kernels.Simd.Best) { }
+
+    private CpuDevice(WorkerTeam team, SimdLevel simd) : base($"CPU ({team.Size} {(team.Size == 1 ? "thread" : "threads")}, {(int)simd}-bit vectors)")
+    {
+        Team = team;
+        Simd = simd;
+    }
+
+    /// <inheritdoc/>
+    public override DType FloatType => DType.Float32;
+
+    /// <summary>Vector width of the kernels.</summary>
+    public SimdLevel Simd { get; }
+
+    /// <summary>The threads that share every kernel's work.</summary>
+    public WorkerTeam Team { get; }
+
+    /// <inheritdoc/>
+    protected override void DisposeDevice() => Team.Dispose();
+}

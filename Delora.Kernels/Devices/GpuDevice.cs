@@ -1,0 +1,106 @@
+using Delora.Core;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// Any ILGPU accelerator: a CUDA card, an OpenCL device, or ILGPU's simulator, which checks what a kernel means but is far too slow for work. All
+/// work goes through one stream, in order.
+/// </summary>
+public sealed partial class GpuDevice : Device
+{
+    private readonly Context _context;
+    private readonly AcceleratorStream _stream;
+
+    internal GpuDevice(Context context, Accelerator accelerator, string name) : base(name)
+    {
+        _context = context;
+        Accelerator = accelerator;
+        // Not the default stream: the null stream of CUDA cannot be captured into a graph.
+        _stream = accelerator.CreateStream();
+    }
+
+    /// <summary>ILGPU's accelerator.</summary>
+    public Accelerator Accelerator { get; }
+
+    /// <inheritdoc/>
+    public override DType FloatType => DType.Float32;
+
+    /// <inheritdoc/>
+    public override long MemoryBytes => Accelerator.MemorySize;
+
+    /// <inheritdoc/>
+    public override void Synchronize() => _stream.Synchronize();
+
+    /// <summary>The elements of a tensor on this device, as kernels take them.</summary>
+    /// <exception cref="DTypeException">The tensor has another element type.</exception>
+    internal ArrayView<T> View<T>(Tensor tensor) where T : unmanaged
+    {
+        if (DTypes.Of<T>() != tensor.DType) throw new DTypeException($"'{tensor.Name}' {tensor.Shape} is {tensor.DType.Name}, not {DTypes.Of<T>().Name}.");
+        return ((GpuMemoryBlock)tensor.Block).Buffer.View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
+    }
+
+    /// <inheritdoc/>
+    protected internal override MemoryBlock AllocateBlock(long byteLength)
+    {
+        try
+        {
+            return new GpuMemoryBlock(Accelerator.Allocate1D<byte>(byteLength));
+        }
+        catch (Exception error) when (error is AcceleratorException or OutOfMemoryException)
+        {
+            throw new DeviceMemoryException($"{Name} refused {byteLength} bytes: {error.Message}", byteLength, Memory.Statistics.BytesInUse, error);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected internal override void FreeBlock(MemoryBlock block) => ((GpuMemoryBlock)block).Buffer.Dispose();
+
+    /// <inheritdoc/>
+    protected internal override void CopyFromHost(ReadOnlySpan<byte> source, MemoryBlock destination, long byteOffset)
+    {
+        if (source.IsEmpty) return;
+        Slice(destination, byteOffset, source.Length).CopyFromCPU(_stream, source);
+        _stream.Synchronize();
+    }
+
+    /// <inheritdoc/>
+    protected internal override void CopyToHost(MemoryBlock source, long byteOffset, Span<byte> destination)
+    {
+        if (destination.IsEmpty) return;
+        Slice(source, byteOffset, destination.Length).CopyToCPU(_stream, destination);
+        _stream.Synchronize();
+    }
+
+    /// <inheritdoc/>
+    protected internal override void CopyWithin(MemoryBlock source, long sourceOffset, MemoryBlock destination, long destinationOffset, long byteLength)
+    {
+        if (byteLength == 0) return;
+        Slice(source, sourceOffset, byteLength).CopyTo(_stream, Slice(destination, destinationOffset, byteLength));
+    }
+
+    /// <inheritdoc/>
+    protected internal override void FillBytes(MemoryBlock block, long byteOffset, long byteLength, byte value)
+    {
+        if (byteLength == 0) return;
+        Slice(block, byteOffset, byteLength).MemSet(_stream, value);
+    }
+
+    /// <inheritdoc/>
+    protected override void DisposeDevice()
+    {
+        _stream.Dispose();
+        Accelerator.Dispose();
+        _context.Dispose();
+    }
+
+    private static ArrayView<byte> Slice(MemoryBlock block, long offset, long length) =>
+        ((GpuMemoryBlock)block).Buffer.View.BaseView.SubView(offset, length);
+}
+
+/// <summary>A block of an ILGPU accelerator's memory.</summary>
+internal sealed class GpuMemoryBlock(MemoryBuffer1D<byte, Stride1D.Dense> buffer) : MemoryBlock(buffer.LengthInBytes)
+{
+    internal MemoryBuffer1D<byte, Stride1D.Dense> Buffer { get; } = buffer;
+}

@@ -1,0 +1,42 @@
+using System.Numerics;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// One vector of float32 values of any width, so that an elementwise op is written once and runs at 128, 256 and 512 bits and, for the tail of
+/// an array, on one value (<see cref="V1"/>) with the same rounding.
+/// </summary>
+internal unsafe interface ISimd<TSelf> : IAdditionOperators<TSelf, TSelf, TSelf>, ISubtractionOperators<TSelf, TSelf, TSelf>,
+    IMultiplyOperators<TSelf, TSelf, TSelf>, IDivisionOperators<TSelf, TSelf, TSelf>, IUnaryNegationOperators<TSelf, TSelf>
+    where TSelf : unmanaged, ISimd<TSelf>
+{
+    /// <summary>Values in a vector.</summary>
+    static abstract int Count { get; }
+
+    static abstract TSelf Load(float* source);
+
+    static abstract void Store(TSelf value, float* destination);
+
+    /// <summary>All lanes set to one value.</summary>
+    static abstract TSelf Set(float value);
+
+    /// <summary>a·b + c, rounded once where the machine has FMA.</summary>
+    static abstract TSelf MultiplyAdd(TSelf a, TSelf b, TSelf c);
+
+    static abstract TSelf Max(TSelf a, TSelf b);
+
+    static abstract TSelf Min(TSelf a, TSelf b);
+
+    static abstract TSelf Abs(TSelf a);
+
+    static abstract TSelf Sqrt(TSelf a);
+
+    /// <summary>All bits set in the lanes where a &gt; b (false for NaN).</summary>
+    static abstract TSelf GreaterThan(TSelf a, TSelf b);
+
+    /// <summary>Lanes of <paramref name="ifTrue"/> where the mask is set, of <paramref name="ifFalse"/> elsewhere.</summary>
+    static abstract TSelf Select(TSelf mask, TSelf ifTrue, TSelf ifFalse);
+
+    /// <summary>The lanes added up in a fixed order.</summary>
+    static abstract float Sum(TSelf a);
+}

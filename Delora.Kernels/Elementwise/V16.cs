@@ -1,0 +1,43 @@
+using System.Runtime.Intrinsics;
+
+namespace Delora.Kernels;
+
+/// <summary>16 values in a 512.</summary>
+internal readonly unsafe struct V16(Vector512<float> value) : ISimd<V16>
+{
+    public readonly Vector512<float> Value = value;
+
+    public static int Count => 16;
+
+    public static V16 Load(float* source) => new(Vector512.Load(source));
+
+    public static void Store(V16 value, float* destination) => value.Value.Store(destination);
+
+    public static V16 Set(float value) => new(Vector512.Create(value));
+
+    public static V16 MultiplyAdd(V16 a, V16 b, V16 c) => new(Vector512.FusedMultiplyAdd(a.Value, b.Value, c.Value));
+
+    public static V16 Max(V16 a, V16 b) => new(Vector512.Max(a.Value, b.Value));
+
+    public static V16 Min(V16 a, V16 b) => new(Vector512.Min(a.Value, b.Value));
+
+    public static V16 Abs(V16 a) => new(Vector512.Abs(a.Value));
+
+    public static V16 Sqrt(V16 a) => new(Vector512.Sqrt(a.Value));
+
+    public static V16 GreaterThan(V16 a, V16 b) => new(Vector512.GreaterThan(a.Value, b.Value));
+
+    public static V16 Select(V16 mask, V16 ifTrue, V16 ifFalse) => new(Vector512.ConditionalSelect(mask.Value, ifTrue.Value, ifFalse.Value));
+
+    public static float Sum(V16 a) => Vector512.Sum(a.Value);
+
+    public static V16 operator +(V16 a, V16 b) => new(a.Value + b.Value);
+
+    public static V16 operator -(V16 a, V16 b) => new(a.Value - b.Value);
+
+    public static V16 operator *(V16 a, V16 b) => new(a.Value * b.Value);
+
+    public static V16 operator /(V16 a, V16 b) => new(a.Value / b.Value);
+
+    public static V16 operator -(V16 a) => new(-a.Value);
+}

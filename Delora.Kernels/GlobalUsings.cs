@@ -1,0 +1,2 @@
+// ILGPU.Runtime has a Device of its own.
+global using Device = Delora.Core.Device;
