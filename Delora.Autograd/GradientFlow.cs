@@ -1,0 +1,106 @@
+using System.Diagnostics.CodeAnalysis;
+using Delora.Core;
+
+namespace Delora.Autograd;
+
+/// <summary>
+/// The gradients of one backward pass, addressed by tensor. What reaches a parameter is added to <see cref="Parameter.Gradient"/>; what
+/// reaches a recorded tensor waits for the function that made it.
+/// </summary>
+public sealed class GradientFlow
+{
+    private readonly Dictionary<Tensor, Tensor> _gradients = new(ReferenceEqualityComparer.Instance);
+
+    internal GradientFlow() { }
+
+    /// <summary>Whether a gradient towards this tensor is wanted. Nothing is computed where it is not.</summary>
+    public bool Needs([NotNullWhen(true)] Tensor? tensor) => tensor?.GradientState is not null;
+
+    /// <summary>The gradient that arrived at a recorded output. The flow frees it after the function's backward pass.</summary>
+    /// <exception cref="GradientException">None arrived: a function of several outputs asks <see cref="TryGet"/>.</exception>
+    public Tensor Of(Tensor output) =>
+        _gradients.TryGetValue(output, out Tensor? gradient) ? gradient : throw new GradientException($"No gradient arrived at '{output.Name}' {output.Shape}.");
+
+    /// <summary>The gradient that arrived at one of several outputs, if any did.</summary>
+    public bool TryGet(Tensor output, [NotNullWhen(true)] out Tensor? gradient) => _gradients.TryGetValue(output, out gradient);
+
+    /// <summary>
+    /// Takes the gradient of an output out of the flow, so that the function may overwrite it (for instance with the gradient of its input) and hand
+    /// it on. The caller owns it.
+    /// </summary>
+    /// <exception cref="GradientException">None arrived.</exception>
+    public Tensor Take(Tensor output)
+    {
+        Tensor gradient = Of(output);
+        _gradients.Remove(output);
+        return gradient;
+    }
+
+    /// <summary>Adds to the gradient of an input and takes over the tensor: the caller must not use it afterwards.</summary>
+    /// <exception cref="GradientException">The shapes differ, or the input needs no gradient.</exception>
+    public void Add(Tensor input, Tensor gradient)
+    {
+        switch (input.GradientState)
+        {
+            case Parameter parameter:
+                parameter.Accumulate(gradient);
+                break;
+            case Recorded:
+                if (gradient.Shape != input.Shape)
+                    throw new GradientException($"The gradient of '{input.Name}' {input.Shape} came out as {gradient.Shape}.");
+                if (_gradients.TryGetValue(input, out Tensor? sum))
+                {
+                    Kernels.AddKernel.Forward(sum, gradient, sum);
+                    gradient.Dispose();
+                }
+                else
+                {
+                    _gradients.Add(input, gradient);
+                }
+                break;
+            default:
+                throw new GradientException($"A gradient was computed for '{input.Name}' {input.Shape}, which needs none.");
+        }
+    }
+
+    /// <summary>
+    /// Where a kernel that can accumulate writes the gradient of <paramref name="input"/>: an existing sum with
+    /// <paramref name="accumulate"/> set, or fresh memory without it. Nothing needs to be handed to <see cref="Add"/> afterwards.
+    /// </summary>
+    public Tensor Target(Tensor input, out bool accumulate)
+    {
+        Tensor? existing = input.GradientState is Parameter parameter ? parameter.GradientBuffer : _gradients.GetValueOrDefault(input);
+        accumulate = existing is not null;
+        if (existing is not null) return existing;
+        Tensor fresh = Tensor.Empty(input.Shape, input.DType, input.Device, $"gradient of {input.Name}");
+        Add(input, fresh);
+        return fresh;
+    }
+
+    internal void Start(Tensor root, Tensor gradient) => _gradients.Add(root, gradient);
+
+    internal bool Reached(Function function)
+    {
+        foreach (Tensor output in function.Outputs)
+            if (_gradients.ContainsKey(output)) return true;
+        return false;
+    }
+
+    internal void Release(Function function)
+    {
+        foreach (Tensor output in function.Outputs)
+            if (_gradients.Remove(output, out Tensor? gradient)) gradient.Dispose();
+    }
+
+    internal void ReleaseAll()
+    {
+        foreach (Tensor gradient in _gradients.Values) gradient.Dispose();
+        _gradients.Clear();
+    }
+}
+
+/// <summary>The <see cref="Tensor.GradientState"/> of a recorded result: which tape knows it.</summary>
+internal sealed class Recorded(Tape tape) : IRecorded
+{
+    internal Tape Tape { get; } = tape;
+}
