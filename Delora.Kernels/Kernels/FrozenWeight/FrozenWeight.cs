@@ -1,0 +1,61 @@
+using Delora.Core;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// A weight matrix W [out, in] that does not change while it is used: the device keeps it in the layout its products like best, made once. An operand
+/// of <see cref="FrozenLinearKernel"/> and <see cref="LowRankLinearKernel"/>. Immutable but for <see cref="Replace"/>; many threads may read it.
+/// </summary>
+public abstract class FrozenWeight : IDisposable
+{
+    private protected FrozenWeight(Device device, int @out, int @in)
+    {
+        Device = device;
+        Out = @out;
+        In = @in;
+    }
+
+    /// <summary>Where the weight lies.</summary>
+    public Device Device { get; }
+
+    /// <summary>Rows of W: output features.</summary>
+    public int Out { get; }
+
+    /// <summary>Columns of W: input features.</summary>
+    public int In { get; }
+
+    /// <summary>Bytes that the prepared weight occupies.</summary>
+    public abstract long ByteLength { get; }
+
+    /// <summary>Prepares a weight for its device. The tensor is copied and stays the caller's.</summary>
+    /// <param name="weight">W [out, in], of the device's floating-point type.</param>
+    /// <exception cref="ShapeException">The weight has not two dimensions.</exception>
+    public static FrozenWeight Create(Tensor weight)
+    {
+        Check.HasRank(nameof(FrozenWeight), weight, 2);
+        return Check.Floats(nameof(FrozenWeight), weight) switch
+        {
+            ReferenceDevice => new ReferenceFrozenWeight(weight),
+            var other => throw Dispatch.Unknown(nameof(FrozenWeight), other),
+        };
+    }
+
+    /// <summary>The weight as a new tensor [out, in], with exactly the bits that were given.</summary>
+    public abstract Tensor ToTensor(string name = "weight");
+
+    /// <summary>Overwrites the weight, for instance with the merged one. Nobody may be reading it.</summary>
+    /// <param name="weight">[out, in].</param>
+    /// <exception cref="ShapeException">The shape differs.</exception>
+    public void Replace(Tensor weight)
+    {
+        Check.HasShape($"{nameof(FrozenWeight)}.{nameof(Replace)}", weight, [Out, In]);
+        if (Check.Floats(nameof(FrozenWeight), weight) != Device)
+            throw new DeviceException($"FrozenWeight.Replace: the weight lies on {Device.Name}, '{weight.Name}' on {weight.Device.Name}");
+        ReplaceCore(weight);
+    }
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+
+    private protected abstract void ReplaceCore(Tensor weight);
+}

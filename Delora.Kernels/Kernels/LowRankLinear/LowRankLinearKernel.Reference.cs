@@ -1,0 +1,38 @@
+using Delora.Core;
+
+namespace Delora.Kernels;
+
+public static partial class LowRankLinearKernel
+{
+    private static void ReferenceForward(Tensor x, ReferenceFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout)
+    {
+        using Tensor? masked = dropout is { } mask ? ReferenceMask(x, mask) : null;
+        MatMulKernel.Forward(masked ?? x, a, h, MatMulLayout.NT);
+        MatMulKernel.Forward(x, weight.Weight, y, MatMulLayout.NT, bias);
+        MatMulKernel.Forward(h, b, y, MatMulLayout.NT, accumulate: true);
+    }
+
+    private static void ReferenceBackward(Tensor x, ReferenceFrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da,
+        Tensor? db, DropoutMask? dropout, bool accumulateDx)
+    {
+        using Tensor v = Tensor.Empty(h.Shape, h.DType, h.Device, "LowRankLinear.v");
+        MatMulKernel.Forward(dy, b, v);
+        if (db is not null) MatMulKernel.Forward(dy, h, db, MatMulLayout.TN);
+        using Tensor? masked = dropout is { } mask ? ReferenceMask(x, mask) : null;
+        if (da is not null) MatMulKernel.Forward(v, masked ?? x, da, MatMulLayout.TN);
+        if (dx is null) return;
+        MatMulKernel.Forward(dy, weight.Weight, dx, accumulate: accumulateDx);
+        using Tensor branch = Tensor.Empty(dx.Shape, dx.DType, dx.Device, "LowRankLinear.branch");
+        MatMulKernel.Forward(v, a, branch);
+        using Tensor? maskedBranch = dropout is { } again ? ReferenceMask(branch, again) : null;
+        AddKernel.Forward(dx, maskedBranch ?? branch, dx);
+    }
+
+    private static Tensor ReferenceMask(Tensor x, DropoutMask mask)
+    {
+        Tensor masked = Tensor.Empty(x.Shape, x.DType, x.Device, "LowRankLinear.masked");
+        Span<double> from = x.Span<double>(), to = masked.Span<double>();
+        for (int i = 0; i < from.Length; i++) to[i] = from[i] * mask.Factor(i);
+        return masked;
+    }
+}
