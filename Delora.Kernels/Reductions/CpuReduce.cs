@@ -53,13 +53,13 @@ internal readonly struct CpuProduct : ICpuBinaryOp
 }
 
 /// <summary>
-/// The reductions of the CPU device: an elementwise map, then a combination. The order is fixed by the lengths and the vector width alone:
-/// blocks of <see cref="BlockLength"/> elements are combined in float32 over several vectors, blocks and chunks one after another in float64.
-/// Hence the same bits with any number of threads, and an error that hardly grows with the length.
+/// The reductions of the CPU device: an elementwise map, then a combination. The order is fixed by the lengths and the vector width
+/// alone: blocks of <see cref="BlockLength"/> elements are combined in float32 over several vectors, blocks and chunks one after another in
+/// float64. Hence the same bits with any number of threads, and an error that hardly grows with the length.
 /// </summary>
 internal static unsafe class CpuReduce
 {
-    /// <summary>Elements that are combined in float32 before the result goes to float64; a multiple of four vectors of every width.</summary>
+    /// <summary>Elements combined in float32 before the result goes to float64; a multiple of four vectors of every width.</summary>
     internal const int BlockLength = 2048;
 
     private const long Grain = 16 * 1024;

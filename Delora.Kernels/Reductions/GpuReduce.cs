@@ -49,8 +49,8 @@ internal readonly struct GpuProduct : IGpuBinaryOp
 }
 
 /// <summary>
-/// The reductions of GPU devices: each thread combines a strided part, the group joins them in a tree in shared memory. No atomics: the order
-/// is fixed by the lengths and the group size, so a device gives the same bits every time.
+/// The reductions of GPU devices: each thread combines a strided part, the group joins them in a tree in shared memory. No atomics: the
+/// order is fixed by the lengths and the group size, so a device gives the same bits every time.
 /// </summary>
 internal static class GpuReduce
 {
@@ -71,8 +71,8 @@ internal static class GpuReduce
     }
 
     /// <summary>
-    /// In a kernel: the combination of every thread's <paramref name="value"/>, for all threads of the group. <paramref name="shared"/> holds
-    /// a float per thread and may be used again at once; the group size is a power of two, and all threads call.
+    /// In a kernel: the combination of every thread's <paramref name="value"/>, for all threads of the group. <paramref name="shared"/>
+    /// holds a float per thread and may be used again at once; the group size is a power of two, and all threads call.
     /// </summary>
     internal static float Group<TCombine>(ArrayView<float> shared, float value) where TCombine : struct, IGpuCombine
     {
