@@ -12,6 +12,13 @@ public static class TestDevices
         ["simulator"] = new(Devices.CreateSimulator),
     };
 
+    static TestDevices()
+    {
+        // Real drivers where there are any; DevicesTests says why one is missing.
+        foreach (string kind in new[] { "cuda", "opencl" })
+            if (Devices.All.Any(info => info.Selector == kind + ":0" && info.IsUsable)) s_devices.Add(kind, new(() => Devices.Get(kind)));
+    }
+
     /// <summary>Names of the devices whose results are compared with the reference device.</summary>
     public static TheoryData<string> Names => [.. s_devices.Keys];
 

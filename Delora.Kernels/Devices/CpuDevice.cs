@@ -10,7 +10,7 @@ public sealed class CpuDevice : HostDevice
     /// <param name="simd">Vector width; null for the widest of the machine. A wider one than the machine has works in software, slowly.</param>
     public CpuDevice(int threads = 0, SimdLevel? simd = null) : this(new WorkerTeam(threads), simd ?? Kernels.Simd.Best) { }
 
-    private CpuDevice(WorkerTeam team, SimdLevel simd) : base($"CPU ({team.Size} {(team.Size == 1 ? "thread" : "threads")}, {(int)simd}-bit vectors)")
+    private CpuDevice(WorkerTeam team, SimdLevel simd) : base(Describe(team.Size, simd))
     {
         Team = team;
         Simd = simd;
@@ -24,6 +24,9 @@ public sealed class CpuDevice : HostDevice
 
     /// <summary>The threads that share every kernel's work.</summary>
     public WorkerTeam Team { get; }
+
+    /// <summary>The name of a CPU device.</summary>
+    internal static string Describe(int threads, SimdLevel simd) => $"CPU ({threads} {(threads == 1 ? "thread" : "threads")}, {(int)simd}-bit vectors)";
 
     /// <inheritdoc/>
     protected override void DisposeDevice() => Team.Dispose();

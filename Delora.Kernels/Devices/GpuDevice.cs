@@ -13,13 +13,17 @@ public sealed partial class GpuDevice : Device
     private readonly Context _context;
     private readonly AcceleratorStream _stream;
 
-    internal GpuDevice(Context context, Accelerator accelerator, string name) : base(name)
+    internal GpuDevice(Context context, Accelerator accelerator, DeviceKind kind, string name) : base(name)
     {
         _context = context;
+        Kind = kind;
         Accelerator = accelerator;
         // Not the default stream: the null stream of CUDA cannot be captured into a graph.
         _stream = accelerator.CreateStream();
     }
+
+    /// <summary>CUDA, OpenCL or the simulator.</summary>
+    public DeviceKind Kind { get; }
 
     /// <summary>ILGPU's accelerator.</summary>
     public Accelerator Accelerator { get; }
@@ -28,7 +32,8 @@ public sealed partial class GpuDevice : Device
     public override DType FloatType => DType.Float32;
 
     /// <inheritdoc/>
-    public override long MemoryBytes => Accelerator.MemorySize;
+    public override long MemoryBytes =>
+        Kind == DeviceKind.Simulator ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes : Accelerator.MemorySize;
 
     /// <inheritdoc/>
     public override void Synchronize() => _stream.Synchronize();

@@ -9,7 +9,9 @@ namespace Delora.Kernels;
 public sealed class ReferenceDevice : HostDevice
 {
     /// <summary>A reference device with an allocator of its own.</summary>
-    public ReferenceDevice() : base("reference (float64)") { }
+    public ReferenceDevice() : base(Description) { }
+
+    internal const string Description = "reference (float64)";
 
     /// <inheritdoc/>
     public override DType FloatType => DType.Float64;
