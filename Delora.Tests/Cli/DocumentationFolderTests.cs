@@ -44,8 +44,10 @@ public sealed class DocumentationFolderTests
     public void NamedFolderMustExistAndHoldXml()
     {
         using TemporaryFolder root = new();
-        Assert.Contains("no folder", Assert.Throws<InputException>(() => DocumentationFolder.Find(root.File("x"), [])).Message, StringComparison.Ordinal);
-        Assert.Contains(".xml", Assert.Throws<InputException>(() => DocumentationFolder.Find(root.Path, [])).Message, StringComparison.Ordinal);
+        InputException missing = Assert.Throws<InputException>(() => DocumentationFolder.Find(root.File("x"), []));
+        Assert.Contains("no folder", missing.Message, StringComparison.Ordinal);
+        InputException empty = Assert.Throws<InputException>(() => DocumentationFolder.Find(root.Path, []));
+        Assert.Contains(".xml", empty.Message, StringComparison.Ordinal);
         root.Write("a.xml", "<doc/>");
         Assert.Equal(root.Path, DocumentationFolder.Find(root.Path, []));
     }
@@ -56,7 +58,8 @@ public sealed class DocumentationFolderTests
         // The tests are built by an SDK, so one is there; its documentation may have been taken out of a slim container image.
         string? root = DotnetRoots.Candidates().FirstOrDefault(x => Directory.Exists(Path.Combine(x, "sdk")));
         Assert.SkipWhen(root is null, "no .NET SDK beside the runtime that runs the tests");
-        Assert.SkipUnless(Directory.Exists(Path.Combine(root, "packs", "Microsoft.NETCore.App.Ref")), "this SDK was installed without its reference pack");
+        bool hasPack = Directory.Exists(Path.Combine(root, "packs", "Microsoft.NETCore.App.Ref"));
+        Assert.SkipUnless(hasPack, "this SDK was installed without its reference pack");
         Assert.True(Directory.EnumerateFiles(DocumentationFolder.Find(null, DotnetRoots.Candidates()), "System.Runtime.xml").Any());
     }
 }

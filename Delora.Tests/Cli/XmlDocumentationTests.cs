@@ -4,7 +4,8 @@ namespace Delora.Tests;
 
 public sealed class XmlDocumentationTests
 {
-    private static string Doc(string members) => $"<?xml version=\"1.0\"?><doc><assembly><name>A</name></assembly><members>{members}</members></doc>";
+    private static string Doc(string members) =>
+        $"<?xml version=\"1.0\"?><doc><assembly><name>A</name></assembly><members>{members}</members></doc>";
 
     private static DocumentedMember[] Read(string xml)
     {
@@ -15,7 +16,8 @@ public sealed class XmlDocumentationTests
     [Theory]
     [InlineData("Opens a file.", "Opens a file.")]
     [InlineData("  Opens\n   a\tfile.  ", "Opens a file.")]
-    [InlineData("An <see cref=\"T:System.Xml.XmlReader\" /> of <paramref name=\"path\"/>, or <see langword=\"null\"/>.", "An XmlReader of path , or null .")]
+    [InlineData("An <see cref=\"T:System.Xml.XmlReader\" /> of <paramref name=\"path\"/>.", "An XmlReader of path .")]
+    [InlineData("Or <see langword=\"null\"/>.", "Or null .")]
     [InlineData("A <see cref=\"T:System.Collections.Generic.List`1\"/>.", "A List .")]
     [InlineData("See <see cref=\"M:System.IO.File.Open(System.String,System.IO.FileMode)\"/>", "See Open")]
     [InlineData("A <c>bool</c>;<para>more</para><para>text</para>", "A bool ; more text")]
@@ -25,7 +27,8 @@ public sealed class XmlDocumentationTests
     [InlineData("", "")]
     public void SummaryBecomesPlainText(string summary, string expected)
     {
-        DocumentedMember member = Assert.Single(Read(Doc($"<member name=\"T:A.B\"><remarks>no</remarks><summary>{summary}</summary></member>")));
+        string xml = Doc($"<member name=\"T:A.B\"><remarks>no</remarks><summary>{summary}</summary></member>");
+        DocumentedMember member = Assert.Single(Read(xml));
         Assert.Equal("T:A.B", member.Id);
         Assert.Equal(expected, member.Summary);
     }
@@ -34,7 +37,8 @@ public sealed class XmlDocumentationTests
     public void MembersWithoutSummaryAreKeptAndNoneIsSkipped()
     {
         DocumentedMember[] members = Read(Doc(
-            "<member name=\"T:A\"/><member name=\"T:B\"><param name=\"x\">p</param></member><member name=\"T:C\"><summary>c</summary></member>"
+            "<member name=\"T:A\"/><member name=\"T:B\"><param name=\"x\">p</param></member>"
+            + "<member name=\"T:C\"><summary>c</summary></member>"
             + "<member name=\"T:D\"><summary/></member><member name=\"T:E\"><summary>e</summary><summary>again</summary></member>"));
         Assert.Equal(["T:A:", "T:B:", "T:C:c", "T:D:", "T:E:e"], members.Select(x => $"{x.Id}:{x.Summary}"));
     }

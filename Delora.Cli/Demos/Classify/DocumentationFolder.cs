@@ -12,7 +12,8 @@ internal static class DocumentationFolder
     /// <c>packs/Microsoft.NETCore.App.Ref/VERSION/ref/netX.Y</c> below the first of <paramref name="roots"/> that has one.
     /// The pack of this program's own .NET version is preferred to a newer one, so that the text stays the same when another SDK is added.
     /// </summary>
-    /// <exception cref="InputException">The folder does not exist or holds no XML file; for the search, the message lists where it looked.</exception>
+    /// <exception cref="InputException">The folder does not exist or holds no XML file; for the search, the message lists where it
+    /// looked.</exception>
     public static string Find(string? textFolder, IReadOnlyList<string> roots)
     {
         if (textFolder is not null)
@@ -21,7 +22,7 @@ internal static class DocumentationFolder
                 throw new InputException($"--text-folder: there is no folder '{textFolder}'");
             return HasXml(textFolder)
                 ? textFolder
-                : throw new InputException($"--text-folder: '{textFolder}' holds no .xml file (the documentation files of .NET assemblies are wanted)");
+                : throw new InputException($"--text-folder: '{textFolder}' holds no .xml file (documentation of assemblies is wanted)");
         }
 
         foreach (string root in roots)

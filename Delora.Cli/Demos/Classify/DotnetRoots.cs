@@ -5,6 +5,9 @@ namespace Delora.Cli;
 /// <summary>The folders in which a .NET SDK may be installed, best guess first.</summary>
 internal static class DotnetRoots
 {
+    private static readonly string[] UsualPlaces =
+        ["/usr/share/dotnet", "/usr/lib/dotnet", "/usr/lib64/dotnet", "/usr/local/share/dotnet", "/opt/dotnet"];
+
     /// <summary>
     /// Candidates without duplicates: what the host was told (DOTNET_ROOT, DOTNET_HOST_PATH), where this process runs from (its executable
     /// and its runtime directory), what PATH leads to, links resolved, and the usual places. They need not exist.
@@ -42,8 +45,8 @@ internal static class DotnetRoots
             AddFolderOf(Environment.ProcessPath);
 
         // <root>/shared/Microsoft.NETCore.App/<version>/ : three levels up.
-        DirectoryInfo? up = new DirectoryInfo(Path.TrimEndingDirectorySeparator(RuntimeEnvironment.GetRuntimeDirectory())).Parent?.Parent?.Parent;
-        Add(up?.FullName);
+        DirectoryInfo runtime = new(Path.TrimEndingDirectorySeparator(RuntimeEnvironment.GetRuntimeDirectory()));
+        Add(runtime.Parent?.Parent?.Parent?.FullName);
 
         string host = OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet";
         string path = Environment.GetEnvironmentVariable("PATH") ?? "";
@@ -62,7 +65,7 @@ internal static class DotnetRoots
         }
         else
         {
-            foreach (string folder in (string[])["/usr/share/dotnet", "/usr/lib/dotnet", "/usr/lib64/dotnet", "/usr/local/share/dotnet", "/opt/dotnet"])
+            foreach (string folder in UsualPlaces)
                 Add(folder);
         }
 

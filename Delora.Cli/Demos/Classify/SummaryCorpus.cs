@@ -101,7 +101,9 @@ internal sealed class SummaryCorpus
         return new SummaryCorpus(folder, parts);
     }
 
-    /// <summary>The family of a namespace: one of <see cref="Families"/>, else its first two parts, which tell texts of other namespaces apart.</summary>
+    /// <summary>
+    /// The family of a namespace: one of <see cref="Families"/>, else its first two parts, which tell texts of other namespaces apart.
+    /// </summary>
     private static string FamilyOf(string name)
     {
         foreach (string excluded in Excluded)
@@ -143,7 +145,8 @@ internal sealed class SummaryCorpus
             if (training < MinimumPerPart || heldOut < MinimumPerPart)
             {
                 throw new InputException(
-                    $"{folder}: {Families[label]} has {training} summaries to train on and {heldOut} held out; at least {MinimumPerPart} of each are needed");
+                    $"{folder}: {Families[label]} has {training} summaries to train on and {heldOut} held out; "
+                    + $"at least {MinimumPerPart} of each are needed");
             }
         }
     }

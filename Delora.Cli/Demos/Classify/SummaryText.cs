@@ -6,8 +6,8 @@ namespace Delora.Cli;
 internal static class SummaryText
 {
     /// <summary>
-    /// White space becomes one blank, and a qualified name (<c>System.Xml.XmlReader</c>, <c>Microsoft.…</c>) its last part: the namespace is
-    /// what a classifier of namespaces has to find out, so it must not be read off the text.
+    /// White space becomes one blank, and a qualified name (<c>System.Xml.XmlReader</c>, <c>Microsoft.…</c>) its last part: the namespace
+    /// is what a classifier of namespaces has to find out, so it must not be read off the text.
     /// </summary>
     public static string Normalize(string text)
     {
@@ -44,8 +44,9 @@ internal static class SummaryText
             }
 
             ReadOnlySpan<char> name = word.AsSpan(start, i - start);
-            bool qualified = name.StartsWith("System.", StringComparison.Ordinal) || name.StartsWith("Microsoft.", StringComparison.Ordinal);
-            result.Append(word, qualified ? last : start, i - (qualified ? last : start));
+            if (name.StartsWith("System.", StringComparison.Ordinal) || name.StartsWith("Microsoft.", StringComparison.Ordinal))
+                start = last;
+            result.Append(word, start, i - start);
         }
     }
 

@@ -1,8 +1,8 @@
 namespace Delora.Cli;
 
 /// <summary>
-/// Turns text into bucket numbers for an embedding bag, after fastText (Joulin et al. 2016, Bojanowski et al. 2017): each word, each pair of
-/// neighboring words, and the letter n-grams of each word with its borders marked are hashed into one table.
+/// Turns text into bucket numbers for an embedding bag, after fastText (Joulin et al. 2016, Bojanowski et al. 2017): each word, each pair
+/// of neighboring words, and the letter n-grams of each word with its borders marked are hashed into one table.
 /// </summary>
 /// <remarks>A function of the text and of the settings alone: the same numbers on every platform.</remarks>
 internal sealed class TextFeatures
@@ -31,7 +31,9 @@ internal sealed class TextFeatures
 
     public int Longest { get; }
 
-    /// <summary>Appends the buckets of <paramref name="text"/>, each in [0, <see cref="Buckets"/>); text without letters and digits has none.</summary>
+    /// <summary>
+    /// Appends the buckets of <paramref name="text"/>, each in [0, <see cref="Buckets"/>); text without letters and digits has none.
+    /// </summary>
     public void Append(ReadOnlySpan<char> text, List<int> buckets)
     {
         int limit = buckets.Count + MaxPerText;

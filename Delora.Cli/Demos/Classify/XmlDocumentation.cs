@@ -3,10 +3,14 @@ using System.Xml;
 
 namespace Delora.Cli;
 
-/// <summary>One member of a documentation file: its id (<c>M:System.IO.File.Open(System.String)</c>) and the plain text of its summary.</summary>
+/// <summary>
+/// One member of a documentation file: its id (<c>M:System.IO.File.Open(System.String)</c>) and the plain text of its summary.
+/// </summary>
 internal readonly record struct DocumentedMember(string Id, string Summary);
 
-/// <summary>Streams the members of .NET XML documentation files. The files are data from elsewhere: no DTD, no unlimited size or depth.</summary>
+/// <summary>
+/// Streams the members of .NET XML documentation files. The files are data from elsewhere: no DTD, no unlimited size or depth.
+/// </summary>
 internal static class XmlDocumentation
 {
     private const long MaxFileBytes = 256L << 20;
@@ -14,8 +18,8 @@ internal static class XmlDocumentation
     private const int MaxDepth = 64;
 
     /// <summary>
-    /// The members of one file in order; a member without a summary, or with an empty one, has the summary <c>""</c>. An XML file that is no
-    /// documentation (its root element is not <c>doc</c>) has no members.
+    /// The members of one file in order; a member without a summary, or with an empty one, has the summary <c>""</c>. An XML file that is
+    /// no documentation (its root element is not <c>doc</c>) has no members.
     /// </summary>
     /// <exception cref="InputException">The file cannot be read, is no well-formed XML, has a DTD, or exceeds a limit.</exception>
     public static IEnumerable<DocumentedMember> Read(string path)
@@ -75,7 +79,9 @@ internal static class XmlDocumentation
         return summary ?? "";
     }
 
-    /// <summary>Reads to the end tag of the current element and returns its text, references as their last name, white space as one blank.</summary>
+    /// <summary>
+    /// Reads to the end tag of the current element and returns its text, references as their last name, white space as one blank.
+    /// </summary>
     private static string Text(XmlReader reader)
     {
         int depth = reader.Depth;
@@ -106,7 +112,9 @@ internal static class XmlDocumentation
         return SummaryText.Normalize(text.ToString());
     }
 
-    /// <summary>What an empty element such as <c>&lt;see cref="T:System.Xml.XmlReader"/&gt;</c> says in the sentence: <c>XmlReader</c>.</summary>
+    /// <summary>
+    /// What an empty element such as <c>&lt;see cref="T:System.Xml.XmlReader"/&gt;</c> says in the sentence: <c>XmlReader</c>.
+    /// </summary>
     private static string ReferenceName(XmlReader reader) =>
         reader.GetAttribute("cref") is { } cref
             ? MemberId.LastName(cref)
