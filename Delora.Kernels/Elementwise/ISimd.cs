@@ -37,6 +37,33 @@ internal unsafe interface ISimd<TSelf> : IAdditionOperators<TSelf, TSelf, TSelf>
     /// <summary>Lanes of <paramref name="ifTrue"/> where the mask is set, of <paramref name="ifFalse"/> elsewhere.</summary>
     static abstract TSelf Select(TSelf mask, TSelf ifTrue, TSelf ifFalse);
 
+    /// <summary>The nearest integer, as float; |a| must be below 2^22.</summary>
+    static abstract TSelf Round(TSelf a);
+
+    /// <summary>All lanes set to the float that has these bits.</summary>
+    static abstract TSelf SetBits(int bits);
+
+    /// <summary>The bits of both.</summary>
+    static abstract TSelf And(TSelf a, TSelf b);
+
+    /// <summary>The bits of either.</summary>
+    static abstract TSelf Or(TSelf a, TSelf b);
+
+    /// <summary>The lanes' bits moved up, zeros below.</summary>
+    static abstract TSelf ShiftLeft(TSelf bits, int count);
+
+    /// <summary>The lanes' bits as 32-bit integers divided by 2^count, rounded down.</summary>
+    static abstract TSelf ShiftRight(TSelf bits, int count);
+
+    /// <summary>The lanes' bits added as 32-bit integers, wrapping.</summary>
+    static abstract TSelf AddBits(TSelf a, TSelf b);
+
+    /// <summary>The lanes' bits, read as 32-bit integers, as floats.</summary>
+    static abstract TSelf BitsToFloat(TSelf bits);
+
     /// <summary>The lanes added up in a fixed order.</summary>
     static abstract float Sum(TSelf a);
+
+    /// <summary>The largest lane; NaN where a lane is NaN.</summary>
+    static abstract float Maximum(TSelf a);
 }

@@ -23,11 +23,29 @@ internal readonly unsafe struct V1(float value) : ISimd<V1>
 
     public static V1 Sqrt(V1 a) => new(MathF.Sqrt(a.Value));
 
-    public static V1 GreaterThan(V1 a, V1 b) => new(BitConverter.Int32BitsToSingle(a.Value > b.Value ? -1 : 0));
+    public static V1 GreaterThan(V1 a, V1 b) => FromBits(a.Value > b.Value ? -1 : 0);
 
-    public static V1 Select(V1 mask, V1 ifTrue, V1 ifFalse) => BitConverter.SingleToInt32Bits(mask.Value) != 0 ? ifTrue : ifFalse;
+    public static V1 Select(V1 mask, V1 ifTrue, V1 ifFalse) => mask.Bits != 0 ? ifTrue : ifFalse;
+
+    public static V1 Round(V1 a) => new(MathF.Round(a.Value));
+
+    public static V1 SetBits(int bits) => FromBits(bits);
+
+    public static V1 And(V1 a, V1 b) => FromBits(a.Bits & b.Bits);
+
+    public static V1 Or(V1 a, V1 b) => FromBits(a.Bits | b.Bits);
+
+    public static V1 ShiftLeft(V1 bits, int count) => FromBits(bits.Bits << count);
+
+    public static V1 ShiftRight(V1 bits, int count) => FromBits(bits.Bits >> count);
+
+    public static V1 AddBits(V1 a, V1 b) => FromBits(unchecked(a.Bits + b.Bits));
+
+    public static V1 BitsToFloat(V1 bits) => new(bits.Bits);
 
     public static float Sum(V1 a) => a.Value;
+
+    public static float Maximum(V1 a) => a.Value;
 
     public static V1 operator +(V1 a, V1 b) => new(a.Value + b.Value);
 
@@ -38,4 +56,8 @@ internal readonly unsafe struct V1(float value) : ISimd<V1>
     public static V1 operator /(V1 a, V1 b) => new(a.Value / b.Value);
 
     public static V1 operator -(V1 a) => new(-a.Value);
+
+    private int Bits => BitConverter.SingleToInt32Bits(Value);
+
+    private static V1 FromBits(int bits) => new(BitConverter.Int32BitsToSingle(bits));
 }

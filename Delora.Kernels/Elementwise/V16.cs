@@ -29,7 +29,25 @@ internal readonly unsafe struct V16(Vector512<float> value) : ISimd<V16>
 
     public static V16 Select(V16 mask, V16 ifTrue, V16 ifFalse) => new(Vector512.ConditionalSelect(mask.Value, ifTrue.Value, ifFalse.Value));
 
+    public static V16 Round(V16 a) => new(Vector512.Round(a.Value));
+
+    public static V16 SetBits(int bits) => new(Vector512.Create(bits).AsSingle());
+
+    public static V16 And(V16 a, V16 b) => new(Vector512.BitwiseAnd(a.Value, b.Value));
+
+    public static V16 Or(V16 a, V16 b) => new(Vector512.BitwiseOr(a.Value, b.Value));
+
+    public static V16 ShiftLeft(V16 bits, int count) => new(Vector512.ShiftLeft(bits.Value.AsInt32(), count).AsSingle());
+
+    public static V16 ShiftRight(V16 bits, int count) => new(Vector512.ShiftRightArithmetic(bits.Value.AsInt32(), count).AsSingle());
+
+    public static V16 AddBits(V16 a, V16 b) => new((a.Value.AsInt32() + b.Value.AsInt32()).AsSingle());
+
+    public static V16 BitsToFloat(V16 bits) => new(Vector512.ConvertToSingle(bits.Value.AsInt32()));
+
     public static float Sum(V16 a) => Vector512.Sum(a.Value);
+
+    public static float Maximum(V16 a) => V8.Maximum(new(Vector256.Max(a.Value.GetLower(), a.Value.GetUpper())));
 
     public static V16 operator +(V16 a, V16 b) => new(a.Value + b.Value);
 

@@ -29,7 +29,26 @@ internal readonly unsafe struct V4(Vector128<float> value) : ISimd<V4>
 
     public static V4 Select(V4 mask, V4 ifTrue, V4 ifFalse) => new(Vector128.ConditionalSelect(mask.Value, ifTrue.Value, ifFalse.Value));
 
+    public static V4 Round(V4 a) => new(Vector128.Round(a.Value));
+
+    public static V4 SetBits(int bits) => new(Vector128.Create(bits).AsSingle());
+
+    public static V4 And(V4 a, V4 b) => new(Vector128.BitwiseAnd(a.Value, b.Value));
+
+    public static V4 Or(V4 a, V4 b) => new(Vector128.BitwiseOr(a.Value, b.Value));
+
+    public static V4 ShiftLeft(V4 bits, int count) => new(Vector128.ShiftLeft(bits.Value.AsInt32(), count).AsSingle());
+
+    public static V4 ShiftRight(V4 bits, int count) => new(Vector128.ShiftRightArithmetic(bits.Value.AsInt32(), count).AsSingle());
+
+    public static V4 AddBits(V4 a, V4 b) => new((a.Value.AsInt32() + b.Value.AsInt32()).AsSingle());
+
+    public static V4 BitsToFloat(V4 bits) => new(Vector128.ConvertToSingle(bits.Value.AsInt32()));
+
     public static float Sum(V4 a) => Vector128.Sum(a.Value);
+
+    public static float Maximum(V4 a) =>
+        MathF.Max(MathF.Max(a.Value[0], a.Value[1]), MathF.Max(a.Value[2], a.Value[3]));
 
     public static V4 operator +(V4 a, V4 b) => new(a.Value + b.Value);
 
