@@ -1,0 +1,124 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// Few rows times a row-major B: packing B would cost as much as the product, so its rows are read where they lie, in blocks of K that
+/// stay in L1 while the rows of A pass. Used for the gradients of thin factors, as in dA' = vᵀ·x.
+/// </summary>
+internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
+    where TKernel : struct, IMicroKernel
+{
+    private const int BlockOfK = 64;
+
+    public GemmProblem P;
+    public int NTile;
+    public float* Scratch;
+
+    /// <summary>Floats of scratch for each member: rows of A packed, then an edge panel or a filtered block of B.</summary>
+    public readonly long ScratchFloats =>
+        Gemm.RoundUp(Gemm.RoundUp(P.M, TKernel.Mr) * BlockOfK, 16) + (P.FilterTarget == GemmFilterTarget.Right ? NTile : TKernel.Nr) * BlockOfK;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public readonly void Run(long start, long end, long chunk, int worker)
+    {
+        int nTiles = (P.N + NTile - 1) / NTile;
+        float* scratch = Scratch + worker * ScratchFloats;
+        for (long t = start; t < end; t++)
+            Tile(t / nTiles, (int)(t % nTiles) * NTile, scratch);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly void Tile(long element, int j0, float* scratch)
+    {
+        int mr = TKernel.Mr, nr = TKernel.Nr, k = P.KOf(element);
+        int columns = Math.Min(NTile, P.N - j0), wholePanels = columns / nr * nr;
+        nint e = (nint)element;
+        float* c = P.C + e * P.CBatch + j0;
+        float* bias = P.Bias == null ? null : P.Bias + j0;
+        bool accumulate = P.Accumulate;
+        if (accumulate && bias != null)
+            GemmTiles<TKernel>.AddBias(c, P.CRow, bias, P.M, columns);
+        float* other = scratch + Gemm.RoundUp(Gemm.RoundUp(P.M, mr) * BlockOfK, 16);
+        for (int k0 = 0; k0 < k; k0 += BlockOfK)
+        {
+            int kb = Math.Min(BlockOfK, k - k0);
+            GemmPacking.PackLeft<TKernel>(P.A + e * P.ABatch + k0 * P.ACol, P.ARow, P.ACol, P.M, kb, scratch);
+            float* b = P.B + e * P.BBatch + k0 * P.BRow + j0;
+            if (P.FilterTarget == GemmFilterTarget.Right)
+            {
+                for (int p = 0; p < kb; p++)
+                    new ReadOnlySpan<float>(b + p * P.BRow, columns).CopyTo(new Span<float>(other + p * NTile, columns));
+                P.Filter(P.FilterState, other, NTile, element * P.K + k0, j0, kb, columns);
+                // The products of a last panel's padding are not stored, but it must not hold slow denormals.
+                for (int p = 0; p < kb; p++)
+                    new Span<float>(other + p * NTile + columns, NTile - columns).Clear();
+                GemmTiles<TKernel>.Macro(P.M, columns, kb, scratch, (nint)mr * kb, other, nr, NTile, c, P.CRow, bias, accumulate);
+            }
+            else
+            {
+                GemmTiles<TKernel>.Macro(P.M, wholePanels, kb, scratch, (nint)mr * kb, b, nr, P.BRow, c, P.CRow, bias, accumulate);
+                if (wholePanels < columns)
+                {
+                    GemmPacking.PackRightBlock<TKernel>(b + wholePanels, P.BRow, 1, kb, columns - wholePanels, other);
+                    float* rest = bias == null ? null : bias + wholePanels;
+                    GemmTiles<TKernel>.Macro(
+                        P.M, columns - wholePanels, kb, scratch, (nint)mr * kb, other, nr, nr, c + wholePanels, P.CRow, rest, accumulate);
+                }
+            }
+            accumulate = true;
+        }
+    }
+}
+
+/// <summary>A product without steps: C is its base.</summary>
+internal unsafe struct GemmBase : IRangeBody
+{
+    public GemmProblem P;
+
+    public readonly void Run(long start, long end, long chunk)
+    {
+        for (long row = start; row < end; row++)
+        {
+            float* c = P.C + (nint)(row / P.M) * P.CBatch + (nint)(row % P.M) * P.CRow;
+            Span<float> values = new(c, P.N);
+            if (!P.Accumulate)
+                values.Clear();
+            if (P.Bias != null)
+                TensorPrimitives.Add(values, new ReadOnlySpan<float>(P.Bias, P.N), values);
+        }
+    }
+}
+
+/// <summary>Adds partial products in their order, and the result to C's base; takes them transposed if need be.</summary>
+internal unsafe struct GemmReduction : IRangeBody
+{
+    public GemmProblem P;
+    public float* Partials;
+    public int Splits;
+    public nint Row;
+    public nint Col;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public readonly void Run(long start, long end, long chunk)
+    {
+        nint size = (nint)P.M * P.N;
+        for (nint i = (nint)start; i < (nint)end; i++)
+        {
+            float* c = P.C + i * P.CRow;
+            if (P.Accumulate && P.Bias != null)
+                GemmTiles<MicroKernel128>.AddBias(c, P.CRow, P.Bias, 1, P.N);
+            float* from = P.Accumulate ? c : P.Bias;
+            float* first = Partials + i * Row;
+            for (int j = 0; j < P.N; j++)
+            {
+                float* part = first + j * Col;
+                float sum = *part;
+                for (int s = 1; s < Splits; s++)
+                    sum += part[s * size];
+                c[j] = from == null ? sum : from[j] + sum;
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+namespace Delora.Kernels;
+
+/// <summary>Chooses how a product is cut up, lays out its workspace and runs its phases.</summary>
+internal static unsafe class GemmDriver<TKernel>
+    where TKernel : struct, IMicroKernel
+{
+    private const int BlockOfN = 768;
+    private const int PrivateBlockOfN = 256;
+    private const int DirectRows = 64;
+    private const int DirectColumns = 256;
+    private const long SharedFloats = 4 << 20;
+    private const double SerialFlops = 2e5;
+
+    /// <summary>Paths through the code. The choice changes bits, so it depends on the shape alone; tile sizes may follow the team.</summary>
+    private enum Route
+    {
+        /// <summary>Panels of A and B, tiles of C.</summary>
+        Tiles,
+
+        /// <summary>Few rows over a row-major B, which is read where it lies.</summary>
+        Direct,
+
+        /// <summary>Direct on Cᵀ = Bᵀ·Aᵀ: few columns, and an A whose columns are contiguous.</summary>
+        DirectTransposed,
+    }
+
+    public static long WorkspaceBytes(in GemmProblem p, SimdLevel level, int teamSize)
+    {
+        Gemm.Check(p, level);
+        long floats = 0;
+        if (p.M > 0 && p.Batch > 0)
+        {
+            if (p.Rank > 0 && !FusesH(p, teamSize))
+                floats = WorkspaceBytes(ProductH(p), level, teamSize) / sizeof(float);
+            if (p.N > 0 && p.K > 0)
+                floats = Math.Max(floats, MainFloats(p, teamSize));
+        }
+        return checked(floats * sizeof(float));
+    }
+
+    public static void Run(WorkerTeam team, SimdLevel level, in GemmProblem p, float* workspace)
+    {
+        Gemm.Check(p, level);
+        if (p.M == 0 || p.Batch == 0)
+            return;
+        if (p.Rank > 0 && !FusesH(p, team.Size))
+            Run(team, level, ProductH(p), workspace);
+        if (p.N == 0)
+            return;
+        if (p.K == 0)
+        {
+            GemmBase body = new() { P = p }; // H is 0 too
+            team.For((long)p.Batch * p.M, Math.Max(1, 32768 / p.N), ref body);
+            return;
+        }
+        Route route = RouteOf(p);
+        int splits = SplitsOf(p);
+        if (splits == 1 && route != Route.DirectTransposed)
+        {
+            if (route == Route.Tiles)
+                RunTiles(team, p, workspace);
+            else
+                RunDirect(team, p, workspace);
+            return;
+        }
+        long partialFloats = Gemm.RoundUp((long)splits * p.M * p.N, 16);
+        GemmProblem parts = Parts(p, route, splits, workspace);
+        if (route == Route.Tiles)
+            RunTiles(team, parts, workspace + partialFloats);
+        else
+            RunDirect(team, parts, workspace + partialFloats);
+        GemmReduction reduction = new()
+        {
+            P = p, Partials = workspace, Splits = parts.Batch,
+            Row = route == Route.DirectTransposed ? 1 : p.N, Col = route == Route.DirectTransposed ? p.M : 1,
+        };
+        team.For(p.M, Math.Max(1, 16384 / ((long)p.N * splits)), ref reduction);
+    }
+
+    private static Route RouteOf(in GemmProblem p)
+    {
+        if (p.Packed.Data != null || p.Rank > 0 || p.InBlocks || p.FilterTarget == GemmFilterTarget.Left)
+            return Route.Tiles;
+        if (p.FilterTarget == GemmFilterTarget.Right || (p.BCol == 1 && p.M <= DirectRows))
+            return Route.Direct;
+        return p.ARow == 1 && p.N <= DirectRows && p.Batch == 1 ? Route.DirectTransposed : Route.Tiles;
+    }
+
+    /// <summary>Partial sums over K for a small result with a long inner dimension, which would otherwise keep few threads busy.</summary>
+    private static int SplitsOf(in GemmProblem p)
+    {
+        bool possible = p.Batch == 1 && p.Rank == 0 && p.Packed.Data == null && !p.InBlocks && p.FilterTarget != GemmFilterTarget.Left;
+        return possible && p.K >= 2048 && (long)p.M * p.N <= 65536 ? Math.Min(16, p.K / 1024) : 1;
+    }
+
+    /// <summary>The partial products as a batch: element s sums its own range of K.</summary>
+    private static GemmProblem Parts(in GemmProblem p, Route route, int splits, float* partials)
+    {
+        GemmProblem parts = p;
+        if (route == Route.DirectTransposed)
+        {
+            (parts.M, parts.N) = (p.N, p.M);
+            parts.A = p.B;
+            (parts.ARow, parts.ACol) = (p.BCol, p.BRow);
+            parts.B = p.A;
+            (parts.BRow, parts.BCol) = (p.ACol, p.ARow);
+        }
+        parts.WholeK = p.K;
+        parts.K = (int)Gemm.RoundUp((p.K + splits - 1) / splits, 4);
+        parts.Batch = (p.K + parts.K - 1) / parts.K;
+        parts.ABatch = parts.K * parts.ACol;
+        parts.BBatch = parts.K * parts.BRow;
+        parts.C = partials;
+        parts.CRow = parts.N;
+        parts.CBatch = (nint)parts.M * parts.N;
+        parts.Bias = null;
+        parts.Accumulate = false;
+        return parts;
+    }
+
+    /// <summary>H = A·P as a product of its own.</summary>
+    private static GemmProblem ProductH(in GemmProblem p) => new()
+    {
+        M = p.M, N = p.Rank, K = p.K, A = p.A, ARow = p.ARow, ACol = p.ACol, B = p.P, BRow = p.PRow, BCol = p.PCol, C = p.H, CRow = p.HRow,
+        FilterTarget = p.FilterTarget == GemmFilterTarget.Left ? GemmFilterTarget.Left : GemmFilterTarget.None,
+        Filter = p.Filter, FilterState = p.FilterState, InBlocks = true,
+    };
+
+    /// <summary>Whether H comes out of the tiles of C: each row of tiles must be one tile, and see the A that the branch sees.</summary>
+    private static bool FusesH(in GemmProblem p, int teamSize) =>
+        p.FilterTarget == GemmFilterTarget.None && p.N > 0 && p.K > 0 && TileSizes(p, teamSize).NTiles == 1;
+
+    private static double Flops(in GemmProblem p) => 2.0 * p.M * p.N * p.K * p.Batch;
+
+    private static (int MTile, int MTiles, int NTile, int NTiles) TileSizes(in GemmProblem p, int teamSize)
+    {
+        int mr = TKernel.Mr, nr = TKernel.Nr;
+        bool privateRight = PacksPrivately(p);
+        int m = Even(p.M, TKernel.Mc, mr);
+        // A low-rank branch comes cheapest from tiles as wide as C.
+        int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= BlockOfN + 256 ? p.N : BlockOfN;
+        int n = Even(p.N, widest, nr);
+        if (teamSize > 1 && Flops(p) > SerialFlops)
+        {
+            long wanted = 4L * teamSize;
+            while (Count(p.M, m) * Count(p.N, n) * p.Batch < wanted)
+            {
+                bool wide = p.Rank > 0 && Count(p.N, n) == 1 && Count(p.M, m) >= 2L * teamSize;
+                if (m > TKernel.Mc / 2 && !privateRight)
+                    m = Even(p.M, m / 2, mr);
+                else if (n > PrivateBlockOfN && !wide)
+                    n = Even(p.N, n / 2, nr);
+                else if (m > 4 * mr && !privateRight)
+                    m = Even(p.M, m / 2, mr);
+                else if (n > 4 * nr && !wide)
+                    n = Even(p.N, n / 2, nr);
+                else
+                    break;
+            }
+        }
+        return (m, (int)Count(p.M, m), n, (int)Count(p.N, n));
+    }
+
+    private static bool PacksPrivately(in GemmProblem p) => p.Packed.Data == null && (p.M <= TKernel.Mc || p.WholeK > 0);
+
+    private static long Count(int size, int tile) => (size + tile - 1) / tile;
+
+    /// <summary>The size of equal tiles of at most <paramref name="largest"/>, in whole register tiles.</summary>
+    private static int Even(int size, int largest, int step)
+    {
+        long tiles = Count(size, Math.Max(step, largest));
+        return (int)Gemm.RoundUp((size + tiles - 1) / tiles, step);
+    }
+
+    private static long MainFloats(in GemmProblem p, int teamSize)
+    {
+        Route route = RouteOf(p);
+        int splits = SplitsOf(p);
+        if (splits == 1 && route != Route.DirectTransposed)
+            return route == Route.Tiles ? LayOutTiles(p, teamSize, null, out _) : LayOutDirect(p, teamSize, out _);
+        GemmProblem parts = Parts(p, route, splits, null);
+        long rest = route == Route.Tiles ? LayOutTiles(parts, teamSize, null, out _) : LayOutDirect(parts, teamSize, out _);
+        return Gemm.RoundUp((long)splits * p.M * p.N, 16) + rest;
+    }
+
+    private static long LayOutTiles(in GemmProblem p, int teamSize, float* workspace, out GemmTiles<TKernel> tiles)
+    {
+        (int mTile, int mTiles, int nTile, _) = TileSizes(p, teamSize);
+        int kc = Gemm.BlockOfK(p.K);
+        bool privateRight = PacksPrivately(p), fusesH = p.Rank > 0 && FusesH(p, teamSize);
+        long left = Gemm.RoundUp((long)mTile * Math.Max(kc, Gemm.BlockOfK(p.Rank)), 16);
+        long raw = p.FilterTarget == GemmFilterTarget.Left && p.Rank == 0 ? Gemm.RoundUp((long)mTile * kc, 16) : 0;
+        long scratch = left + raw + (privateRight ? (long)nTile * kc : 0);
+        long q = p.Rank > 0 ? Gemm.RoundUp(p.N, TKernel.Nr) * p.Rank : 0;
+        long down = fusesH ? Gemm.RoundUp(p.Rank, TKernel.Nr) * p.K : 0;
+        int strip = p.N, group = p.Batch;
+        long shared = 0;
+        if (!privateRight && p.Packed.Data == null)
+        {
+            // B is packed in pieces that bound the workspace: several elements of a batch, or a strip of one.
+            long element = checked(Gemm.RoundUp(p.N, TKernel.Nr) * p.K);
+            group = (int)Math.Clamp(SharedFloats / element, 1, p.Batch);
+            if (element > SharedFloats)
+                strip = (int)Math.Clamp(SharedFloats / p.K / nTile * nTile, nTile, Gemm.RoundUp(p.N, nTile));
+            strip = Math.Min(strip, p.N);
+            shared = checked(group * Gemm.RoundUp(strip, TKernel.Nr) * p.K);
+        }
+        float* at = workspace;
+        tiles = new() { P = p, Kc = kc, MTile = mTile, MTiles = mTiles, NTile = nTile, PrivateRight = privateRight, FusesH = fusesH };
+        tiles.Strip = strip;
+        tiles.Group = group;
+        tiles.Scratch = at;
+        tiles.ScratchStride = (nint)scratch;
+        tiles.RawOffset = (nint)left;
+        tiles.RightOffset = (nint)(left + raw);
+        tiles.Q = at + scratch * teamSize;
+        tiles.Down = tiles.Q + q;
+        tiles.Right = p.Packed.Data != null ? p.Packed.Data : tiles.Down + down;
+        return checked(scratch * teamSize + q + down + shared);
+    }
+
+    private static void RunTiles(WorkerTeam team, in GemmProblem p, float* workspace)
+    {
+        LayOutTiles(p, team.Size, workspace, out GemmTiles<TKernel> tiles);
+        bool parallel = Flops(p) > SerialFlops;
+        if (p.Rank > 0)
+        {
+            GemmPacking.PackRight<TKernel>(team, p.Q, p.QRow, p.QCol, 0, p.Rank, p.N, 1, tiles.Q, parallel);
+            if (tiles.FusesH)
+                GemmPacking.PackRight<TKernel>(team, p.P, p.PRow, p.PCol, 0, p.K, p.Rank, 1, tiles.Down, parallel);
+        }
+        bool shared = !tiles.PrivateRight && p.Packed.Data == null;
+        for (int e = 0; e < p.Batch; e += tiles.Group)
+            for (int n = 0; n < p.N; n += tiles.Strip)
+            {
+                tiles.FirstElement = e;
+                tiles.FirstColumn = n;
+                tiles.Columns = Math.Min(tiles.Strip, p.N - n);
+                int elements = Math.Min(tiles.Group, p.Batch - e);
+                if (shared)
+                {
+                    float* b = p.B + e * p.BBatch + n * p.BCol;
+                    GemmPacking.PackRight<TKernel>(team, b, p.BRow, p.BCol, p.BBatch, p.K, tiles.Columns, elements, tiles.Right, parallel);
+                }
+                long count = tiles.MTiles * Count(tiles.Columns, tiles.NTile) * elements;
+                double each = 2.0 * Math.Min(p.M, tiles.MTile) * Math.Min(p.N, tiles.NTile) * p.K;
+                team.ForWorkers(count, parallel ? Math.Max(1, (long)(SerialFlops / 2 / each)) : count, ref tiles);
+            }
+    }
+
+    private static long LayOutDirect(in GemmProblem p, int teamSize, out GemmDirect<TKernel> direct)
+    {
+        int nTile = Even(p.N, DirectColumns, TKernel.Nr);
+        if (Flops(p) > SerialFlops)
+            while (teamSize > 1 && Count(p.N, nTile) * p.Batch < 4L * teamSize && nTile > 2 * TKernel.Nr)
+                nTile = Even(p.N, nTile / 2, TKernel.Nr);
+        direct = new() { P = p, NTile = nTile };
+        return checked(direct.ScratchFloats * teamSize);
+    }
+
+    private static void RunDirect(WorkerTeam team, in GemmProblem p, float* workspace)
+    {
+        LayOutDirect(p, team.Size, out GemmDirect<TKernel> direct);
+        direct.Scratch = workspace;
+        long count = Count(p.N, direct.NTile) * p.Batch;
+        double each = 2.0 * p.M * Math.Min(p.N, direct.NTile) * p.K;
+        long grain = Flops(p) > SerialFlops ? Math.Max(1, (long)(SerialFlops / 2 / each)) : count;
+        team.ForWorkers(count, grain, ref direct);
+    }
+}

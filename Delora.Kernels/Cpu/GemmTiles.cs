@@ -1,0 +1,167 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+
+namespace Delora.Kernels;
+
+/// <summary>The tiles of C that <see cref="GemmDriver{TKernel}"/> hands out, with all that a member needs to compute one.</summary>
+internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
+    where TKernel : struct, IMicroKernel
+{
+    public GemmProblem P;
+    public int Kc;
+    public int MTile;
+    public int MTiles;
+    public int NTile;
+    public int Strip;
+    public int Group;
+    public int FirstElement;
+    public int FirstColumn;
+    public int Columns;
+    public bool PrivateRight;
+    public bool FusesH;
+    public float* Scratch;
+    public nint ScratchStride;
+    public nint RawOffset;
+    public nint RightOffset;
+    public float* Right;
+    public float* Down;
+    public float* Q;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public readonly void Run(long start, long end, long chunk, int worker)
+    {
+        int nTiles = (Columns + NTile - 1) / NTile;
+        for (long t = start; t < end; t++)
+        {
+            int i = (int)(t % MTiles);
+            long rest = t / MTiles;
+            int j = (int)(rest % nTiles);
+            Tile((int)(rest / nTiles), i * MTile, j * NTile, Scratch + worker * ScratchStride);
+        }
+    }
+
+    /// <summary>A panel of B stays in L1 while the packed rows of A, in L2, pass it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Macro(
+        int rows, int columns, int k, float* a, nint aPanel, float* b, nint bPanel, nint ldb, float* c, nint ldc, float* bias, bool accumulate)
+    {
+        int mr = TKernel.Mr, nr = TKernel.Nr;
+        float* edge = stackalloc float[mr * nr];
+        for (int j = 0; j < columns; j += nr, b += bPanel)
+        {
+            int nb = Math.Min(nr, columns - j);
+            float* ap = a;
+            for (int i = 0; i < rows; i += mr, ap += aPanel)
+            {
+                int mb = Math.Min(mr, rows - i);
+                float* cp = c + i * ldc + j;
+                // The first four register tiles each pull a quarter of the next panel of B nearer.
+                float* prefetch = i < 4 * mr ? b + bPanel + i / mr * (bPanel >> 2) : ap + aPanel;
+                if (mb == mr && nb == nr)
+                {
+                    TKernel.Multiply(k, ap, b, ldb, cp, ldc, bias == null ? null : bias + j, accumulate, prefetch);
+                    continue;
+                }
+                TKernel.Multiply(k, ap, b, ldb, edge, nr, null, false, prefetch);
+                for (int x = 0; x < mb; x++, cp += ldc)
+                {
+                    float* sum = edge + x * nr;
+                    float* from = accumulate ? cp : bias == null ? null : bias + j;
+                    for (int y = 0; y < nb; y++)
+                        cp[y] = from == null ? sum[y] : from[y] + sum[y];
+                }
+            }
+        }
+    }
+
+    internal static void AddBias(float* c, nint ldc, float* bias, int rows, int columns)
+    {
+        for (int i = 0; i < rows; i++, c += ldc)
+            TensorPrimitives.Add(new ReadOnlySpan<float>(c, columns), new ReadOnlySpan<float>(bias, columns), new Span<float>(c, columns));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly void Tile(int element, int i0, int column, float* scratch)
+    {
+        int mr = TKernel.Mr, nr = TKernel.Nr;
+        long e = FirstElement + element;
+        int j0 = FirstColumn + column, rows = Math.Min(MTile, P.M - i0), columns = Math.Min(NTile, Columns - column), k = P.KOf(e);
+        float* c = P.C + (nint)e * P.CBatch + i0 * P.CRow + j0;
+        float* a = P.A + (nint)e * P.ABatch + i0 * P.ARow;
+        float* bias = P.Bias == null ? null : P.Bias + j0;
+        bool accumulate = P.Accumulate;
+        if (accumulate && bias != null)
+            AddBias(c, P.CRow, bias, rows, columns);
+        bool branchFirst = P.FilterTarget == GemmFilterTarget.LowRank;
+        if (branchFirst)
+        {
+            Branch(i0, rows, j0, columns, c, null, false, scratch);
+            P.Filter(P.FilterState, c, P.CRow, i0, j0, rows, columns);
+            if (bias != null)
+                AddBias(c, P.CRow, bias, rows, columns);
+            accumulate = true;
+        }
+        long padded = Gemm.RoundUp(P.Packed.Data != null ? P.N : Columns, nr);
+        for (int k0 = 0; k0 < k; k0 += Kc)
+        {
+            int kb = Math.Min(Kc, k - k0);
+            PackLeft(a + k0 * P.ACol, i0, k0, rows, kb, scratch);
+            float* b;
+            if (PrivateRight)
+            {
+                b = scratch + RightOffset;
+                GemmPacking.PackRightBlock<TKernel>(
+                    P.B + (nint)e * P.BBatch + k0 * P.BRow + j0 * P.BCol, P.BRow, P.BCol, kb, columns, b);
+            }
+            else
+            {
+                long first = P.Packed.Data != null ? (long)k0 * padded : ((long)element * P.K + k0) * padded;
+                b = Right + first + (long)(P.Packed.Data != null ? j0 : column) * kb;
+            }
+            Macro(rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate);
+            accumulate = true;
+            if (FusesH)
+            {
+                float* down = Down + Gemm.RoundUp(P.Rank, nr) * k0;
+                Macro(rows, P.Rank, kb, scratch, (nint)mr * kb, down, (nint)nr * kb, nr, P.H + i0 * P.HRow, P.HRow, null, k0 > 0);
+            }
+        }
+        if (P.Rank > 0 && !branchFirst)
+            Branch(i0, rows, j0, columns, c, null, true, scratch);
+    }
+
+    /// <summary>The rank's steps of the tile: C (+)= H·Q.</summary>
+    private readonly void Branch(int i0, int rows, int j0, int columns, float* c, float* bias, bool accumulate, float* scratch)
+    {
+        int mr = TKernel.Mr, nr = TKernel.Nr, kc = Gemm.BlockOfK(P.Rank);
+        long padded = Gemm.RoundUp(P.N, nr);
+        for (int k0 = 0; k0 < P.Rank; k0 += kc)
+        {
+            int kb = Math.Min(kc, P.Rank - k0);
+            GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow + k0, P.HRow, 1, rows, kb, scratch);
+            float* b = Q + k0 * padded + (long)j0 * kb;
+            Macro(rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate || k0 > 0);
+        }
+    }
+
+    private readonly void PackLeft(float* a, int i0, int k0, int rows, int kb, float* scratch)
+    {
+        if (P.FilterTarget != GemmFilterTarget.Left || P.Rank > 0)
+        {
+            GemmPacking.PackLeft<TKernel>(a, P.ARow, P.ACol, rows, kb, scratch);
+            return;
+        }
+        float* raw = scratch + RawOffset;
+        for (int i = 0; i < rows; i++)
+        {
+            float* s = a + i * P.ARow, d = raw + (nint)i * kb;
+            if (P.ACol == 1)
+                new ReadOnlySpan<float>(s, kb).CopyTo(new Span<float>(d, kb));
+            else
+                for (int p = 0; p < kb; p++)
+                    d[p] = s[p * P.ACol];
+        }
+        P.Filter(P.FilterState, raw, kb, i0, k0, rows, kb);
+        GemmPacking.PackLeft<TKernel>(raw, kb, 1, rows, kb, scratch);
+    }
+}
