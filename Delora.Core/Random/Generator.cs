@@ -52,8 +52,9 @@ public sealed class Generator
     }
 
     /// <summary>
-    /// Fills with normally distributed numbers by the Box–Muller transform in float64: <c>√(−2 ln u) · cos 2πv</c> and <c>· sin 2πv</c>, u from
-    /// (0, 1] and v from [0, 1) with 32 random bits each. Takes one element each (rounded up to an even number).
+    /// Fills with normally distributed numbers by the Box–Muller transform in float64: <c>√(−2 ln u) · cos 2πv</c> and
+    /// <c>√(−2 ln u) · sin 2πv</c>, u from (0, 1] and v from [0, 1) with 32 random bits each. Takes one element each,
+    /// rounded up to an even number.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Mean or standard deviation is not finite, or the latter negative.</exception>
     public void FillNormal(Span<float> destination, float mean = 0, float standardDeviation = 1)

@@ -1,12 +1,13 @@
 namespace Delora.Core;
 
 /// <summary>
-/// Philox4x32-10: random numbers by position. Any element of any stream is a pure function of (seed, index), so that a kernel needs no state, the
-/// numbers are the same on every device and with any number of threads, and a backward pass computes its dropout mask again instead of keeping it.
+/// Philox4x32-10: random numbers by position. Any element of any stream is a pure function of (seed, index), so that a kernel needs no
+/// state, the numbers are the same on every device and with any number of threads, and a backward pass computes its dropout mask again
+/// instead of keeping it.
 /// <para>
-/// Element <c>e</c> of the sequence of a seed is word <c>e mod 4</c> of block <c>⌊e / 4⌋</c>. A block is the four words that ten Philox rounds
-/// make of the 128-bit counter <c>(block low, block high, 0, 0)</c> under the key <c>(seed low, seed high)</c>. Element <c>i</c> of the stream
-/// (seed, offset) is element <c>offset + i</c> of the seed's sequence (modulo 2^64).
+/// Element <c>e</c> of the sequence of a seed is word <c>e mod 4</c> of block <c>⌊e / 4⌋</c>. A block is the four words that ten Philox
+/// rounds make of the 128-bit counter <c>(block low, block high, 0, 0)</c> under the key <c>(seed low, seed high)</c>. Element <c>i</c> of
+/// the stream (seed, offset) is element <c>offset + i</c> of the seed's sequence (modulo 2^64).
 /// </para>
 /// <para>
 /// Plain 32- and 64-bit arithmetic only, no arrays and no intrinsics: the same methods are compiled into the GPU kernels.
@@ -22,7 +23,9 @@ public static class Philox
     private const uint Weyl0 = 0x9E3779B9, Weyl1 = 0xBB67AE85;
     private const int RoundCount = 10;
 
-    /// <summary>The four words of block <paramref name="counter"/>: elements <c>4·counter … 4·counter + 3</c> of the seed's sequence.</summary>
+    /// <summary>
+    /// The four words of block <paramref name="counter"/>: elements <c>4·counter … 4·counter + 3</c> of the seed's sequence.
+    /// </summary>
     /// <param name="seed">The key: low word first.</param>
     /// <param name="counter">Number of the block; the upper 64 bits of Philox's counter are zero.</param>
     /// <param name="r0">Word 0.</param>
@@ -44,7 +47,7 @@ public static class Philox
     /// <summary>Element <paramref name="index"/> as a number in [0, 1): <see cref="ToUniform"/> of <see cref="Word"/>.</summary>
     public static float Uniform(ulong seed, ulong index) => ToUniform(Word(seed, index));
 
-    /// <summary>Maps 32 random bits to [0, 1): <c>⌊word / 2^8⌋ · 2^−24</c>, a multiple of 2^−24 that float32 holds exactly, never 1.</summary>
+    /// <summary>Maps 32 random bits to [0, 1): <c>⌊word / 2^8⌋ · 2^−24</c>, which float32 holds exactly; never 1.</summary>
     public static float ToUniform(uint word) => (word >> 8) * (1.0f / 16777216.0f);
 
     /// <summary>Ten rounds over a full 128-bit counter and a 64-bit key.</summary>

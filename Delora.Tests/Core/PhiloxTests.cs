@@ -2,7 +2,9 @@ using Delora.Core;
 
 namespace Delora.Tests.Core;
 
-/// <summary>The generator against the vectors its authors publish (Random123, kat_vectors, philox4x32 with 10 rounds), and its documented layout.</summary>
+/// <summary>
+/// The generator against the vectors its authors publish (Random123, kat_vectors, philox4x32 with 10 rounds), and its documented layout.
+/// </summary>
 public class PhiloxTests
 {
     [Theory]
