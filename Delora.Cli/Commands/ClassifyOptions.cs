@@ -3,7 +3,7 @@ namespace Delora.Cli;
 /// <summary>What a user can set about <c>delora demo classify</c>.</summary>
 internal sealed record ClassifyOptions
 {
-    /// <summary>auto, cpu, cuda, opencl or reference.</summary>
+    /// <summary>A name for <see cref="SelectedDevice.Open"/>.</summary>
     public required string Device { get; init; }
 
     public required ulong Seed { get; init; }
