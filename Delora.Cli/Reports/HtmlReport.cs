@@ -1,6 +1,7 @@
 using System.Text;
 using System.Xml;
 using System.Xml.Linq;
+using Delora.Core;
 
 namespace Delora.Cli;
 
@@ -81,6 +82,10 @@ internal sealed class HtmlReport
             SvgLineChart.Draw(chart, $"chart{++_charts}")))));
         return this;
     }
+
+    /// <summary>Writes the document as UTF-8; an old file of that name is replaced as a whole or stays as it was.</summary>
+    /// <exception cref="DeloraException">The system refused to write.</exception>
+    public void Save(string path) => AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(ToString())));
 
     /// <summary>The whole document.</summary>
     public override string ToString()

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Xml;
 using System.Xml.Linq;
 using CsCheck;
@@ -27,6 +28,16 @@ public sealed class HtmlReportTests
         // The style sheet must reach an HTML reader unescaped, and only void and drawing elements may be closed within their own tag.
         Assert.DoesNotContain('&', document.Descendants("style").Single().ToString(SaveOptions.DisableFormatting));
         Assert.All(document.Descendants().Where(e => e.IsEmpty), e => Assert.True(e.Name.LocalName is "meta" or "path", e.ToString()));
+    }
+
+    [Fact]
+    public void SavedReportIsUtf8WithoutMark()
+    {
+        using TemporaryFolder folder = new();
+        string file = folder.Write("r.html", "old");
+        HtmlReport report = new("ΔW", "lead");
+        report.Save(file);
+        Assert.Equal(Encoding.UTF8.GetBytes(report.ToString()), File.ReadAllBytes(file));
     }
 
     [Fact]

@@ -27,16 +27,4 @@ public sealed class OutputFolderTests
         Assert.Contains(file, Assert.Throws<InputException>(() => OutputFolder.Open(file)).Message, StringComparison.Ordinal);
         Assert.Throws<InputException>(() => OutputFolder.Open(Path.Combine(file, "below")));
     }
-
-    [Fact]
-    public void AtomicFileReplacesOrLeavesTheOldContent()
-    {
-        using TemporaryFolder root = new();
-        string file = root.Write("r.html", "old");
-        AtomicFile.WriteAllText(file, "nü");
-        Assert.Equal("nü"u8.ToArray(), File.ReadAllBytes(file));
-        Directory.CreateDirectory(root.File("taken"));
-        Assert.ThrowsAny<Exception>(() => AtomicFile.WriteAllText(root.File("taken"), "x"));
-        Assert.Equal(2, Directory.EnumerateFileSystemEntries(root.Path).Count());
-    }
 }
