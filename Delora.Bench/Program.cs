@@ -1,1 +1,36 @@
-return 0;
+using System.Reflection;
+using BenchmarkDotNet.Attributes;
+using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Exporters.Json;
+using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Running;
+using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using Delora.Bench;
+
+// quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
+// list           classes, their benchmarks, shapes
+// anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
+Type[] classes = [.. typeof(OpBenchmarks).Assembly.GetTypes()
+    .Where(type => type.IsSubclassOf(typeof(OpBenchmarks)) && !type.IsAbstract).OrderBy(type => type.Name, StringComparer.Ordinal)];
+
+switch (args)
+{
+    case ["quick"]:
+        return QuickRun.Run(classes);
+    case ["quick", var text]:
+        return QuickRun.Run([.. classes.Where(type => type.Name.Contains(text, StringComparison.OrdinalIgnoreCase))]);
+    case ["list"]:
+        foreach (Type type in classes)
+        {
+            string[] methods = [.. type.GetMethods().Where(method => method.IsDefined(typeof(BenchmarkAttribute))).Select(method => method.Name)];
+            var shapes = ((OpBenchmarks)Activator.CreateInstance(type)!).Shapes;
+            Console.WriteLine($"{type.Name}: {string.Join(", ", methods)}; {string.Join(", ", shapes)}");
+        }
+        return 0;
+    default:
+        // In this process: a generated project per class would be built again for each, and devices started again.
+        IConfig config = ManualConfig.Create(DefaultConfig.Instance).AddJob(Job.Default.WithToolchain(new InProcessEmitToolchain(TimeSpan.FromHours(1), logOutput: true)))
+            .AddColumn(RateColumn.GigaFlops, RateColumn.GigaBytes).AddExporter(JsonExporter.FullCompressed);
+        var summaries = BenchmarkSwitcher.FromTypes(classes).Run(args, config);
+        return summaries.All(summary => summary.Reports.All(report => report.Success)) ? 0 : 1;
+}
