@@ -3,30 +3,78 @@ using Delora.Kernels;
 
 namespace Delora.Tests;
 
-/// <summary>The devices that theories run on. One instance of each for the whole run: making a context takes long.</summary>
+/// <summary>
+/// The devices that theories run on. One instance of each for the whole run: making a context takes long. What this machine lacks stands
+/// in the lists as a row that is skipped and says why.
+/// </summary>
 public static class TestDevices
 {
-    private static readonly Dictionary<string, Lazy<Device>> s_devices = new()
-    {
-        ["cpu"] = new(() => Devices.Cpu),
-        ["simulator"] = new(Devices.CreateSimulator),
-    };
+    private static readonly Dictionary<string, Lazy<Device>> s_devices = [];
+    private static readonly List<string> s_names = [];
+    private static readonly Dictionary<string, string> s_absent = [];
 
     static TestDevices()
     {
-        // Real drivers where there are any; DevicesTests says why one is missing.
-        foreach (string kind in new[] { "cuda", "opencl" })
-            if (Devices.All.Any(info => info.Selector == kind + ":0" && info.IsUsable)) s_devices.Add(kind, new(() => Devices.Get(kind)));
+        Add("reference", () => Devices.Reference);
+        Add("cpu", () => Devices.Cpu);
+        Add("cpu, 1 thread", () => Cpu(1, Simd.Best));
+        foreach (SimdLevel level in Enum.GetValues<SimdLevel>().Where(level => level != Simd.Best).OrderDescending())
+            if (Simd.Available.Contains(level)) Add($"cpu, {(int)level}-bit", () => Cpu(2, level));
+            else s_absent.Add($"cpu, {(int)level}-bit", $"the processor has no {(int)level}-bit vectors");
+        Add("simulator", Devices.CreateSimulator);
+        foreach ((string name, DeviceKind kind) in ((string, DeviceKind)[])[("opencl", DeviceKind.OpenCL), ("cuda", DeviceKind.Cuda)])
+        {
+            DeviceInfo? first = Devices.All.FirstOrDefault(info => info.Selector == name + ":0");
+            if (first is { IsUsable: true }) Add(name, () => Devices.Get(name));
+            else s_absent.Add(name, first?.ToString() ?? DeviceProbe.WhyNone(kind));
+        }
     }
 
     /// <summary>Names of the devices whose results are compared with the reference device.</summary>
-    public static TheoryData<string> Names => [.. s_devices.Keys];
+    public static TheoryData<string> Names => Rows(name => name != "reference");
+
+    /// <summary>Names of all devices, the reference device included.</summary>
+    public static TheoryData<string> AllNames => Rows(_ => true);
+
+    /// <summary>Names of the CPU devices: every vector width, one thread and several.</summary>
+    public static TheoryData<string> CpuNames => Rows(name => name.StartsWith("cpu", StringComparison.Ordinal));
+
+    /// <summary>The devices that have been started so far: what the leak check looks at.</summary>
+    internal static IReadOnlyList<Device> Started
+    {
+        get { lock (s_devices) return [.. s_devices.Values.Where(device => device.IsValueCreated).Select(device => device.Value)]; }
+    }
 
     /// <summary>The device of that name; poisons what it allocates.</summary>
     public static Device Get(string name)
     {
-        Device device = s_devices[name].Value;
-        device.Memory.PoisonNewAllocations = true;
-        return device;
+        Lazy<Device> device;
+        lock (s_devices) device = s_devices[name];
+        device.Value.Memory.PoisonNewAllocations = true;
+        return device.Value;
+    }
+
+    /// <summary>A CPU device of so many threads and that vector width; the same one each time.</summary>
+    public static CpuDevice Cpu(int threads, SimdLevel level)
+    {
+        string name = $"cpu {threads} {level}";
+        lock (s_devices) s_devices.TryAdd(name, new(() => new CpuDevice(threads, level)));
+        return (CpuDevice)Get(name);
+    }
+
+    private static void Add(string name, Func<Device> start)
+    {
+        s_devices.Add(name, new(start));
+        s_names.Add(name);
+    }
+
+    private static TheoryData<string> Rows(Func<string, bool> which)
+    {
+        var rows = new TheoryData<string>();
+        // Devices made by Cpu(threads, level) are not rows: whether they exist depends on the order of the tests.
+        foreach (string name in s_names.Where(which)) rows.Add(name);
+        foreach ((string name, string reason) in s_absent)
+            if (which(name)) rows.Add(new TheoryDataRow<string>(name) { Skip = $"{name}: {reason}" });
+        return rows;
     }
 }

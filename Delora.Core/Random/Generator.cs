@@ -71,7 +71,9 @@ public sealed class Generator
         }
     }
 
-    /// <summary>An integer in [0, <paramref name="exclusiveMaximum"/>), each equally likely (Lemire's multiplication, with rejection).</summary>
+    /// <summary>
+    /// An integer in [0, <paramref name="exclusiveMaximum"/>), each equally likely (Lemire's multiplication, with rejection).
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The maximum is not positive.</exception>
     public int NextInt(int exclusiveMaximum)
     {

@@ -15,8 +15,8 @@ public sealed partial class SafetensorsFile
 
     /// <summary>
     /// Writes the tensors as the official writer lays them out: header padded with blanks to a multiple of 8, tensors by type (widest
-    /// first), then name. The file is replaced as a whole or not at all (<see cref="AtomicFile"/>): also while a <see cref="SafetensorsFile"/> has
-    /// it open.
+    /// first), then name. The file is replaced as a whole or not at all (<see cref="AtomicFile"/>): also while a
+    /// <see cref="SafetensorsFile"/> has it open.
     /// </summary>
     /// <param name="path">The file to make or to replace.</param>
     /// <param name="tensors">Names and tensors.</param>

@@ -146,7 +146,8 @@ public sealed class SafetensorsReadTests : IDisposable
     [InlineData("BF16", 2, 0xFFC1L)]
     public void NaN_and_infinity_warn_and_are_refused_in_strict_mode(string dtype, int size, long bits)
     {
-        byte[] bytes = File($"{{{Entry("ok", dtype, "[1]", 0, size)},{Entry("w", dtype, "[2]", size, 3 * size)}}}",
+        byte[] bytes = File(
+            $"{{{Entry("ok", dtype, "[1]", 0, size)},{Entry("w", dtype, "[2]", size, 3 * size)}}}",
             [.. new byte[2 * size], .. BitConverter.GetBytes(bits)[..size]]);
         var warnings = new List<string>();
         using (SafetensorsFile file = Open(bytes, new SafetensorsOptions { Warn = warnings.Add }))
