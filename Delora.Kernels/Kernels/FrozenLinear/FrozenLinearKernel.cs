@@ -22,6 +22,7 @@ public static partial class FrozenLinearKernel
         if (bias is not null) Check.HasShape(Op, bias, [weight.Out]);
         switch (Check.Floats(Op, x, bias, y))
         {
+            case GpuDevice gpu: GpuFrozenLinear.Forward(gpu, x, (GpuFrozenWeight)weight, bias, y); break;
             case ReferenceDevice: ReferenceForward(x, (ReferenceFrozenWeight)weight, bias, y); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }
@@ -39,6 +40,7 @@ public static partial class FrozenLinearKernel
         Check.HasShape(Op, dx, [dy.Shape[0], weight.In]);
         switch (Check.Floats(Op, dy, dx))
         {
+            case GpuDevice gpu: GpuFrozenLinear.Backward(gpu, dy, (GpuFrozenWeight)weight, dx, accumulate); break;
             case ReferenceDevice: ReferenceBackward(dy, (ReferenceFrozenWeight)weight, dx, accumulate); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }

@@ -1,0 +1,219 @@
+using Delora.Core;
+using ILGPU;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// The matrix product of GPU devices: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c. The second pair of operands is the low-rank branch: more steps of
+/// the same inner loop, so that c is written once. A group computes a tile of c from tiles of the operands in shared memory, a thread 4 × 4 of it in
+/// registers, unrolled by hand because ILGPU unrolls nothing. The order of every sum depends on the shapes and the device's kind alone.
+/// </summary>
+internal static class GpuTiledProduct
+{
+    // Keeps the float4 reads of the tiles aligned and spreads their transposed writes over the banks.
+    private const int Padding = 4;
+
+    /// <summary>One product without a branch.</summary>
+    internal static void Run<TLayout, TMask>(
+        GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false, DropoutMask mask = default)
+        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask =>
+        Run<TLayout, TMask>(gpu, size, a, b, null, null, 0, c, bias, accumulate, mask);
+
+    /// <summary>One product with a branch of <paramref name="rank"/> more inner steps.</summary>
+    internal static void Run<TLayout, TMask>(
+        GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, int rank, Tensor c, Tensor? bias, bool accumulate,
+        DropoutMask mask)
+        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+    {
+        int threads = gpu.Accelerator.MaxNumThreadsPerGroup;
+        Operands operands = new(gpu, a, b, branchA, branchB, bias, c);
+        if (threads < 64) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
+        else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
+        else if (size.M <= WideTile.Rows) Launch<WideTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
+        else if (threads < 256) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
+        else Launch<SquareTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
+    }
+
+    /// <summary>One product with a given tile.</summary>
+    internal static void Launch<TTile, TLayout, TMask>(
+        GpuDevice gpu, MatMulSize size, int rank, in Operands operands, bool accumulate, DropoutMask mask)
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+    {
+        int tileRows = Tiles(size.M, TTile.Rows), tileColumns = Tiles(size.N, TTile.Columns);
+        long groups = checked((long)size.Batch * tileRows * tileColumns);
+        if (groups == 0) return;
+        var measures = new Measures
+        {
+            M = size.M,
+            N = size.N,
+            K = size.K,
+            Rank = rank,
+            TileRows = tileRows,
+            TileColumns = tileColumns,
+            Accumulate = accumulate ? 1 : 0,
+            HasBias = operands.HasBias ? 1 : 0,
+        };
+        gpu.LaunchGroups(Kernel<TTile, TLayout, TMask>, new KernelConfig(checked((int)groups), Threads<TTile>()),
+            operands.A, operands.B, operands.BranchA, operands.BranchB, operands.Bias, operands.C, measures, mask);
+    }
+
+    private static int Tiles(int length, int tile) => (int)(((long)length + tile - 1) / tile);
+
+    private static int Threads<TTile>() where TTile : struct, IGpuTile => TTile.Rows * TTile.Columns / 16;
+
+    private static void Kernel<TTile, TLayout, TMask>(
+        ArrayView<float> a, ArrayView<float> b, ArrayView<float> branchA, ArrayView<float> branchB, ArrayView<float> bias, ArrayView<float> c,
+        Measures size, DropoutMask mask)
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+    {
+        ArrayView<float> left = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Rows + Padding));
+        ArrayView<float> right = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Columns + Padding));
+        int tile = Grid.IdxX;
+        int column = tile % size.TileColumns * TTile.Columns;
+        int row = tile / size.TileColumns % size.TileRows * TTile.Rows;
+        long batch = tile / size.TileColumns / size.TileRows;
+        long aStart = batch * size.M * size.K, bStart = batch * size.K * size.N, cStart = batch * size.M * size.N;
+        int threadRow = row + ThreadRow<TTile>(), threadColumn = column + ThreadColumn<TTile>();
+
+        GpuAccumulator sums = default;
+        sums = Accumulate<TTile, TLayout, NoMask>(sums, branchA, branchB, left, right, size.M, size.N, size.Rank, row, column, mask);
+        if (TMask.OnBranch)
+        {
+            sums.Row0 = Masked(sums.Row0, mask, threadRow, threadColumn, size.N);
+            sums.Row1 = Masked(sums.Row1, mask, threadRow + 1, threadColumn, size.N);
+            sums.Row2 = Masked(sums.Row2, mask, threadRow + 2, threadColumn, size.N);
+            sums.Row3 = Masked(sums.Row3, mask, threadRow + 3, threadColumn, size.N);
+        }
+        sums = Accumulate<TTile, TLayout, TMask>(
+            sums, a.SubView(aStart, (long)size.M * size.K), b.SubView(bStart, (long)size.K * size.N), left, right, size.M, size.N, size.K, row, column, mask);
+
+        StoreRow(c, bias, cStart, sums.Row0, threadRow, threadColumn, size);
+        StoreRow(c, bias, cStart, sums.Row1, threadRow + 1, threadColumn, size);
+        StoreRow(c, bias, cStart, sums.Row2, threadRow + 2, threadColumn, size);
+        StoreRow(c, bias, cStart, sums.Row3, threadRow + 3, threadColumn, size);
+    }
+
+    private static int ThreadRow<TTile>() where TTile : struct, IGpuTile => Group.IdxX / (TTile.Columns / 4) * 4;
+
+    private static int ThreadColumn<TTile>() where TTile : struct, IGpuTile => Group.IdxX % (TTile.Columns / 4) * 4;
+
+    /// <summary>sums + op(a)·op(b) for this thread's 4 × 4 of the tile at (row, column).</summary>
+    private static GpuAccumulator Accumulate<TTile, TLayout, TMask>(
+        GpuAccumulator sums, ArrayView<float> a, ArrayView<float> b, ArrayView<float> left, ArrayView<float> right,
+        int m, int n, int k, int row, int column, DropoutMask mask)
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+    {
+        int leftStride = TTile.Rows + Padding, rightStride = TTile.Columns + Padding;
+        ArrayView<GpuFloat4> left4 = left.Cast<GpuFloat4>(), right4 = right.Cast<GpuFloat4>();
+        int leftThread = ThreadRow<TTile>() / 4, rightThread = ThreadColumn<TTile>() / 4;
+        for (int start = 0; start < k; start += TTile.Depth)
+        {
+            // Neighboring threads read neighboring addresses, whichever way the operand lies.
+            for (int e = Group.IdxX; e < TTile.Rows * TTile.Depth; e += Threads<TTile>())
+            {
+                int depth = TLayout.LeftByRow ? e % TTile.Depth : e / TTile.Rows;
+                int line = TLayout.LeftByRow ? e / TTile.Depth : e % TTile.Rows;
+                int i = row + line, p = start + depth;
+                float value = 0f;
+                if (i < m && p < k)
+                {
+                    long index = TLayout.LeftByRow ? (long)i * k + p : (long)p * m + i;
+                    value = a[index];
+                    if (TMask.OnLeft) value *= mask.Factor(index);
+                }
+                left[depth * leftStride + line] = value;
+            }
+            for (int e = Group.IdxX; e < TTile.Columns * TTile.Depth; e += Threads<TTile>())
+            {
+                int depth = TLayout.RightByColumn ? e % TTile.Depth : e / TTile.Columns;
+                int line = TLayout.RightByColumn ? e / TTile.Depth : e % TTile.Columns;
+                int j = column + line, p = start + depth;
+                float value = 0f;
+                if (j < n && p < k)
+                {
+                    long index = TLayout.RightByColumn ? (long)j * k + p : (long)p * n + j;
+                    value = b[index];
+                    if (TMask.OnRight) value *= mask.Factor(index);
+                }
+                right[depth * rightStride + line] = value;
+            }
+            Group.Barrier();
+            for (int p = 0; p < TTile.Depth; p += 4)
+            {
+                int l = p * (leftStride / 4) + leftThread, r = p * (rightStride / 4) + rightThread;
+                sums = GpuAccumulator.Add(sums, left4[l], right4[r]);
+                sums = GpuAccumulator.Add(sums, left4[l + leftStride / 4], right4[r + rightStride / 4]);
+                sums = GpuAccumulator.Add(sums, left4[l + 2 * (leftStride / 4)], right4[r + 2 * (rightStride / 4)]);
+                sums = GpuAccumulator.Add(sums, left4[l + 3 * (leftStride / 4)], right4[r + 3 * (rightStride / 4)]);
+            }
+            Group.Barrier();
+        }
+        return sums;
+    }
+
+    private static GpuFloat4 Masked(GpuFloat4 value, DropoutMask mask, int row, int column, int n)
+    {
+        long index = (long)row * n + column;
+        return new()
+        {
+            X = value.X * mask.Factor(index),
+            Y = value.Y * mask.Factor(index + 1),
+            Z = value.Z * mask.Factor(index + 2),
+            W = value.W * mask.Factor(index + 3),
+        };
+    }
+
+    private static void StoreRow(ArrayView<float> c, ArrayView<float> bias, long start, GpuFloat4 value, int row, int column, Measures size)
+    {
+        if (row >= size.M) return;
+        long index = start + (long)row * size.N + column;
+        Store(c, bias, index, value.X, column, size);
+        Store(c, bias, index + 1, value.Y, column + 1, size);
+        Store(c, bias, index + 2, value.Z, column + 2, size);
+        Store(c, bias, index + 3, value.W, column + 3, size);
+    }
+
+    private static void Store(ArrayView<float> c, ArrayView<float> bias, long index, float value, int column, Measures size)
+    {
+        if (column >= size.N) return;
+        if (size.HasBias != 0) value += bias[column];
+        if (size.Accumulate != 0) value += c[index];
+        c[index] = value;
+    }
+
+    /// <summary>Sizes and flags as kernels take them.</summary>
+    internal struct Measures
+    {
+        internal int M, N, K, Rank, TileRows, TileColumns, Accumulate, HasBias;
+    }
+
+    /// <summary>The operands as kernels take them; what is absent is an empty view.</summary>
+    internal readonly struct Operands
+    {
+        internal Operands(GpuDevice gpu, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, Tensor? bias, Tensor c)
+        {
+            A = gpu.View<float>(a);
+            B = gpu.View<float>(b);
+            C = gpu.View<float>(c);
+            ArrayView<float> none = C.SubView(0, 0);
+            BranchA = branchA is null ? none : gpu.View<float>(branchA);
+            BranchB = branchB is null ? none : gpu.View<float>(branchB);
+            Bias = bias is null ? none : gpu.View<float>(bias);
+            HasBias = bias is not null;
+        }
+
+        internal ArrayView<float> A { get; }
+
+        internal ArrayView<float> B { get; }
+
+        internal ArrayView<float> BranchA { get; }
+
+        internal ArrayView<float> BranchB { get; }
+
+        internal ArrayView<float> Bias { get; }
+
+        internal ArrayView<float> C { get; }
+
+        internal bool HasBias { get; }
+    }
+}
