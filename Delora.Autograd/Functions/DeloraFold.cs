@@ -1,0 +1,92 @@
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Autograd;
+
+/// <summary>One branch of a DeLoRA update: the adapter itself, or the frozen initial one that the residual initialization subtracts.</summary>
+/// <param name="A">A, [r, in].</param>
+/// <param name="B">B, [out, r].</param>
+/// <param name="Lambda">λ, [1]; branches may share it.</param>
+/// <param name="W">Norms of the columns of the base weight, [in]; frozen.</param>
+/// <param name="Negative">Whether the branch is subtracted.</param>
+public readonly record struct DeloraBranch(Tensor A, Tensor B, Tensor Lambda, Tensor W, bool Negative = false);
+
+public static partial class Functions
+{
+    /// <summary>
+    /// A' = A ∘ w and B' = B ∘ s, so that ΔW = B'A'; see <see cref="DeloraFoldKernel"/>. Several branches (several active adapters, the residual
+    /// initialization) are concatenated along the rank, in the memory they are computed in.
+    /// </summary>
+    /// <param name="branches">One or more of the same in and out.</param>
+    /// <returns>A' [R, in] and B' [out, R], R the sum of the ranks.</returns>
+    /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="GradientException">A gradient towards w is asked for.</exception>
+    public static (Tensor FoldedA, Tensor FoldedB) DeloraFold(params ReadOnlySpan<DeloraBranch> branches)
+    {
+        if (branches.IsEmpty) throw new ArgumentException("DeloraFold: no branch was given", nameof(branches));
+        Tensor a0 = branches[0].A, b0 = branches[0].B;
+        Check.HasRank(nameof(DeloraFold), b0, 2);
+        Tape? tape = null;
+        int rank = 0;
+        foreach (DeloraBranch branch in branches)
+        {
+            if (branch.W.GradientState is not null)
+                throw new GradientException($"DeloraFold: w '{branch.W.Name}' {branch.W.Shape} requires a gradient; the norms of the base weight are frozen.");
+            Check.HasRank(nameof(DeloraFold), branch.A, 2);
+            Tape? own = Tape.For(branch.A, branch.B, branch.Lambda);
+            tape ??= own;
+            rank = checked(rank + branch.A.Shape[0]);
+        }
+        Tensor foldedA = Tensor.Empty([rank, a0.Shape[1]], a0.DType, a0.Device, "DeloraFold.A'");
+        Tensor foldedB = Tensor.Empty([b0.Shape[0], rank], b0.DType, b0.Device, "DeloraFold.B'");
+        var scales = new Tensor[branches.Length];
+        int offset = 0;
+        for (int i = 0; i < branches.Length; i++)
+        {
+            (Tensor a, Tensor b, Tensor lambda, Tensor w, bool negative) = branches[i];
+            scales[i] = Tensor.Empty([3, a.Shape[0]], a.DType, a.Device, "DeloraFold.scales");
+            DeloraFoldKernel.Forward(a, b, lambda, w, scales[i], foldedA, foldedB, offset, negative);
+            offset += a.Shape[0];
+            if (tape is null) scales[i].Dispose();
+        }
+        tape?.Record(new DeloraFoldFunction(branches.ToArray(), scales, foldedA, foldedB), foldedA, foldedB);
+        return (foldedA, foldedB);
+    }
+
+    private sealed class DeloraFoldFunction : Function
+    {
+        private readonly DeloraBranch[] _branches;
+        private readonly Tensor[] _scales;
+        private readonly Tensor _foldedA, _foldedB;
+
+        internal DeloraFoldFunction(DeloraBranch[] branches, Tensor[] scales, Tensor foldedA, Tensor foldedB)
+        {
+            _branches = branches;
+            _scales = scales;
+            _foldedA = foldedA;
+            _foldedB = foldedB;
+            foreach (Tensor tensor in scales) Save(tensor);
+        }
+
+        protected internal override void Backward(GradientFlow flow)
+        {
+            flow.TryGet(_foldedA, out Tensor? dFoldedA);
+            flow.TryGet(_foldedB, out Tensor? dFoldedB);
+            int offset = 0;
+            for (int i = 0; i < _branches.Length; i++)
+            {
+                (Tensor a, Tensor b, Tensor lambda, Tensor w, bool negative) = _branches[i];
+                Tensor? dA = Wanted(flow, a), dB = Wanted(flow, b), dLambda = Wanted(flow, lambda);
+                if (dA is not null || dB is not null || dLambda is not null)
+                    DeloraFoldKernel.Backward(a, b, w, _scales[i], dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative);
+                if (dA is not null) flow.Add(a, dA);
+                if (dB is not null) flow.Add(b, dB);
+                if (dLambda is not null) flow.Add(lambda, dLambda);
+                offset += a.Shape[0];
+            }
+        }
+
+        private static Tensor? Wanted(GradientFlow flow, Tensor input) =>
+            flow.Needs(input) ? Tensor.Empty(input.Shape, input.DType, input.Device, $"gradient of {input.Name}") : null;
+    }
+}
