@@ -7,8 +7,8 @@ using Xunit.v3;
 namespace Delora.Tests;
 
 /// <summary>
-/// On the assembly: when a test method returns, the devices that tests share hold the same allocations as before it. What it forgot is named,
-/// also where the garbage collector was quicker. A test releases its tensors in its method, not in the class's Dispose, which runs later.
+/// On the assembly: when a test method returns, the devices that tests share hold the same allocations as before it. What it forgot is
+/// named, also where the garbage collector was quicker. A test releases its tensors in its method: the class's Dispose runs too late.
 /// </summary>
 [AttributeUsage(AttributeTargets.Assembly | AttributeTargets.Class | AttributeTargets.Method)]
 public sealed class NoLeaksAttribute : BeforeAfterTestAttribute

@@ -1,0 +1,130 @@
+using System.Globalization;
+using System.Text.Json;
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Tests.Golden;
+
+/// <summary>One tensor of a case.</summary>
+/// <param name="Shape">Its dimensions.</param>
+/// <param name="Values">Its elements, row-major, exactly as stored (float32, float64 and integers below 2^53).</param>
+public sealed record GoldenTensor(Shape Shape, double[] Values)
+{
+    /// <summary>The elements as float32.</summary>
+    public float[] Floats => [.. Values.Select(value => (float)value)];
+
+    /// <summary>The elements as integers (labels, ids).</summary>
+    public int[] Integers => [.. Values.Select(value => checked((int)value))];
+
+    /// <summary>A tensor with these elements in the device's floating-point type.</summary>
+    public Tensor ToTensor(Device device, string name) => Tensor.From(Values, Shape, device, name);
+}
+
+/// <summary>One case: <c>case.json</c>, its tensors, and the comparison with the tolerances that it states.</summary>
+public sealed class GoldenCase
+{
+    private readonly Dictionary<string, GoldenTensor> _tensors, _float64;
+
+    /// <summary>Reads the whole case.</summary>
+    public GoldenCase(string folder)
+    {
+        Name = Path.GetFileName(folder);
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "case.json")));
+        Json = document.RootElement.Clone();
+        _tensors = ReadAll(Path.Combine(folder, "tensors.safetensors"));
+        _float64 = ReadAll(Path.Combine(folder, "outputs_float64.safetensors"));
+    }
+
+    /// <summary>Name of the case's folder.</summary>
+    public string Name { get; }
+
+    /// <summary>The whole of <c>case.json</c>.</summary>
+    public JsonElement Json { get; }
+
+    /// <summary>Names of all tensors, inputs and outputs.</summary>
+    public IReadOnlyCollection<string> Names => _tensors.Keys;
+
+    /// <summary>Names of the tensors that results are compared with: those that have a tolerance.</summary>
+    public IReadOnlyList<string> Compared => [.. Json.GetProperty("tolerances").EnumerateObject().Select(property => property.Name)];
+
+    /// <summary>A tensor of the float32 run.</summary>
+    public GoldenTensor this[string name] => Get(_tensors, name);
+
+    /// <summary>Whether the case has a tensor of this name (a layer without bias has no <c>b</c>).</summary>
+    public bool Has(string name) => _tensors.ContainsKey(name);
+
+    /// <summary>An output of the float64 run.</summary>
+    public GoldenTensor Float64(string name) => Get(_float64, name);
+
+    /// <summary>Compares a result of any device with the float32 run, by the tolerance that the case states for this tensor.</summary>
+    public void AssertClose(string name, Tensor got)
+    {
+        Assert.True(got.Shape == this[name].Shape, $"{Name}: {name}: got the shape {got.Shape}, want {this[name].Shape}");
+        AssertClose(name, got.ToArray<double>());
+    }
+
+    /// <inheritdoc cref="AssertClose(string, Tensor)"/>
+    public void AssertClose(string name, ReadOnlySpan<double> got)
+    {
+        JsonElement tolerance = Json.GetProperty("tolerances").GetProperty(name);
+        double atol = tolerance.GetProperty("atol").GetDouble(), rtol = tolerance.GetProperty("rtol").GetDouble();
+        if (FirstDifference($"{Name}: {name}", got, this[name], atol, rtol) is { } difference) Assert.Fail(difference);
+    }
+
+    /// <summary>
+    /// Compares a float64 result with the float64 run: <c>|got − want| ≤ relative · max |want|</c>. Much narrower than the stated tolerances,
+    /// which allow for float32.
+    /// </summary>
+    public void AssertCloseToFloat64(string name, Tensor got, double relative = 1e-10)
+    {
+        GoldenTensor want = Float64(name);
+        Assert.True(got.Shape == want.Shape, $"{Name}: {name}: got the shape {got.Shape}, want {want.Shape}");
+        // The floor is for gradients that are mathematically zero and hold only rounding noise.
+        double atol = relative * Math.Max(1, want.Values.Select(Math.Abs).DefaultIfEmpty(0).Max());
+        if (FirstDifference($"{Name}: {name} (float64)", got.ToArray<double>(), want, atol, 0) is { } difference) Assert.Fail(difference);
+    }
+
+    /// <summary>The first element outside <c>|got − want| ≤ atol + rtol · |want|</c>, in words; null where there is none.</summary>
+    internal static string? FirstDifference(string name, ReadOnlySpan<double> got, GoldenTensor want, double atol, double rtol)
+    {
+        if (got.Length != want.Values.Length) return $"{name}: got {got.Length} elements, want {want.Values.Length} {want.Shape}";
+        for (int i = 0; i < got.Length; i++)
+        {
+            double allowance = atol + rtol * Math.Abs(want.Values[i]), distance = Math.Abs(got[i] - want.Values[i]);
+            // Written so that a NaN anywhere fails.
+            if (!(distance <= allowance))
+                return string.Create(CultureInfo.InvariantCulture,
+                    $"{name}{Index(want.Shape, i)}: got {got[i]:R}, want {want.Values[i]:R}, |difference| {distance:G3} > {allowance:G3}");
+        }
+        return null;
+    }
+
+    private static string Index(Shape shape, int flat)
+    {
+        var index = new int[shape.Rank];
+        for (int axis = shape.Rank - 1; axis >= 0; axis--) (flat, index[axis]) = Math.DivRem(flat, shape[axis]);
+        return $"[{string.Join(", ", index)}]";
+    }
+
+    private static Dictionary<string, GoldenTensor> ReadAll(string path)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path, new SafetensorsOptions { Strict = true });
+        var tensors = new Dictionary<string, GoldenTensor>();
+        foreach (SafetensorsEntry entry in file.Entries)
+        {
+            using Tensor tensor = file.Read(entry.Name, Devices.Reference);
+            tensors.Add(entry.Name, new GoldenTensor(entry.Shape, tensor.DType switch
+            {
+                DType.Int64 => [.. tensor.ToArray<long>().Select(value => (double)value)],
+                DType.Int32 => [.. tensor.ToArray<int>().Select(value => (double)value)],
+                _ => tensor.ToArray<double>(),
+            }));
+        }
+        return tensors;
+    }
+
+    private GoldenTensor Get(Dictionary<string, GoldenTensor> tensors, string name) =>
+        tensors.TryGetValue(name, out GoldenTensor? tensor)
+            ? tensor
+            : throw new KeyNotFoundException($"{Name} has no tensor '{name}'; it has {string.Join(", ", tensors.Keys)}.");
+}
