@@ -19,6 +19,11 @@ public sealed class DTypeException(string message) : DeloraException(message);
 /// <summary>A device that is not there, or tensors that lie on different devices.</summary>
 public sealed class DeviceException(string message, Exception? inner = null) : DeloraException(message, inner);
 
+/// <summary>
+/// Integers that an operation cannot use: an id outside its table, a label that is no class, offsets that go down, labels that are all masked.
+/// </summary>
+public sealed class IndexException(string message) : DeloraException(message);
+
 /// <summary>NaN or infinity where a finite number is required.</summary>
 public sealed class NonFiniteException(string message) : DeloraException(message);
 

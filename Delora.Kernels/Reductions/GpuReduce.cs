@@ -67,6 +67,8 @@ internal static class GpuReduce
     internal static KernelConfig Config(GpuDevice gpu, long groups, int perThread = 1)
     {
         int size = GroupSize(gpu);
+        // ILGPU refuses shared memory for a kernel that does not use it.
+        if (perThread == 0) return new KernelConfig(checked((int)groups), size);
         return new KernelConfig(checked((int)groups), size, SharedMemoryConfig.RequestDynamic<float>(size * perThread));
     }
 
@@ -88,6 +90,9 @@ internal static class GpuReduce
         ILGPU.Group.Barrier();
         return result;
     }
+
+    /// <summary>In a kernel: e^x as the CPU computes it; a GPU's own instruction is less exact.</summary>
+    internal static float Exp(float x) => SimdMath.Exp(new GpuValue(x)).Value;
 
     /// <summary>y[0] = scale · (the combination of f(x) over all elements).</summary>
     internal static void All<TMap, TCombine>(

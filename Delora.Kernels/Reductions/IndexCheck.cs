@@ -1,0 +1,57 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Delora.Core;
+using ILGPU;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// The check of ids and labels before a kernel uses them as addresses. On a GPU it runs there and waits for the answer: one short wait per
+/// call is the price of an error instead of a wrong read.
+/// </summary>
+internal static class IndexCheck
+{
+    /// <summary>Checks that each index is in [0, <paramref name="bound"/>), or equal to <paramref name="ignored"/>.</summary>
+    /// <returns>How many are not ignored.</returns>
+    /// <exception cref="DTypeException">The indices are not int32.</exception>
+    /// <exception cref="IndexException">One is out of range; the message names the first.</exception>
+    internal static int Count(string op, Tensor indices, int bound, int? ignored = null, [CallerArgumentExpression(nameof(indices))] string name = "")
+    {
+        Check.HasDType(op, indices, DType.Int32, name);
+        (int used, int firstBad) = indices.Device is GpuDevice gpu ? OnGpu(gpu, indices, bound, ignored) : OnHost(indices, bound, ignored);
+        if (firstBad == int.MaxValue) return used;
+        using Tensor one = indices.View([1], firstBad);
+        string except = ignored is { } value ? string.Create(CultureInfo.InvariantCulture, $" (or {value}, ignored)") : "";
+        throw new IndexException(string.Create(CultureInfo.InvariantCulture,
+            $"{op}: element {firstBad} of {name} {indices.Shape} is {one.ToArray<int>()[0]}; it must be at least 0 and below {bound}{except}"));
+    }
+
+    private static (int Used, int FirstBad) OnHost(Tensor indices, int bound, int? ignored)
+    {
+        Span<int> values = indices.Span<int>();
+        int used = 0;
+        for (int i = 0; i < values.Length; i++)
+        {
+            if ((uint)values[i] < (uint)bound && values[i] != ignored) used++;
+            else if (values[i] != ignored) return (used, i);
+        }
+        return (used, int.MaxValue);
+    }
+
+    private static (int Used, int FirstBad) OnGpu(GpuDevice gpu, Tensor indices, int bound, int? ignored)
+    {
+        using Tensor result = Tensor.From([0, int.MaxValue], [2], gpu, "index check");
+        gpu.Launch(CheckKernel, indices.ElementCount, gpu.View<int>(indices), gpu.View<int>(result), bound, ignored ?? 0, ignored is null ? 0 : 1);
+        int[] values = result.ToArray<int>();
+        return (values[0], values[1]);
+    }
+
+    // Integer atomics: sums and minima of integers do not depend on the order.
+    private static void CheckKernel(Index1D i, ArrayView<int> indices, ArrayView<int> result, int bound, int ignored, int hasIgnored)
+    {
+        int value = indices[i];
+        if (hasIgnored != 0 && value == ignored) return;
+        if (value >= 0 && value < bound) Atomic.Add(ref result[0], 1);
+        else Atomic.Min(ref result[1], i.X);
+    }
+}
