@@ -1,3 +1,5 @@
+using Delora.Core;
+
 namespace Delora.Kernels;
 
 /// <summary>
@@ -13,7 +15,7 @@ public static unsafe class Gemm
 {
     private const int MaxBlockOfK = 384;
 
-    /// <summary>Bytes of workspace that <see cref="Run"/> needs for this product.</summary>
+    /// <summary>Bytes of workspace that <see cref="Run(WorkerTeam, SimdLevel, in GemmProblem, void*)"/> needs for this product.</summary>
     /// <param name="problem">The product; its pointers are not followed.</param>
     /// <param name="level">Vector width.</param>
     /// <param name="teamSize"><see cref="WorkerTeam.Size"/>.</param>
@@ -42,6 +44,15 @@ public static unsafe class Gemm
         }
     }
 
+    /// <summary>Computes the product on a device, with a workspace from its allocator.</summary>
+    /// <param name="cpu">Threads, vector width and memory.</param>
+    /// <param name="problem">The product.</param>
+    internal static void Run(CpuDevice cpu, in GemmProblem problem)
+    {
+        using HostScratch workspace = new(cpu, WorkspaceBytes(problem, cpu.Simd, cpu.Team.Size), "matrix product");
+        Run(cpu.Team, cpu.Simd, problem, workspace.Pointer);
+    }
+
     /// <summary>Steps of K between two visits to C: whole blocks of nearly equal size.</summary>
     internal static int BlockOfK(int k)
     {
@@ -66,7 +77,7 @@ public static unsafe class Gemm
             throw new ArgumentException("Gemm: a filter target without a filter.");
         if (p.FilterTarget == GemmFilterTarget.Right && (p.Packed.Data != null || p.Rank > 0 || p.BCol != 1))
             throw new ArgumentException("Gemm: only a row-major right operand, not packed and without a low-rank branch, can be filtered.");
-        if (p.FilterTarget == GemmFilterTarget.LowRank && (p.Rank == 0 || p.Accumulate))
-            throw new ArgumentException("Gemm: a filter on the low-rank branch wants such a branch, and a C that is not accumulated into.");
+        if (p.FilterTarget == GemmFilterTarget.LowRank && p.Rank == 0)
+            throw new ArgumentException("Gemm: a filter on a low-rank branch that is not there.");
     }
 }

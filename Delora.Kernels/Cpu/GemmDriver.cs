@@ -128,7 +128,7 @@ internal static unsafe class GemmDriver<TKernel>
 
     /// <summary>Whether H comes out of the tiles of C: each row of tiles must be one tile, and see the A that the branch sees.</summary>
     private static bool FusesH(in GemmProblem p, int teamSize) =>
-        p.FilterTarget == GemmFilterTarget.None && p.N > 0 && p.K > 0 && TileSizes(p, teamSize).NTiles == 1;
+        p.FilterTarget != GemmFilterTarget.Left && p.N > 0 && p.K > 0 && TileSizes(p, teamSize).NTiles == 1;
 
     private static double Flops(in GemmProblem p) => 2.0 * p.M * p.N * p.K * p.Batch;
 
@@ -189,7 +189,12 @@ internal static unsafe class GemmDriver<TKernel>
         int kc = Gemm.BlockOfK(p.K);
         bool privateRight = PacksPrivately(p), fusesH = p.Rank > 0 && FusesH(p, teamSize);
         long left = Gemm.RoundUp((long)mTile * Math.Max(kc, Gemm.BlockOfK(p.Rank)), 16);
-        long raw = p.FilterTarget == GemmFilterTarget.Left && p.Rank == 0 ? Gemm.RoundUp((long)mTile * kc, 16) : 0;
+        long raw = p.FilterTarget switch
+        {
+            GemmFilterTarget.Left when p.Rank == 0 => Gemm.RoundUp((long)mTile * kc, 16),
+            GemmFilterTarget.LowRank => (long)mTile * GemmTiles<TKernel>.FilteredColumns,
+            _ => 0,
+        };
         long scratch = left + raw + (privateRight ? (long)nTile * kc : 0);
         long q = p.Rank > 0 ? Gemm.RoundUp(p.N, TKernel.Nr) * p.Rank : 0;
         long down = fusesH ? Gemm.RoundUp(p.Rank, TKernel.Nr) * p.K : 0;

@@ -12,7 +12,7 @@ public enum GemmFilterTarget
     /// <summary>The right operand B, [K, N]; only in products without a packed operand and without a low-rank branch.</summary>
     Right,
 
-    /// <summary>The product H·Q of the low-rank branch, [M, N], before the rest is added.</summary>
+    /// <summary>The product H·Q of the low-rank branch, [M, N], before it is added to the rest. A rank above 384 is filtered in parts.</summary>
     LowRank,
 }
 

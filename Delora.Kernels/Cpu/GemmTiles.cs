@@ -7,6 +7,9 @@ namespace Delora.Kernels;
 internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
     where TKernel : struct, IMicroKernel
 {
+    /// <summary>Columns of a filtered branch that are computed at a time, aside; a multiple of every Nr.</summary>
+    internal const int FilteredColumns = 64;
+
     public GemmProblem P;
     public int Kc;
     public int MTile;
@@ -92,15 +95,6 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
         bool accumulate = P.Accumulate;
         if (accumulate && bias != null)
             AddBias(c, P.CRow, bias, rows, columns);
-        bool branchFirst = P.FilterTarget == GemmFilterTarget.LowRank;
-        if (branchFirst)
-        {
-            Branch(i0, rows, j0, columns, c, null, false, scratch);
-            P.Filter(P.FilterState, c, P.CRow, i0, j0, rows, columns);
-            if (bias != null)
-                AddBias(c, P.CRow, bias, rows, columns);
-            accumulate = true;
-        }
         long padded = Gemm.RoundUp(P.Packed.Data != null ? P.N : Columns, nr);
         for (int k0 = 0; k0 < k; k0 += Kc)
         {
@@ -126,21 +120,37 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
                 Macro(rows, P.Rank, kb, scratch, (nint)mr * kb, down, (nint)nr * kb, nr, P.H + i0 * P.HRow, P.HRow, null, k0 > 0);
             }
         }
-        if (P.Rank > 0 && !branchFirst)
-            Branch(i0, rows, j0, columns, c, null, true, scratch);
+        if (P.Rank > 0)
+            Branch(i0, rows, j0, columns, c, scratch);
     }
 
-    /// <summary>The rank's steps of the tile: C (+)= H·Q.</summary>
-    private readonly void Branch(int i0, int rows, int j0, int columns, float* c, float* bias, bool accumulate, float* scratch)
+    /// <summary>The rank's steps of the tile: C += H·Q, or a filtered H·Q.</summary>
+    private readonly void Branch(int i0, int rows, int j0, int columns, float* c, float* scratch)
     {
         int mr = TKernel.Mr, nr = TKernel.Nr, kc = Gemm.BlockOfK(P.Rank);
         long padded = Gemm.RoundUp(P.N, nr);
+        bool filtered = P.FilterTarget == GemmFilterTarget.LowRank;
+        int width = filtered ? FilteredColumns : columns;
         for (int k0 = 0; k0 < P.Rank; k0 += kc)
         {
             int kb = Math.Min(kc, P.Rank - k0);
             GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow + k0, P.HRow, 1, rows, kb, scratch);
-            float* b = Q + k0 * padded + (long)j0 * kb;
-            Macro(rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate || k0 > 0);
+            for (int j = 0; j < columns; j += width)
+            {
+                int part = Math.Min(width, columns - j);
+                float* b = Q + k0 * padded + (long)(j0 + j) * kb;
+                float* target = filtered ? scratch + RawOffset : c;
+                nint stride = filtered ? FilteredColumns : P.CRow;
+                Macro(rows, part, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, target, stride, null, !filtered);
+                if (!filtered)
+                    continue;
+                P.Filter(P.FilterState, target, stride, i0, j0 + j, rows, part);
+                for (int i = 0; i < rows; i++)
+                {
+                    Span<float> sum = new(c + i * P.CRow + j, part);
+                    TensorPrimitives.Add(sum, new ReadOnlySpan<float>(target + i * stride, part), sum);
+                }
+            }
         }
     }
 

@@ -121,7 +121,7 @@ public unsafe class GemmTests
         })
             foreach (bool packed in new[] { false, true })
                 foreach (GemmFilterTarget filter in new[] { GemmFilterTarget.None, GemmFilterTarget.Left, GemmFilterTarget.LowRank })
-                    CheckLowRank(team, level, m, n, k, r, packed && k > 0 && n > 0, filter);
+                    CheckLowRank(team, level, m, n, k, r, packed && k > 0 && n > 0, filter, accumulate: (m + r) % 2 == 0);
     }
 
     [Theory]
@@ -187,7 +187,7 @@ public unsafe class GemmTests
     }
 
     private static void CheckLowRank(
-        WorkerTeam team, SimdLevel level, int m, int n, int k, int r, bool packed, GemmFilterTarget filter)
+        WorkerTeam team, SimdLevel level, int m, int n, int k, int r, bool packed, GemmFilterTarget filter, bool accumulate)
     {
         using Buffer a = new((long)m * k), b = new((long)k * n), p = new((long)k * r), q = new((long)r * n), bias = new(n);
         using Buffer c = new((long)m * n), h = new((long)m * r), resident = new(packed ? PackedMatrix.ByteSize(k, n, level) / 4 : 0);
@@ -196,12 +196,16 @@ public unsafe class GemmTests
         p.Fill(3);
         q.Fill(4);
         bias.Fill(5);
-        c.Poison();
+        if (accumulate)
+            c.Fill(6);
+        else
+            c.Poison();
+        float[] before = new ReadOnlySpan<float>(c.Data, (int)c.Length).ToArray();
         h.Poison();
         GemmProblem problem = new()
         {
             M = m, N = n, K = k, A = a.Data, ARow = k, ACol = 1, B = b.Data, BRow = 1, BCol = k, C = c.Data, CRow = n, Bias = bias.Data,
-            Rank = r, P = p.Data, PRow = 1, PCol = k, Q = q.Data, QRow = 1, QCol = r, H = h.Data, HRow = r,
+            Accumulate = accumulate, Rank = r, P = p.Data, PRow = 1, PCol = k, Q = q.Data, QRow = 1, QCol = r, H = h.Data, HRow = r,
             FilterTarget = filter, Filter = filter == GemmFilterTarget.None ? null : &Checkerboard,
         };
         if (packed)
@@ -218,7 +222,7 @@ public unsafe class GemmTests
             }
             for (int j = 0; j < n; j++)
             {
-                double low = 0, sum = bias.Data[j];
+                double low = 0, sum = bias.Data[j] + (accumulate ? before[i * n + j] : 0);
                 for (int x = 0; x < r; x++)
                     low += branch[x] * q.Data[j * r + x];
                 for (int s = 0; s < k; s++)

@@ -22,6 +22,7 @@ public static partial class FrozenLinearKernel
         if (bias is not null) Check.HasShape(Op, bias, [weight.Out]);
         switch (Check.Floats(Op, x, bias, y))
         {
+            case CpuDevice cpu: CpuFrozenLinear.Forward(cpu, x, (CpuFrozenWeight)weight, bias, y); break;
             case GpuDevice gpu: GpuFrozenLinear.Forward(gpu, x, (GpuFrozenWeight)weight, bias, y); break;
             case ReferenceDevice: ReferenceForward(x, (ReferenceFrozenWeight)weight, bias, y); break;
             case var other: throw Dispatch.Unknown(Op, other);
@@ -40,6 +41,7 @@ public static partial class FrozenLinearKernel
         Check.HasShape(Op, dx, [dy.Shape[0], weight.In]);
         switch (Check.Floats(Op, dy, dx))
         {
+            case CpuDevice cpu: CpuFrozenLinear.Backward(cpu, dy, (CpuFrozenWeight)weight, dx, accumulate); break;
             case GpuDevice gpu: GpuFrozenLinear.Backward(gpu, dy, (GpuFrozenWeight)weight, dx, accumulate); break;
             case ReferenceDevice: ReferenceBackward(dy, (ReferenceFrozenWeight)weight, dx, accumulate); break;
             case var other: throw Dispatch.Unknown(Op, other);

@@ -35,6 +35,7 @@ public abstract class FrozenWeight : IDisposable
         Check.HasRank(nameof(FrozenWeight), weight, 2);
         return Check.Floats(nameof(FrozenWeight), weight) switch
         {
+            CpuDevice => new CpuFrozenWeight(weight),
             GpuDevice => new GpuFrozenWeight(weight),
             ReferenceDevice => new ReferenceFrozenWeight(weight),
             var other => throw Dispatch.Unknown(nameof(FrozenWeight), other),

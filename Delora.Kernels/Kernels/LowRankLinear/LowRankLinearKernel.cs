@@ -38,6 +38,7 @@ public static partial class LowRankLinearKernel
         dropout = dropout?.Validated();
         switch (Check.Floats(Op, x, bias, a, b, h, y))
         {
+            case CpuDevice cpu: CpuLowRankLinear.Forward(cpu, x, (CpuFrozenWeight)weight, bias, a, b, h, y, dropout); break;
             case GpuDevice gpu: GpuLowRankLinear.Forward(gpu, x, (GpuFrozenWeight)weight, bias, a, b, h, y, dropout); break;
             case ReferenceDevice: ReferenceForward(x, (ReferenceFrozenWeight)weight, bias, a, b, h, y, dropout); break;
             case var other: throw Dispatch.Unknown(Op, other);
@@ -69,6 +70,9 @@ public static partial class LowRankLinearKernel
         dropout = dropout?.Validated();
         switch (Check.Floats(Op, x, a, b, h, dy, dx, da, db))
         {
+            case CpuDevice cpu:
+                CpuLowRankLinear.Backward(cpu, x, (CpuFrozenWeight)weight, a, b, h, dy, dx, da, db, dropout, accumulateDx);
+                break;
             case GpuDevice gpu: GpuLowRankLinear.Backward(gpu, x, (GpuFrozenWeight)weight, a, b, h, dy, dx, da, db, dropout, accumulateDx); break;
             case ReferenceDevice: ReferenceBackward(x, (ReferenceFrozenWeight)weight, a, b, h, dy, dx, da, db, dropout, accumulateDx); break;
             case var other: throw Dispatch.Unknown(Op, other);

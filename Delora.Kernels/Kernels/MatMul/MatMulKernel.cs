@@ -66,6 +66,7 @@ public static partial class MatMulKernel
     {
         switch (device)
         {
+            case CpuDevice cpu: CpuMatMul.Forward(cpu, size, a, b, c, layout, bias, accumulate); break;
             case GpuDevice gpu: GpuMatMul.Forward(gpu, size, a, b, c, layout, bias, accumulate); break;
             case ReferenceDevice: ReferenceForward(size, a, b, c, layout, bias, accumulate); break;
             case var other: throw Dispatch.Unknown(Op, other);
