@@ -71,8 +71,11 @@ internal static unsafe class GemmDriver<TKernel>
             RunDirect(team, parts, workspace + partialFloats);
         GemmReduction reduction = new()
         {
-            P = p, Partials = workspace, Splits = parts.Batch,
-            Row = route == Route.DirectTransposed ? 1 : p.N, Col = route == Route.DirectTransposed ? p.M : 1,
+            P = p,
+            Partials = workspace,
+            Splits = parts.Batch,
+            Row = route == Route.DirectTransposed ? 1 : p.N,
+            Col = route == Route.DirectTransposed ? p.M : 1,
         };
         team.For(p.M, Math.Max(1, 16384 / ((long)p.N * splits)), ref reduction);
     }
@@ -121,9 +124,21 @@ internal static unsafe class GemmDriver<TKernel>
     /// <summary>H = A·P as a product of its own.</summary>
     private static GemmProblem ProductH(in GemmProblem p) => new()
     {
-        M = p.M, N = p.Rank, K = p.K, A = p.A, ARow = p.ARow, ACol = p.ACol, B = p.P, BRow = p.PRow, BCol = p.PCol, C = p.H, CRow = p.HRow,
+        M = p.M,
+        N = p.Rank,
+        K = p.K,
+        A = p.A,
+        ARow = p.ARow,
+        ACol = p.ACol,
+        B = p.P,
+        BRow = p.PRow,
+        BCol = p.PCol,
+        C = p.H,
+        CRow = p.HRow,
         FilterTarget = p.FilterTarget == GemmFilterTarget.Left ? GemmFilterTarget.Left : GemmFilterTarget.None,
-        Filter = p.Filter, FilterState = p.FilterState, InBlocks = true,
+        Filter = p.Filter,
+        FilterState = p.FilterState,
+        InBlocks = true,
     };
 
     /// <summary>Whether H comes out of the tiles of C: each row of tiles must be one tile, and see the A that the branch sees.</summary>

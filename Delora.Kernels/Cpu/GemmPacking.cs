@@ -36,7 +36,16 @@ internal static unsafe class GemmPacking
         int kc = Gemm.BlockOfK(k), panels = (n + TKernel.Nr - 1) / TKernel.Nr, blocks = (k + kc - 1) / kc;
         RightBody<TKernel> body = new()
         {
-            B = b, Row = row, Col = col, BatchStride = batchStride, K = k, Kc = kc, N = n, Panels = panels, Blocks = blocks, Destination = dst,
+            B = b,
+            Row = row,
+            Col = col,
+            BatchStride = batchStride,
+            K = k,
+            Kc = kc,
+            N = n,
+            Panels = panels,
+            Blocks = blocks,
+            Destination = dst,
         };
         long units = checked((long)batch * blocks * panels);
         long unit = (long)kc * TKernel.Nr;

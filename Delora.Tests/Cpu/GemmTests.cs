@@ -95,7 +95,17 @@ public unsafe class GemmTests
                     Assert.Equal(b.Data[p * row + (n - 1) * col], column[p]);
                 GemmProblem plain = new()
                 {
-                    M = m, N = n, K = k, A = a.Data, ARow = k, ACol = 1, B = b.Data, BRow = row, BCol = col, C = c1.Data, CRow = n,
+                    M = m,
+                    N = n,
+                    K = k,
+                    A = a.Data,
+                    ARow = k,
+                    ACol = 1,
+                    B = b.Data,
+                    BRow = row,
+                    BCol = col,
+                    C = c1.Data,
+                    CRow = n,
                 };
                 GemmProblem prepared = plain;
                 prepared.B = null;
@@ -159,9 +169,26 @@ public unsafe class GemmTests
                 {
                     GemmProblem problem = new()
                     {
-                        M = m, N = n, K = k, A = a.Data, ARow = transposedLeft ? 1 : k, ACol = transposedLeft ? m : 1, B = b.Data, BRow = n, BCol = 1,
-                        C = results[i].Data, CRow = n, Rank = r, P = p.Data, PRow = r, PCol = 1, Q = q.Data, QRow = n, QCol = 1,
-                        H = results[i].Data + (long)m * n, HRow = r,
+                        M = m,
+                        N = n,
+                        K = k,
+                        A = a.Data,
+                        ARow = transposedLeft ? 1 : k,
+                        ACol = transposedLeft ? m : 1,
+                        B = b.Data,
+                        BRow = n,
+                        BCol = 1,
+                        C = results[i].Data,
+                        CRow = n,
+                        Rank = r,
+                        P = p.Data,
+                        PRow = r,
+                        PCol = 1,
+                        Q = q.Data,
+                        QRow = n,
+                        QCol = 1,
+                        H = results[i].Data + (long)m * n,
+                        HRow = r,
                     };
                     Run(teams[i], level, problem);
                 }
@@ -204,9 +231,30 @@ public unsafe class GemmTests
         h.Poison();
         GemmProblem problem = new()
         {
-            M = m, N = n, K = k, A = a.Data, ARow = k, ACol = 1, B = b.Data, BRow = 1, BCol = k, C = c.Data, CRow = n, Bias = bias.Data,
-            Accumulate = accumulate, Rank = r, P = p.Data, PRow = 1, PCol = k, Q = q.Data, QRow = 1, QCol = r, H = h.Data, HRow = r,
-            FilterTarget = filter, Filter = filter == GemmFilterTarget.None ? null : &Checkerboard,
+            M = m,
+            N = n,
+            K = k,
+            A = a.Data,
+            ARow = k,
+            ACol = 1,
+            B = b.Data,
+            BRow = 1,
+            BCol = k,
+            C = c.Data,
+            CRow = n,
+            Bias = bias.Data,
+            Accumulate = accumulate,
+            Rank = r,
+            P = p.Data,
+            PRow = 1,
+            PCol = k,
+            Q = q.Data,
+            QRow = 1,
+            QCol = r,
+            H = h.Data,
+            HRow = r,
+            FilterTarget = filter,
+            Filter = filter == GemmFilterTarget.None ? null : &Checkerboard,
         };
         if (packed)
             problem.Packed = PackedMatrix.Pack(team, level, b.Data, 1, k, k, n, resident.Data);
@@ -292,10 +340,25 @@ public unsafe class GemmTests
             bool ta = Layout is Layout.TN or Layout.TT, tb = Layout is Layout.NT or Layout.TT;
             GemmProblem problem = new()
             {
-                M = M, N = N, K = K, Batch = Batch, A = a.Data, ARow = ta ? 1 : K, ACol = ta ? M : 1, ABatch = (nint)M * K,
-                B = b.Data, BRow = tb ? 1 : N, BCol = tb ? K : 1, BBatch = (nint)K * N, C = c.Data, CRow = ldc, CBatch = (nint)M * ldc,
-                Bias = Bias ? bias.Data : null, Accumulate = Accumulate,
-                FilterTarget = Filter, Filter = Filter == GemmFilterTarget.None ? null : &Checkerboard,
+                M = M,
+                N = N,
+                K = K,
+                Batch = Batch,
+                A = a.Data,
+                ARow = ta ? 1 : K,
+                ACol = ta ? M : 1,
+                ABatch = (nint)M * K,
+                B = b.Data,
+                BRow = tb ? 1 : N,
+                BCol = tb ? K : 1,
+                BBatch = (nint)K * N,
+                C = c.Data,
+                CRow = ldc,
+                CBatch = (nint)M * ldc,
+                Bias = Bias ? bias.Data : null,
+                Accumulate = Accumulate,
+                FilterTarget = Filter,
+                Filter = Filter == GemmFilterTarget.None ? null : &Checkerboard,
             };
             Run(team, level, problem);
             double tolerance = 1e-5 * Math.Sqrt(K + 1);

@@ -48,6 +48,7 @@ public sealed class FrozenLinearTests
     [Fact]
     public void RefusesAWeightOfAnotherShapeOrDevice()
     {
+        using TensorScope scope = new("what a refused call has allocated");
         using Tensor w = Tensor.Zeros([5, 4], DType.Float32, Devices.Cpu), x = Tensor.Zeros([2, 3], DType.Float32, Devices.Cpu, "x");
         using FrozenWeight weight = FrozenWeight.Create(w);
         Assert.Contains("(3 ≠ 4)", Assert.Throws<ShapeException>(() => x.FrozenLinear(weight)).Message);

@@ -77,6 +77,7 @@ public sealed class LowRankLinearTests
     [Fact]
     public void RefusesFactorsThatDoNotFit()
     {
+        using TensorScope scope = new("what a refused call has allocated");
         Device device = Devices.Cpu;
         using Tensor w = Tensor.Zeros([5, 4], DType.Float32, device), x = Tensor.Zeros([2, 4], DType.Float32, device);
         using Tensor a = Tensor.Zeros([3, 4], DType.Float32, device), b = Tensor.Zeros([5, 2], DType.Float32, device);

@@ -6,41 +6,31 @@ namespace Delora.Tests.Ops;
 
 public sealed class MatMulTests
 {
-    public static TheoryData<string, MatMulLayout> Cases
-    {
-        get
-        {
-            TheoryData<string, MatMulLayout> cases = [];
-            foreach (string device in TestDevices.Names)
-                foreach (MatMulLayout layout in Enum.GetValues<MatMulLayout>())
-                    cases.Add(device, layout);
-            return cases;
-        }
-    }
-
     public static TheoryData<MatMulLayout> Layouts => [.. Enum.GetValues<MatMulLayout>()];
 
-    [Theory, MemberData(nameof(Cases))]
-    public void MatchesTheReference(string name, MatMulLayout layout)
+    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
+    public void MatchesTheReference(string name)
     {
         Device device = TestDevices.Get(name);
-        foreach ((int m, int n, int k) in new[]
-        {
+        foreach (MatMulLayout layout in Enum.GetValues<MatMulLayout>())
+            foreach ((int m, int n, int k) in new[]
+            {
             (0, 3, 3), (3, 0, 3), (3, 3, 0), (1, 1, 1), (31, 33, 32), (33, 1, 31), (1, 33, 127), (32, 31, 129), (5, 8, 1025), (127, 6, 9),
         })
-            for (int form = 0; form < 4; form++)
-                Check(device, layout, null, m, n, k, bias: form % 2 == 1, accumulate: form >= 2);
+                for (int form = 0; form < 4; form++)
+                    Check(device, layout, null, m, n, k, bias: form % 2 == 1, accumulate: form >= 2);
     }
 
-    [Theory, MemberData(nameof(Cases))]
-    public void BatchMatchesTheReference(string name, MatMulLayout layout)
+    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
+    public void BatchMatchesTheReference(string name)
     {
         Device device = TestDevices.Get(name);
-        foreach ((int batch, int m, int n, int k) in new[] { (0, 2, 2, 2), (1, 7, 5, 3), (3, 17, 31, 9), (4, 1, 33, 16), (2, 3, 4, 0) })
-        {
-            Check(device, layout, batch, m, n, k, bias: false, accumulate: false);
-            Check(device, layout, batch, m, n, k, bias: true, accumulate: true);
-        }
+        foreach (MatMulLayout layout in Enum.GetValues<MatMulLayout>())
+            foreach ((int batch, int m, int n, int k) in new[] { (0, 2, 2, 2), (1, 7, 5, 3), (3, 17, 31, 9), (4, 1, 33, 16), (2, 3, 4, 0) })
+            {
+                Check(device, layout, batch, m, n, k, bias: false, accumulate: false);
+                Check(device, layout, batch, m, n, k, bias: true, accumulate: true);
+            }
     }
 
     [Theory, MemberData(nameof(Layouts))]

@@ -14,14 +14,30 @@ internal static unsafe class CpuFrozenLinear
     /// <summary>y = x Wᵀ + bias.</summary>
     internal static GemmProblem ForwardProblem(Tensor x, CpuFrozenWeight weight, Tensor? bias, Tensor y) => new()
     {
-        M = x.Shape[0], N = weight.Out, K = weight.In, A = x.Pointer<float>(), ARow = weight.In, ACol = 1, Packed = weight.Forward,
-        C = y.Pointer<float>(), CRow = weight.Out, Bias = bias is null ? null : bias.Pointer<float>(),
+        M = x.Shape[0],
+        N = weight.Out,
+        K = weight.In,
+        A = x.Pointer<float>(),
+        ARow = weight.In,
+        ACol = 1,
+        Packed = weight.Forward,
+        C = y.Pointer<float>(),
+        CRow = weight.Out,
+        Bias = bias is null ? null : bias.Pointer<float>(),
     };
 
     /// <summary>dx (+)= dy W.</summary>
     internal static GemmProblem BackwardProblem(Tensor dy, CpuFrozenWeight weight, Tensor dx, bool accumulate) => new()
     {
-        M = dy.Shape[0], N = weight.In, K = weight.Out, A = dy.Pointer<float>(), ARow = weight.Out, ACol = 1, Packed = weight.Backward,
-        C = dx.Pointer<float>(), CRow = weight.In, Accumulate = accumulate,
+        M = dy.Shape[0],
+        N = weight.In,
+        K = weight.Out,
+        A = dy.Pointer<float>(),
+        ARow = weight.Out,
+        ACol = 1,
+        Packed = weight.Backward,
+        C = dx.Pointer<float>(),
+        CRow = weight.In,
+        Accumulate = accumulate,
     };
 }

@@ -38,8 +38,17 @@ internal static unsafe class CpuLowRankLinear
         if (da is null) return;
         GemmProblem gradient = new()
         {
-            M = rank, N = weight.In, K = rows, A = v.Pointer<float>(), ARow = 1, ACol = rank, B = x.Pointer<float>(), BRow = weight.In, BCol = 1,
-            C = da.Pointer<float>(), CRow = weight.In,
+            M = rank,
+            N = weight.In,
+            K = rows,
+            A = v.Pointer<float>(),
+            ARow = 1,
+            ACol = rank,
+            B = x.Pointer<float>(),
+            BRow = weight.In,
+            BCol = 1,
+            C = da.Pointer<float>(),
+            CRow = weight.In,
         };
         RunMasked(cpu, ref gradient, dropout, weight.In, GemmFilterTarget.Right);
     }

@@ -11,11 +11,23 @@ internal static unsafe class CpuMatMul
         bool ta = layout == MatMulLayout.TN, tb = layout == MatMulLayout.NT;
         Gemm.Run(cpu, new GemmProblem
         {
-            M = m, N = n, K = k, Batch = batch,
-            A = a.Pointer<float>(), ARow = ta ? 1 : k, ACol = ta ? m : 1, ABatch = (nint)m * k,
-            B = b.Pointer<float>(), BRow = tb ? 1 : n, BCol = tb ? k : 1, BBatch = (nint)k * n,
-            C = c.Pointer<float>(), CRow = n, CBatch = (nint)m * n,
-            Bias = bias is null ? null : bias.Pointer<float>(), Accumulate = accumulate,
+            M = m,
+            N = n,
+            K = k,
+            Batch = batch,
+            A = a.Pointer<float>(),
+            ARow = ta ? 1 : k,
+            ACol = ta ? m : 1,
+            ABatch = (nint)m * k,
+            B = b.Pointer<float>(),
+            BRow = tb ? 1 : n,
+            BCol = tb ? k : 1,
+            BBatch = (nint)k * n,
+            C = c.Pointer<float>(),
+            CRow = n,
+            CBatch = (nint)m * n,
+            Bias = bias is null ? null : bias.Pointer<float>(),
+            Accumulate = accumulate,
         });
     }
 }
