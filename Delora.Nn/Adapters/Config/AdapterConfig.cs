@@ -1,0 +1,261 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// What an adapter is and which modules it adapts: the fields of PEFT's <c>adapter_config.json</c> that all methods share, with PEFT's
+/// names in .NET
+/// casing and PEFT's defaults. Immutable; change a copy with <c>with</c>. Errors name the fields as the file does.
+/// </summary>
+/// <remarks>Source of the fields and their rules: PEFT, <c>PeftConfig</c>, <c>DeloraConfig</c>, <c>LoraConfig</c>.</remarks>
+public abstract record AdapterConfig
+{
+    /// <summary>Name of the file in an adapter folder.</summary>
+    public const string FileName = "adapter_config.json";
+
+    private static readonly string[] s_taskTypes =
+        ["SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION"];
+
+    private protected AdapterConfig()
+    {
+        Source = GetType().Name;
+    }
+
+    /// <summary><c>peft_type</c>: the method, for instance <c>DELORA</c>.</summary>
+    public abstract string PeftType { get; }
+
+    /// <summary>Where the configuration comes from, as error messages say it: the path of its file, or the type's name.</summary>
+    public string Source { get; init; }
+
+    /// <summary><c>task_type</c>: for instance <c>CAUSAL_LM</c>; null where it does not matter.</summary>
+    public string? TaskType { get; init; }
+
+    /// <summary><c>auto_mapping</c>: names of Python classes. Kept and written back, never followed.</summary>
+    public JsonElement? AutoMapping { get; init; }
+
+    /// <summary><c>peft_version</c>: what wrote the file.</summary>
+    public string? PeftVersion { get; init; }
+
+    /// <summary><c>base_model_name_or_path</c>: the model that the adapter belongs to.</summary>
+    public string? BaseModelNameOrPath { get; init; }
+
+    /// <summary><c>revision</c> of the base model.</summary>
+    public string? Revision { get; init; }
+
+    /// <summary>
+    /// <c>inference_mode</c>: the adapter is not trained. Files say true; an adapter loaded from them to be trained says false.
+    /// </summary>
+    public bool InferenceMode { get; init; }
+
+    /// <summary><c>r</c>: the rank.</summary>
+    public int R { get; init; } = 8;
+
+    /// <summary><c>target_modules</c>: which modules are adapted; null for the default of the model's family.</summary>
+    public ModuleSelector? TargetModules { get; init; }
+
+    /// <summary><c>exclude_modules</c>: which modules are not, even where they are targets.</summary>
+    public ModuleSelector? ExcludeModules { get; init; }
+
+    /// <summary><c>bias</c>: which biases of the base model are trained as well.</summary>
+    public AdapterBias Bias { get; init; }
+
+    /// <summary>
+    /// <c>init_weights</c> (LoRA: <c>init_lora_weights</c>): start as the base model. False: every tensor starts random.
+    /// </summary>
+    public bool InitWeights { get; init; } = true;
+
+    /// <summary><c>layers_to_transform</c>: only layers of these numbers; null or empty for all. Needs a list of target modules.</summary>
+    public ImmutableArray<int>? LayersToTransform { get; init; }
+
+    /// <summary>
+    /// <c>layers_pattern</c>: what comes before the layer's number in module names, for instance <c>layers</c>; null or empty for
+    /// anything.
+    /// </summary>
+    public ImmutableArray<string>? LayersPattern { get; init; }
+
+    /// <summary>
+    /// <c>rank_pattern</c>: ranks of single modules. A key is a Python regular expression that must match the end of the module name
+    /// after a dot, or
+    /// all of it; the first key that matches wins.
+    /// </summary>
+    public ImmutableArray<KeyValuePair<string, int>> RankPattern { get; init; } = [];
+
+    /// <summary><c>modules_to_save</c>: modules that are trained and saved as a whole.</summary>
+    public ImmutableArray<string>? ModulesToSave { get; init; }
+
+    /// <summary>Fields of the file that this version does not know. They are written back.</summary>
+    public ImmutableSortedDictionary<string, JsonElement> AdditionalFields { get; init; } =
+        ImmutableSortedDictionary.Create<string, JsonElement>(StringComparer.Ordinal);
+
+    /// <summary>The strength of a module where no pattern says otherwise: λ of DeLoRA, α of LoRA.</summary>
+    internal abstract double Strength { get; }
+
+    /// <summary>The strengths of single modules.</summary>
+    internal abstract ImmutableArray<KeyValuePair<string, double>> StrengthPattern { get; }
+
+    /// <summary>The file's name of <see cref="StrengthPattern"/>.</summary>
+    internal abstract string StrengthPatternField { get; }
+
+    /// <summary>The file's name for <see cref="AdapterBias.AdapterOnly"/>.</summary>
+    private protected abstract string AdapterOnlyText { get; }
+
+    /// <summary>The file's name of <see cref="InitWeights"/>.</summary>
+    private protected abstract string InitWeightsField { get; }
+
+    /// <summary>Reads a configuration file.</summary>
+    /// <param name="path">An <c>adapter_config.json</c>.</param>
+    /// <param name="warn">Hears of what is kept but has no effect.</param>
+    /// <exception cref="DeloraFormatException">The file is not there, is not such a file, or a field is wrong.</exception>
+    public static AdapterConfig Load(string path, Action<string>? warn = null) => Read(JsonFields.Load(path), path, warn);
+
+    /// <summary>Reads the contents of a configuration file.</summary>
+    /// <param name="json">UTF-8, with or without a byte order mark.</param>
+    /// <param name="fileName">The name that errors give.</param>
+    /// <param name="warn">Hears of what is kept but has no effect.</param>
+    /// <exception cref="DeloraFormatException">It is not such a file, or a field is wrong.</exception>
+    public static AdapterConfig Parse(ReadOnlyMemory<byte> json, string fileName, Action<string>? warn = null) =>
+        Read(JsonFields.Parse(json, fileName), fileName, warn);
+
+    /// <summary>The contents of the configuration file, as PEFT writes it and reads it.</summary>
+    /// <exception cref="DeloraFormatException">A field is wrong.</exception>
+    public string ToJson()
+    {
+        Validate();
+        var fields =
+            new SortedDictionary<string, object?>(AdditionalFields.ToDictionary(f => f.Key, f => (object?)f.Value), StringComparer.Ordinal)
+            {
+                ["peft_type"] = PeftType,
+                ["task_type"] = TaskType,
+                ["auto_mapping"] = AutoMapping,
+                ["peft_version"] = PeftVersion,
+                ["base_model_name_or_path"] = BaseModelNameOrPath,
+                ["revision"] = Revision,
+                ["inference_mode"] = InferenceMode,
+                ["r"] = R,
+                ["target_modules"] = SelectorValue(TargetModules),
+                ["exclude_modules"] = SelectorValue(ExcludeModules),
+                ["bias"] = Bias switch { AdapterBias.None => "none", AdapterBias.All => "all", _ => AdapterOnlyText },
+                [InitWeightsField] = InitWeights,
+                ["layers_to_transform"] = LayersToTransform?.Select(layer => (object)layer),
+                ["layers_pattern"] = LayersPattern,
+                ["rank_pattern"] = RankPattern.Select(p => KeyValuePair.Create(p.Key, (object)p.Value)),
+                [StrengthPatternField] = StrengthPattern.Select(p => KeyValuePair.Create(p.Key, WholeOrFloat(p.Value))),
+                ["modules_to_save"] = ModulesToSave,
+            };
+        WriteOwnFields(fields);
+        return PythonJson.Write(fields);
+    }
+
+    /// <summary>Checks every field and how they go together.</summary>
+    /// <exception cref="DeloraFormatException">A field is wrong.</exception>
+    public void Validate()
+    {
+        Require(R > 0, "r", $"must be at least 1, not {R}.");
+        foreach ((string key, int rank) in RankPattern)
+            Require(rank > 0, $"rank_pattern[\"{key}\"]", $"must be at least 1, not {rank}.");
+        foreach ((string key, double strength) in StrengthPattern)
+            Require(double.IsFinite(strength), $"{StrengthPatternField}[\"{key}\"]", $"must be finite, not {PythonJson.Float(strength)}.");
+        Require(TaskType is null || s_taskTypes.Contains(TaskType), "task_type",
+            $"'{TaskType}' is none of {string.Join(", ", s_taskTypes)}.");
+        Require(Enum.IsDefined(Bias), "bias", $"{Bias} is not defined.");
+        Require(TargetModules?.Pattern is null || LayersToTransform is null, "layers_to_transform",
+            "cannot be used when target_modules is a single text; a list of names is needed.");
+        Require(LayersPattern is null or [] || LayersToTransform is { IsEmpty: false }, "layers_pattern",
+            "needs layers_to_transform to be given as well.");
+        ValidateOwnFields();
+    }
+
+    /// <summary>
+    /// A copy whose <see cref="ModulesToSave"/> holds the heads that the task trains from scratch: <c>classifier</c> and <c>score</c>
+    /// for SEQ_CLS and
+    /// TOKEN_CLS, <c>qa_outputs</c> for QUESTION_ANS.
+    /// </summary>
+    /// <remarks>Source: PEFT, <c>PeftModelForSequenceClassification</c> and its siblings.</remarks>
+    public AdapterConfig WithTaskHeads()
+    {
+        ImmutableArray<string> heads = TaskType switch
+        {
+            "SEQ_CLS" or "TOKEN_CLS" => ["classifier", "score"],
+            "QUESTION_ANS" => ["qa_outputs"],
+            _ => [],
+        };
+        return heads.IsEmpty ? this : this with { ModulesToSave = [.. (ModulesToSave ?? []).Union(heads)] };
+    }
+
+    /// <summary>The error that a field of this configuration is wrong.</summary>
+    internal DeloraFormatException Wrong(string field, string reason) => new(Source, field, reason);
+
+    private protected void Require(bool condition, string field, string reason)
+    {
+        if (!condition) throw Wrong(field, reason);
+    }
+
+    private protected static object WholeOrFloat(double value) =>
+        value == Math.Truncate(value) && Math.Abs(value) <= int.MaxValue ? (object)(int)value : value;
+
+    private protected abstract void ValidateOwnFields();
+
+    private protected abstract void WriteOwnFields(SortedDictionary<string, object?> fields);
+
+    /// <summary>A copy with the fields of this method taken from a file.</summary>
+    private protected abstract AdapterConfig ReadOwnFields(JsonFields fields, Action<string> warn);
+
+    private static object? SelectorValue(ModuleSelector? selector) => selector is null ? null : selector.Pattern ?? (object)selector.Names;
+
+    private static AdapterConfig Read(JsonFields fields, string file, Action<string>? hear)
+    {
+        void Warn(string message) => hear?.Invoke($"{file}: {message}");
+
+        string method = fields.Text("peft_type", null)
+            ?? throw fields.Wrong("peft_type",
+                $"is missing; {DeloraConfig.Method} or {LoraConfig.Method} is expected. Is this an adapter's configuration?");
+        AdapterConfig config = method switch
+        {
+            DeloraConfig.Method => new DeloraConfig(),
+            LoraConfig.Method => new LoraConfig(),
+            _ => throw fields.Wrong("peft_type", $"'{method}' is not supported; {DeloraConfig.Method} and {LoraConfig.Method} are."),
+        };
+        config = config with
+        {
+            Source = file,
+            TaskType = fields.Text("task_type", null),
+            AutoMapping = fields.TryTake("auto_mapping", out JsonElement mapping) ? mapping : null,
+            PeftVersion = fields.Text("peft_version", null),
+            BaseModelNameOrPath = fields.Text("base_model_name_or_path", null),
+            Revision = fields.Text("revision", null),
+            InferenceMode = fields.Flag("inference_mode", config.InferenceMode),
+            R = fields.Integer("r", config.R),
+            TargetModules = fields.Selector("target_modules"),
+            ExcludeModules = fields.Selector("exclude_modules"),
+            Bias = ReadBias(fields, config, Warn),
+            LayersToTransform = fields.Integers("layers_to_transform"),
+            LayersPattern = fields.Texts("layers_pattern"),
+            RankPattern = fields.IntegerPattern("rank_pattern"),
+            ModulesToSave = fields.Texts("modules_to_save"),
+        };
+        if (config.AutoMapping is not null) Warn("auto_mapping is ignored: it names Python classes.");
+        config = config.ReadOwnFields(fields, Warn);
+        config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
+        if (fields.Left.Count > 0)
+            Warn($"unknown fields are kept and have no effect: {string.Join(", ", fields.Left.Keys.Order(StringComparer.Ordinal))}.");
+        config.Validate();
+        return config;
+    }
+
+    private static AdapterBias ReadBias(JsonFields fields, AdapterConfig config, Action<string> warn)
+    {
+        string text = fields.Text("bias", "none");
+        switch (text)
+        {
+            case "none": return AdapterBias.None;
+            case "all": return AdapterBias.All;
+            // PEFT takes the other method's word as well.
+            case "delora_only" or "lora_only":
+                if (text != config.AdapterOnlyText) warn($"bias '{text}' is taken as '{config.AdapterOnlyText}', as PEFT does.");
+                return AdapterBias.AdapterOnly;
+            default: throw fields.Wrong("bias", $"'{text}' is none of none, all, {config.AdapterOnlyText}.");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using System.Collections.Immutable;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// Configuration of a DeLoRA adapter: <c>ΔW = B diag(s) (A ∘ w)</c> with <c>s_i = λ / (r · max(‖A_i‖, 1e-4) · max(‖B_i‖, 1e-4))</c>.
+/// </summary>
+/// <remarks>
+/// Method: Bini, Girrbach, Akata, "Decoupling Angles and Strength in Low-rank Adaptation", ICLR 2025. Fields: PEFT's
+/// <c>DeloraConfig</c>.
+/// </remarks>
+public sealed record DeloraConfig : AdapterConfig
+{
+    /// <summary>The method's <c>peft_type</c>.</summary>
+    public const string Method = "DELORA";
+
+    /// <inheritdoc/>
+    public override string PeftType => Method;
+
+    /// <summary>
+    /// <c>delora_lambda</c>: where the trainable strength λ starts, the bound of ‖ΔW‖_F in units of the largest column norm of W.
+    /// </summary>
+    public double DeloraLambda { get; init; } = 15;
+
+    /// <summary>
+    /// <c>module_dropout</c>: probability that an element of the low-rank branch's input is dropped in training, in [0, 1).
+    /// </summary>
+    public double ModuleDropout { get; init; }
+
+    /// <summary><c>lambda_pattern</c>: λ of single modules, with keys as those of <see cref="AdapterConfig.RankPattern"/>.</summary>
+    public ImmutableArray<KeyValuePair<string, double>> LambdaPattern { get; init; } = [];
+
+    /// <summary>
+    /// Starts from a random A and B whose product, frozen, is subtracted: ΔW starts at 0 with B ≠ 0, so that the first step does not jump.
+    /// Not a field of the file: the adapter is saved as the plain one of rank 2r and strength 2λ that it is.
+    /// </summary>
+    public bool ResidualInitialization { get; init; }
+
+    internal override double Strength => DeloraLambda;
+
+    internal override ImmutableArray<KeyValuePair<string, double>> StrengthPattern => LambdaPattern;
+
+    internal override string StrengthPatternField => "lambda_pattern";
+
+    private protected override string AdapterOnlyText => "delora_only";
+
+    private protected override string InitWeightsField => "init_weights";
+
+    private protected override void ValidateOwnFields()
+    {
+        Require(double.IsFinite(DeloraLambda), "delora_lambda", $"must be finite, not {PythonJson.Float(DeloraLambda)}.");
+        Require(ModuleDropout is >= 0 and < 1, "module_dropout", $"must be in [0, 1), not {PythonJson.Float(ModuleDropout)}.");
+        Require(!ResidualInitialization || InitWeights, "init_weights",
+            "false contradicts the residual initialization, which starts as the base model.");
+    }
+
+    private protected override void WriteOwnFields(SortedDictionary<string, object?> fields)
+    {
+        fields["delora_lambda"] = WholeOrFloat(DeloraLambda);
+        fields["module_dropout"] = ModuleDropout;
+    }
+
+    private protected override AdapterConfig ReadOwnFields(JsonFields fields, Action<string> warn) => this with
+    {
+        DeloraLambda = fields.Number("delora_lambda", DeloraLambda),
+        ModuleDropout = fields.Number("module_dropout", ModuleDropout),
+        LambdaPattern = fields.NumberPattern(StrengthPatternField),
+        InitWeights = fields.Flag(InitWeightsField, InitWeights),
+    };
+}

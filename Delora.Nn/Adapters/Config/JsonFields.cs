@@ -1,0 +1,191 @@
+using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+using System.Text.Json;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// The fields of a JSON object that came from a file: each is taken once, with its type checked and the default where it is absent;
+/// every error names
+/// the file and the field.
+/// </summary>
+internal sealed class JsonFields
+{
+    /// <summary>No configuration comes near it; a longer file is something else.</summary>
+    private const int MaxBytes = 64 << 20;
+
+    private readonly Dictionary<string, JsonElement> _left;
+    private readonly string _file;
+
+    private JsonFields(string file, Dictionary<string, JsonElement> fields)
+    {
+        _file = file;
+        _left = fields;
+    }
+
+    /// <summary>What nobody has taken.</summary>
+    public IReadOnlyDictionary<string, JsonElement> Left => _left;
+
+    /// <summary>Reads a regular file that holds one JSON object.</summary>
+    /// <exception cref="DeloraFormatException">It is not there, not readable, not a regular file, or not such JSON.</exception>
+    public static JsonFields Load(string path)
+    {
+        byte[] bytes;
+        try
+        {
+            // Looked at before it is opened, because opening a FIFO waits for a writer. Pipes and devices have no length.
+            var info = new FileInfo(path);
+            if (Directory.Exists(path)) throw new DeloraFormatException(path, null, "is a folder, not a file.");
+            if (!info.Exists) throw new DeloraFormatException(path, null, "there is no such file.");
+            if (info.Length == 0) throw new DeloraFormatException(path, null, "is empty, or not a regular file.");
+            if (info.Length > MaxBytes)
+                throw new DeloraFormatException(path, null, $"has {info.Length} bytes; more than {MaxBytes} is no configuration.");
+            bytes = File.ReadAllBytes(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraFormatException(path, null, $"cannot be read: {error.Message}", error);
+        }
+        return Parse(bytes, path);
+    }
+
+    /// <summary>Reads one JSON object: UTF-8, a byte order mark allowed, no property twice, at most 64 levels deep.</summary>
+    public static JsonFields Parse(ReadOnlyMemory<byte> json, string file)
+    {
+        if (json.Span.StartsWith("\uFEFF"u8)) json = json[3..];
+        try
+        {
+            using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new DeloraFormatException(file, null, $"holds {Describe(document.RootElement)}, not a JSON object.");
+            var fields = new Dictionary<string, JsonElement>();
+            foreach (JsonProperty property in document.RootElement.EnumerateObject())
+                fields.Add(property.Name, property.Value.Clone());
+            return new JsonFields(file, fields);
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            // InvalidOperationException: a text that is not UTF-8, or holds a lone surrogate.
+            throw new DeloraFormatException(file, null, $"is not valid JSON: {error.Message}", error);
+        }
+    }
+
+    /// <summary>An error about one field.</summary>
+    public DeloraFormatException Wrong(string field, string reason) => new(_file, field, reason);
+
+    /// <summary>Takes a field; false where it is absent or null.</summary>
+    public bool TryTake(string field, out JsonElement value) =>
+        _left.Remove(field, out value) && value.ValueKind != JsonValueKind.Null;
+
+    /// <summary>Takes a text.</summary>
+    [return: NotNullIfNotNull(nameof(otherwise))]
+    public string? Text(string field, string? otherwise)
+    {
+        if (!TryTake(field, out JsonElement value)) return otherwise;
+        return value.ValueKind == JsonValueKind.String ? Text(field, value) : throw Wrong(field, $"must be a text, not {Describe(value)}.");
+    }
+
+    /// <summary>Takes true or false.</summary>
+    public bool Flag(string field, bool otherwise)
+    {
+        if (!TryTake(field, out JsonElement value)) return otherwise;
+        return value.ValueKind is JsonValueKind.True or JsonValueKind.False
+            ? value.GetBoolean()
+            : throw Wrong(field, $"must be true or false, not {Describe(value)}.");
+    }
+
+    /// <summary>Takes a whole number of 32 bits. Null is refused: there is no rank null.</summary>
+    public int Integer(string field, int otherwise) => TakeNumber(field, out JsonElement value) ? Integer(field, value) : otherwise;
+
+    /// <summary>Takes a finite number. Null is refused.</summary>
+    public double Number(string field, double otherwise) => TakeNumber(field, out JsonElement value) ? Number(field, value) : otherwise;
+
+    /// <summary>Takes a list of texts, or one text as a list of one.</summary>
+    public ImmutableArray<string>? Texts(string field)
+    {
+        if (!TryTake(field, out JsonElement value)) return null;
+        if (value.ValueKind == JsonValueKind.String) return Text(field, value) is { Length: > 0 } text ? [text] : [];
+        return TextList(field, value);
+    }
+
+    /// <summary>Takes a list of whole numbers, or one number as a list of one.</summary>
+    public ImmutableArray<int>? Integers(string field)
+    {
+        if (!TryTake(field, out JsonElement value)) return null;
+        if (value.ValueKind == JsonValueKind.Number) return [Integer(field, value)];
+        if (value.ValueKind != JsonValueKind.Array) throw Wrong(field, $"must be a number or a list of numbers, not {Describe(value)}.");
+        return [.. value.EnumerateArray().Select(item => Integer(field, item))];
+    }
+
+    /// <summary>Takes a selection of modules: a list of texts, or one text.</summary>
+    public ModuleSelector? Selector(string field)
+    {
+        if (!TryTake(field, out JsonElement value)) return null;
+        if (value.ValueKind == JsonValueKind.String) return Text(field, value);
+        return ModuleSelector.Of(TextList(field, value).AsSpan());
+    }
+
+    /// <summary>Takes an object of whole numbers, in its order.</summary>
+    public ImmutableArray<KeyValuePair<string, int>> IntegerPattern(string field) => Pattern(field, Integer);
+
+    /// <summary>Takes an object of numbers, in its order.</summary>
+    public ImmutableArray<KeyValuePair<string, double>> NumberPattern(string field) => Pattern(field, Number);
+
+    /// <summary>What a reader of an error message sees of a value.</summary>
+    public static string Describe(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "a list",
+        JsonValueKind.Null => "null",
+        _ => value.GetRawText() is { Length: <= 60 } raw ? raw : value.GetRawText()[..57] + "...",
+    };
+
+    private ImmutableArray<KeyValuePair<string, T>> Pattern<T>(string field, Func<string, JsonElement, T> read)
+    {
+        if (!TryTake(field, out JsonElement value)) return [];
+        if (value.ValueKind != JsonValueKind.Object) throw Wrong(field, $"must be an object of numbers, not {Describe(value)}.");
+        return [.. value.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, read($"{field}[\"{p.Name}\"]", p.Value)))];
+    }
+
+    private ImmutableArray<string> TextList(string field, JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Array) throw Wrong(field, $"must be a text or a list of texts, not {Describe(value)}.");
+        return [.. value.EnumerateArray().Select(item =>
+            item.ValueKind == JsonValueKind.String
+                ? Text(field, item)
+                : throw Wrong(field, $"must hold texts only, not {Describe(item)}."))];
+    }
+
+    private bool TakeNumber(string field, out JsonElement value)
+    {
+        if (!_left.Remove(field, out value)) return false;
+        return value.ValueKind != JsonValueKind.Null ? true : throw Wrong(field, "must be a number, not null.");
+    }
+
+    private int Integer(string field, JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number)
+            ? number
+            : throw Wrong(field, $"must be a whole number of 32 bits, not {Describe(value)}.");
+
+    private double Number(string field, JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Number) throw Wrong(field, $"must be a number, not {Describe(value)}.");
+        // Out of range comes back as infinity or false, depending on the runtime's parser.
+        return value.TryGetDouble(out double number) && double.IsFinite(number)
+            ? number
+            : throw Wrong(field, $"must be finite, not {Describe(value)}.");
+    }
+
+    private string Text(string field, JsonElement value)
+    {
+        try
+        {
+            return value.GetString()!;
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new DeloraFormatException(_file, field, "is not a valid text: it holds a lone surrogate.", error);
+        }
+    }
+}

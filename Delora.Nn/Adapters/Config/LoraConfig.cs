@@ -1,0 +1,125 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// Configuration of a LoRA adapter: <c>ΔW = (α/r) B A</c>, or <c>(α/√r) B A</c> with <see cref="UseRslora"/>. Variants of PEFT's LoRA
+/// that compute
+/// something else (DoRA and others) are refused by name.
+/// </summary>
+/// <remarks>Method: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. Fields: PEFT's <c>LoraConfig</c>.</remarks>
+public sealed record LoraConfig : AdapterConfig
+{
+    /// <summary>The method's <c>peft_type</c>.</summary>
+    public const string Method = "LORA";
+
+    /// <summary>Switches of PEFT's LoRA that change what an adapter computes.</summary>
+    private static readonly string[] s_otherComputations =
+    [
+        "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
+        "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "velora_config",
+    ];
+
+    /// <summary>Fields of PEFT's LoRA that do not change what a saved adapter computes: kept without a word.</summary>
+    private static readonly string[] s_withoutEffect =
+    [
+        "corda_config", "ensure_weight_tying", "eva_config", "fan_in_fan_out", "loftq_config", "lora_ga_config", "megatron_config",
+        "megatron_core", "qalora_group_size",
+    ];
+
+    /// <summary>
+    /// Initializations that leave the base weights as they are; the others rewrite them, and the saved adapter belongs to the rewritten
+    /// ones.
+    /// </summary>
+    private static readonly string[] s_harmlessInitializations = ["gaussian", "eva", "orthogonal"];
+
+    /// <inheritdoc/>
+    public override string PeftType => Method;
+
+    /// <summary><c>lora_alpha</c>: the scaling is α/r.</summary>
+    public double LoraAlpha { get; init; } = 8;
+
+    /// <summary>
+    /// <c>lora_dropout</c>: probability that an element of the low-rank branch's input is dropped in training, in [0, 1).
+    /// </summary>
+    public double LoraDropout { get; init; }
+
+    /// <summary><c>alpha_pattern</c>: α of single modules, with keys as those of <see cref="AdapterConfig.RankPattern"/>.</summary>
+    public ImmutableArray<KeyValuePair<string, double>> AlphaPattern { get; init; } = [];
+
+    /// <summary><c>use_rslora</c>: the scaling is α/√r.</summary>
+    public bool UseRslora { get; init; }
+
+    internal override double Strength => LoraAlpha;
+
+    internal override ImmutableArray<KeyValuePair<string, double>> StrengthPattern => AlphaPattern;
+
+    internal override string StrengthPatternField => "alpha_pattern";
+
+    private protected override string AdapterOnlyText => "lora_only";
+
+    private protected override string InitWeightsField => "init_lora_weights";
+
+    private protected override void ValidateOwnFields()
+    {
+        Require(double.IsFinite(LoraAlpha), "lora_alpha", $"must be finite, not {PythonJson.Float(LoraAlpha)}.");
+        Require(LoraDropout is >= 0 and < 1, "lora_dropout", $"must be in [0, 1), not {PythonJson.Float(LoraDropout)}.");
+    }
+
+    private protected override void WriteOwnFields(SortedDictionary<string, object?> fields)
+    {
+        fields["lora_alpha"] = WholeOrFloat(LoraAlpha);
+        fields["lora_dropout"] = LoraDropout;
+        fields["use_rslora"] = UseRslora;
+    }
+
+    private protected override AdapterConfig ReadOwnFields(JsonFields fields, Action<string> warn)
+    {
+        var kept = AdditionalFields.ToBuilder();
+        foreach (string field in s_otherComputations)
+            if (fields.Left.TryGetValue(field, out JsonElement value))
+            {
+                if (!IsOff(value))
+                    throw fields.Wrong(field,
+                        $"{JsonFields.Describe(value)} is not supported: such an adapter computes more than plain LoRA.");
+                kept.Add(field, value);
+                fields.TryTake(field, out _);
+            }
+        foreach (string field in s_withoutEffect)
+            if (fields.Left.TryGetValue(field, out JsonElement value))
+            {
+                kept.Add(field, value);
+                fields.TryTake(field, out _);
+            }
+        return this with
+        {
+            LoraAlpha = fields.Number("lora_alpha", LoraAlpha),
+            LoraDropout = fields.Number("lora_dropout", LoraDropout),
+            AlphaPattern = fields.NumberPattern(StrengthPatternField),
+            UseRslora = fields.Flag("use_rslora", UseRslora),
+            InitWeights = ReadInitialization(fields, warn),
+            AdditionalFields = kept.ToImmutable(),
+        };
+    }
+
+    private bool ReadInitialization(JsonFields fields, Action<string> warn)
+    {
+        if (!fields.Left.TryGetValue(InitWeightsField, out JsonElement value) || value.ValueKind != JsonValueKind.String)
+            return fields.Flag(InitWeightsField, InitWeights);
+        string name = fields.Text(InitWeightsField, "");
+        if (!s_harmlessInitializations.Contains(name))
+            throw fields.Wrong(InitWeightsField,
+                $"'{name}' is not supported: it rewrites the base weights. Convert the adapter with PEFT's save_pretrained first.");
+        warn($"{InitWeightsField} '{name}' is taken as true: it concerns only the start of a training run.");
+        return true;
+    }
+
+    private static bool IsOff(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Null or JsonValueKind.False => true,
+        JsonValueKind.Array => value.GetArrayLength() == 0,
+        JsonValueKind.Object => value.GetPropertyCount() == 0,
+        _ => false,
+    };
+}
