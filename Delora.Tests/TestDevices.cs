@@ -39,6 +39,9 @@ public static class TestDevices
     /// <summary>Names of the CPU devices: every vector width, one thread and several.</summary>
     public static TheoryData<string> CpuNames => Rows(name => name.StartsWith("cpu", StringComparison.Ordinal));
 
+    /// <summary>Names of the devices that run ILGPU kernels.</summary>
+    public static TheoryData<string> GpuNames => Rows(name => name is "simulator" or "opencl" or "cuda");
+
     /// <summary>The devices that have been started so far: what the leak check looks at.</summary>
     internal static IReadOnlyList<Device> Started
     {

@@ -48,7 +48,8 @@ public static class Philox
     public static float Uniform(ulong seed, ulong index) => ToUniform(Word(seed, index));
 
     /// <summary>Maps 32 random bits to [0, 1): <c>⌊word / 2^8⌋ · 2^−24</c>, which float32 holds exactly; never 1.</summary>
-    public static float ToUniform(uint word) => (word >> 8) * (1.0f / 16777216.0f);
+    // Through int: from uint the compiler goes through float64, which not every GPU has. 24 bits fit.
+    public static float ToUniform(uint word) => (int)(word >> 8) * (1.0f / 16777216.0f);
 
     /// <summary>Ten rounds over a full 128-bit counter and a 64-bit key.</summary>
     internal static void Rounds(

@@ -1,210 +1,234 @@
-using System.Collections.Concurrent;
-using System.Reflection;
 using ILGPU;
 using ILGPU.Runtime;
 
 namespace Delora.Kernels;
 
-/// <summary>
-/// Starting kernels. Loading a kernel takes ILGPU 10–19 µs even when it is compiled, so the launcher of each kernel method is kept. A launch over
-/// nothing does nothing (ILGPU throws).
-/// </summary>
+// Kernels that run once per index.
 public sealed partial class GpuDevice
 {
-    private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = [];
-
-    private TLauncher Launcher<TLauncher>(MethodInfo kernel, Func<TLauncher> load) where TLauncher : Delegate =>
-        (TLauncher)_launchers.GetOrAdd(kernel, (_, make) => new Lazy<Delegate>(make), load).Value;
-
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1>(Action<Index1D, T1> kernel, long count, T1 a1)
+    internal void Launch<T1>(
+        Action<Index1D, T1> kernel, long count, T1 a1)
         where T1 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1>(Action<T1> kernel, KernelConfig config, T1 a1)
-        where T1 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2>(Action<Index1D, T1, T2> kernel, long count, T1 a1, T2 a2)
+    internal void Launch<T1, T2>(
+        Action<Index1D, T1, T2> kernel, long count, T1 a1, T2 a2)
         where T1 : struct where T2 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2>(Action<T1, T2> kernel, KernelConfig config, T1 a1, T2 a2)
-        where T1 : struct where T2 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3>(Action<Index1D, T1, T2, T3> kernel, long count, T1 a1, T2 a2, T3 a3)
+    internal void Launch<T1, T2, T3>(
+        Action<Index1D, T1, T2, T3> kernel, long count, T1 a1, T2 a2, T3 a3)
         where T1 : struct where T2 : struct where T3 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3>(Action<T1, T2, T3> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3)
-        where T1 : struct where T2 : struct where T3 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4>(Action<Index1D, T1, T2, T3, T4> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4)
+    internal void Launch<T1, T2, T3, T4>(
+        Action<Index1D, T1, T2, T3, T4> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4>(Action<T1, T2, T3, T4> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5>(Action<Index1D, T1, T2, T3, T4, T5> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5)
+    internal void Launch<T1, T2, T3, T4, T5>(
+        Action<Index1D, T1, T2, T3, T4, T5> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5>(Action<T1, T2, T3, T4, T5> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5, T6>(Action<Index1D, T1, T2, T3, T4, T5, T6> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6)
+    internal void Launch<T1, T2, T3, T4, T5, T6>(
+        Action<Index1D, T1, T2, T3, T4, T5, T6> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5, a6);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5, T6>(Action<T1, T2, T3, T4, T5, T6> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5, a6);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5, T6>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5, a6);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5, T6, T7>(Action<Index1D, T1, T2, T3, T4, T5, T6, T7> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7)
+    internal void Launch<T1, T2, T3, T4, T5, T6, T7>(
+        Action<Index1D, T1, T2, T3, T4, T5, T6, T7> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5, T6, T7>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5, T6, T7>(Action<T1, T2, T3, T4, T5, T6, T7> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7)
+    /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
+    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8>(
+        Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
+        where T8 : struct
     {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5, a6, a7);
+        if (count == 0) return;
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5, T6, T7, T8>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8>(Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct
+    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9>(
+        Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8,
+        T9 a9)
+        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
+        where T8 : struct where T9 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5, T6, T7, T8>(Action<T1, T2, T3, T4, T5, T6, T7, T8> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5, a6, a7, a8);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9>(Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct
+    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10>(
+        Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7,
+        T8 a8, T9 a9, T10 a10)
+        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
+        where T8 : struct where T9 : struct where T10 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5, T6, T7, T8, T9>(Action<T1, T2, T3, T4, T5, T6, T7, T8, T9> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5, a6, a7, a8, a9);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10>(Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct where T10 : struct
+    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11>(
+        Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7,
+        T8 a8, T9 a9, T10 a10, T11 a11)
+        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
+        where T8 : struct where T9 : struct where T10 : struct where T11 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10>(Action<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct where T10 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11>>(kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 
     /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11>(Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10, T11 a11)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct where T10 : struct where T11 : struct
+    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12>(
+        Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6,
+        T7 a7, T8 a8, T9 a9, T10 a10, T11 a11, T12 a12)
+        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
+        where T8 : struct where T9 : struct where T10 : struct where T11 : struct where T12 : struct
     {
         if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11>(Action<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10, T11 a11)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct where T10 : struct where T11 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> once per index in [0, <paramref name="count"/>).</summary>
-    internal void Launch<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12>(Action<Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12> kernel, long count, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10, T11 a11, T12 a12)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct where T10 : struct where T11 : struct where T12 : struct
-    {
-        if (count == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadAutoGroupedKernel(kernel))(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12);
-    }
-
-    /// <summary>Runs <paramref name="kernel"/> in the groups that <paramref name="config"/> says.</summary>
-    internal void LaunchGroups<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12>(Action<T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10, T11 a11, T12 a12)
-        where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct where T8 : struct where T9 : struct where T10 : struct where T11 : struct where T12 : struct
-    {
-        if (config.Size == 0) return;
-        Launcher(kernel.Method, () => Accelerator.LoadKernel(kernel))(_stream, config, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12);
+        var launcher = Launcher<Action<AcceleratorStream, Index1D, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12>>(
+            kernel.Method, false);
+        try
+        {
+            lock (_lock) launcher(_stream, checked((int)count), a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(kernel.Method, Describe(count), error);
+        }
+        Remember(kernel.Method);
     }
 }

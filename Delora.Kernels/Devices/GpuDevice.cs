@@ -36,7 +36,8 @@ public sealed partial class GpuDevice : Device
         Kind == DeviceKind.Simulator ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes : Accelerator.MemorySize;
 
     /// <inheritdoc/>
-    public override void Synchronize() => _stream.Synchronize();
+    /// <exception cref="DeviceException">Something given to the device before has failed.</exception>
+    public override void Synchronize() => Guarded("waiting for the device", _stream.Synchronize);
 
     /// <summary>The elements of a tensor on this device, as kernels take them.</summary>
     /// <exception cref="DTypeException">The tensor has another element type.</exception>
@@ -66,30 +67,45 @@ public sealed partial class GpuDevice : Device
     protected internal override void CopyFromHost(ReadOnlySpan<byte> source, MemoryBlock destination, long byteOffset)
     {
         if (source.IsEmpty) return;
-        Slice(destination, byteOffset, source.Length).CopyFromCPU(_stream, source);
-        _stream.Synchronize();
+        try
+        {
+            Slice(destination, byteOffset, source.Length).CopyFromCPU(_stream, source);
+            _stream.Synchronize();
+        }
+        catch (Exception error)
+        {
+            throw Failed($"copying {source.Length} bytes to the device", error);
+        }
     }
 
     /// <inheritdoc/>
     protected internal override void CopyToHost(MemoryBlock source, long byteOffset, Span<byte> destination)
     {
         if (destination.IsEmpty) return;
-        Slice(source, byteOffset, destination.Length).CopyToCPU(_stream, destination);
-        _stream.Synchronize();
+        try
+        {
+            Slice(source, byteOffset, destination.Length).CopyToCPU(_stream, destination);
+            _stream.Synchronize();
+        }
+        catch (Exception error)
+        {
+            throw Failed($"copying {destination.Length} bytes from the device", error);
+        }
     }
 
     /// <inheritdoc/>
     protected internal override void CopyWithin(MemoryBlock source, long sourceOffset, MemoryBlock destination, long destinationOffset, long byteLength)
     {
         if (byteLength == 0) return;
-        Slice(source, sourceOffset, byteLength).CopyTo(_stream, Slice(destination, destinationOffset, byteLength));
+        Guarded($"copying {byteLength} bytes on the device", () =>
+            Slice(source, sourceOffset, byteLength).CopyTo(_stream, Slice(destination, destinationOffset, byteLength)));
     }
 
     /// <inheritdoc/>
     protected internal override void FillBytes(MemoryBlock block, long byteOffset, long byteLength, byte value)
     {
         if (byteLength == 0) return;
-        Slice(block, byteOffset, byteLength).MemSet(_stream, value);
+        Guarded($"filling {byteLength} bytes", () => Slice(block, byteOffset, byteLength).MemSet(_stream, value));
     }
 
     /// <inheritdoc/>

@@ -8,7 +8,7 @@ public sealed class GpuTiledProductTests
 {
     private static readonly DropoutMask s_mask = new(0.4f, new RandomStream(7, 123));
 
-    public static TheoryData<string> Gpus => [.. TestDevices.Names.Select(row => row.Data).Where(name => TestDevices.Get(name) is GpuDevice)];
+    public static TheoryData<string> Gpus => TestDevices.GpuNames;
 
     [Theory, MemberData(nameof(Gpus))]
     public void EveryTileInEveryLayout(string name)

@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Reflection;
+using System.Text.RegularExpressions;
+using Delora.Kernels;
+using ILGPU;
+using ILGPU.Algorithms;
+using ILGPU.Backends;
+using ILGPU.Backends.EntryPoints;
+using ILGPU.Backends.OpenCL;
+using ILGPU.Backends.PTX;
+using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
+
+namespace Delora.Tests.KernelCompilation;
+
+/// <summary>Compiles every kernel of the project for CUDA and for OpenCL, which needs neither a card nor a driver.</summary>
+public sealed partial class KernelCompilationTests
+{
+    [Fact]
+    public void TheCatalogFindsKernelsWithTheirTypeArguments()
+    {
+        string[] names = [.. KernelCatalog.All.Select(GpuDevice.KernelName)];
+        Assert.Contains("GpuMap.UnaryKernel<ForwardOp>", names);
+        Assert.Contains("GpuTiledProduct.Kernel<SquareTile, LayoutNN, BranchMask>", names);
+        Assert.Contains("GpuTiledProduct.Kernel<SmallTile, LayoutTN, RightMask>", names);
+        Assert.All(KernelCatalog.All, kernel => Assert.False(kernel.ContainsGenericParameters));
+    }
+
+    [Theory, InlineData(8, 0), InlineData(9, 0)]
+    public void EveryKernelCompilesForCuda(int major, int minor)
+    {
+        List<string> failures = Compile(context => Ptx(context, new CudaArchitecture(major, minor)), (_, compiled) =>
+        {
+            PtxRepair.Apply(compiled);
+            string text = ((PTXCompiledKernel)compiled).PTXAssembly;
+            return text.Contains(".local", StringComparison.Ordinal) ? "uses local memory: an array, or a variable whose address is taken"
+                : BranchMarkedUniform().IsMatch(text) ? "has a branch that is marked uniform"
+                : null;
+        });
+        Assert.True(failures.Count == 0, string.Join("\n", failures));
+    }
+
+    [Theory, InlineData(true), InlineData(false)]
+    public void EveryKernelCompilesForOpenCl(bool float64)
+    {
+        // The least that a device may have: no half, no sub-groups, perhaps no double. Kernels in Float64Sum run only where there is double.
+        Backend Backend(Context context) =>
+            new CLBackend(context, new CLCapabilityContext(false, float64, true, false, false), CLDeviceVendor.Other, CLCVersion.CL20);
+        List<string> failures = Compile(Backend, (_, compiled) =>
+            ((CLCompiledKernel)compiled).Source.Contains("kernel", StringComparison.Ordinal) ? null : "has no entry point",
+            kernel => float64 || !NamesFloat64(kernel));
+        Assert.True(failures.Count == 0, string.Join("\n", failures));
+    }
+
+    /// <summary>With NVIDIA's assembler: <c>DELORA_PTXAS</c> names it, else it is looked for in PATH.</summary>
+    [Fact]
+    public void EveryKernelAssemblesWithoutStackAndSpills()
+    {
+        string? assembler = Assembler();
+        if (assembler is null) Assert.Skip("ptxas was not found: set DELORA_PTXAS to its path, or put it into PATH");
+        string source = Path.GetTempFileName(), binary = Path.GetTempFileName();
+        try
+        {
+            List<string> failures = Compile(context => Ptx(context, CudaArchitecture.SM_90), (kernel, compiled) =>
+            {
+                PtxRepair.Apply(compiled);
+                File.WriteAllText(source, ((PTXCompiledKernel)compiled).PTXAssembly);
+                string report = Run(assembler, "-v", "-arch=sm_90", "-o", binary, source);
+                TestContext.Current.SendDiagnosticMessage($"{GpuDevice.KernelName(kernel)}: {Registers().Match(report).Value} registers");
+                return StackAndSpills().Match(report) is { Success: true } match
+                    && match.Groups.Values.Skip(1).All(group => group.Value == "0") ? null : report;
+            });
+            Assert.True(failures.Count == 0, string.Join("\n", failures));
+        }
+        finally
+        {
+            File.Delete(source);
+            File.Delete(binary);
+        }
+    }
+
+    [Fact]
+    public void TheRepairTakesTheMarkFromBranchesAndNothingElse()
+    {
+        const string Text = "\t@%p1 bra.uni\tL_1;\n\tbrx.idx.uni\t%r1, L_2;\n\tret.uni;\n\t@%p2 bra\tL_3;\n";
+        Assert.Equal("\t@%p1 bra\tL_1;\n\tbrx.idx\t%r1, L_2;\n\tret.uni;\n\t@%p2 bra\tL_3;\n", PtxRepair.Repair(Text));
+    }
+
+    private static PTXBackend Ptx(Context context, CudaArchitecture architecture) =>
+        new(context, new CudaCapabilityContext(architecture), architecture, CudaInstructionSet.ISA_80, null!);
+
+    /// <summary>Compiles every kernel and says which ones fail or do not please <paramref name="judge"/>.</summary>
+    private static List<string> Compile(
+        Func<Context, Backend> create, Func<MethodInfo, CompiledKernel, string?> judge, Predicate<MethodInfo>? which = null)
+    {
+        var failures = new List<string>();
+        Context? context = null;
+        Backend? backend = null;
+        foreach (MethodInfo kernel in KernelCatalog.All.Where(kernel => which?.Invoke(kernel) ?? true))
+        {
+            context ??= Context.Create(builder => builder.EnableAlgorithms().Optimize(OptimizationLevel.O2));
+            backend ??= create(context);
+            string? failure;
+            try
+            {
+                EntryPointDescription entry = KernelCatalog.IsImplicitlyGrouped(kernel)
+                    ? EntryPointDescription.FromImplicitlyGroupedKernel(kernel)
+                    : EntryPointDescription.FromExplicitlyGroupedKernel(kernel);
+                failure = judge(kernel, backend.Compile(entry, KernelSpecialization.Empty));
+            }
+            catch (Exception error)
+            {
+                failure = error.GetBaseException().Message;
+                // A failed compilation spoils its context for all others.
+                backend.Dispose();
+                context.Dispose();
+                (backend, context) = (null, null);
+            }
+            if (failure is not null) failures.Add($"{GpuDevice.KernelName(kernel)}: {failure}");
+        }
+        backend?.Dispose();
+        context?.Dispose();
+        return failures;
+    }
+
+    private static bool NamesFloat64(MethodInfo kernel) =>
+        kernel.GetGenericArguments().Concat(kernel.DeclaringType!.GetGenericArguments()).Contains(typeof(Float64Sum));
+
+    private static string? Assembler() =>
+        Environment.GetEnvironmentVariable("DELORA_PTXAS")
+        ?? (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+            .Select(folder => Path.Combine(folder, OperatingSystem.IsWindows() ? "ptxas.exe" : "ptxas")).FirstOrDefault(File.Exists);
+
+    private static string Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd() + errors.Result;
+        process.WaitForExit();
+        return process.ExitCode == 0 ? output : string.Create(CultureInfo.InvariantCulture, $"exit code {process.ExitCode}\n{output}");
+    }
+
+    [GeneratedRegex(@"\bbr(a|x\.idx)\.uni\b")]
+    private static partial Regex BranchMarkedUniform();
+
+    [GeneratedRegex(@"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")]
+    private static partial Regex StackAndSpills();
+
+    [GeneratedRegex(@"\d+(?= registers)")]
+    private static partial Regex Registers();
+}
