@@ -49,7 +49,15 @@ public sealed partial class Tensor
             throw new GradientException($"'{source.Name}' {source.Shape} is being recorded; a copy would lose its gradient. Copy it outside the tape, or detach it.");
         DType dtype = source.DType is DType.Float32 or DType.Float64 ? device.FloatType : source.DType;
         Tensor copy = Empty(source.Shape, dtype, device, name ?? source.Name);
-        copy.CopyFrom(source);
+        try
+        {
+            copy.CopyFrom(source);
+        }
+        catch
+        {
+            copy.Dispose();
+            throw;
+        }
         return copy;
     }
 

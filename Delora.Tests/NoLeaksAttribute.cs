@@ -26,7 +26,7 @@ public sealed class NoLeaksAttribute : BeforeAfterTestAttribute
         if (!_before.TryRemove(test.UniqueID, out Dictionary<Device, HashSet<long>>? before)) return;
         string[] forgotten = [.. Watched().SelectMany(device => Forgotten(device, before.GetValueOrDefault(device) ?? []))];
         if (forgotten.Length > 0)
-            Assert.Fail($"{forgotten.Length} tensors were not disposed by this test:{string.Concat(forgotten.Select(line => "\n  " + line))}");
+            Assert.Fail($"{forgotten.Length} tensors were not disposed by this test:\n  {string.Join("\n  ", forgotten)}");
     }
 
     /// <summary>The allocations that are live or were left to the finalizer, without those of <paramref name="before"/>.</summary>

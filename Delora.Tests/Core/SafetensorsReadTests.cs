@@ -92,7 +92,8 @@ public sealed class SafetensorsReadTests : IDisposable
     [Fact]
     public void Each_type_is_read_as_stored_and_the_floating_ones_as_the_device_computes()
     {
-        string header = $"{{{Entry("F64", "F64", "[2]", 0, 16)},{Entry("I64", "I64", "[1]", 16, 24)},{Entry("F32", "F32", "[1]", 24, 28)}," +
+        string header = $"{{{Entry("F64", "F64", "[2]", 0, 16)},{Entry("I64", "I64", "[1]", 16, 24)}," +
+            $"{Entry("F32", "F32", "[1]", 24, 28)}," +
             $"{Entry("I32", "I32", "[1]", 28, 32)},{Entry("BF16", "BF16", "[2]", 32, 36)},{Entry("F16", "F16", "[2]", 36, 40)}," +
             $"{Entry("U8", "U8", "[1]", 40, 41)}}}";
         byte[] data =

@@ -72,8 +72,8 @@ public sealed class GoldenCase
     }
 
     /// <summary>
-    /// Compares a float64 result with the float64 run: <c>|got − want| ≤ relative · max |want|</c>. Much narrower than the stated tolerances,
-    /// which allow for float32.
+    /// Compares a float64 result with the float64 run: <c>|got − want| ≤ relative · max(1, max |want|)</c>. Much narrower than the stated
+    /// tolerances, which allow for float32.
     /// </summary>
     public void AssertCloseToFloat64(string name, Tensor got, double relative = 1e-10)
     {
@@ -81,7 +81,8 @@ public sealed class GoldenCase
         Assert.True(got.Shape == want.Shape, $"{Name}: {name}: got the shape {got.Shape}, want {want.Shape}");
         // The floor is for gradients that are mathematically zero and hold only rounding noise.
         double atol = relative * Math.Max(1, want.Values.Select(Math.Abs).DefaultIfEmpty(0).Max());
-        if (FirstDifference($"{Name}: {name} (float64)", got.ToArray<double>(), want, atol, 0) is { } difference) Assert.Fail(difference);
+        string? difference = FirstDifference($"{Name}: {name} (float64)", got.ToArray<double>(), want, atol, 0);
+        if (difference is not null) Assert.Fail(difference);
     }
 
     /// <summary>The first element outside <c>|got − want| ≤ atol + rtol · |want|</c>, in words; null where there is none.</summary>

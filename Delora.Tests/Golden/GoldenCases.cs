@@ -2,15 +2,18 @@ namespace Delora.Tests.Golden;
 
 /// <summary>
 /// Finds the cases: every folder under <c>ROOT/CATEGORY/</c> is one. The root is the project's own data, or the folder that
-/// <c>DELORA_GOLDEN_DIR</c> names. A category that the root lacks is a skip with its reason; a root or a category without any case is an error.
+/// <c>DELORA_GOLDEN_DIR</c> names. A category that the root lacks is a skip with its reason; a root or a category without any case is an
+/// error.
 /// </summary>
 public static class GoldenCases
 {
     /// <summary>The environment variable that points at another set.</summary>
     public const string Variable = "DELORA_GOLDEN_DIR";
 
-    private static string Root =>
-        Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } other ? other : Path.Combine(AppContext.BaseDirectory, "Golden", "Data");
+    internal static string Root =>
+        Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } other
+            ? other
+            : Path.Combine(AppContext.BaseDirectory, "Golden", "Data");
 
     /// <summary>Theory data: the names of the layer cases, for <see cref="Layer"/>.</summary>
     public static TheoryData<string> Layers => Find(Root, "layers");
@@ -28,7 +31,8 @@ public static class GoldenCases
     /// <exception cref="InvalidDataException">There is no case at all: nothing would be tested, in silence.</exception>
     internal static TheoryData<string> Find(string root, string category)
     {
-        if (!Directory.Exists(root)) throw new InvalidDataException($"There is no golden data: the folder {root} does not exist ({Variable}).");
+        if (!Directory.Exists(root))
+            throw new InvalidDataException($"There is no golden data: the folder {root} does not exist ({Variable}).");
         // Some other folder would otherwise skip every category and pass.
         if (!Directory.GetDirectories(root).Any(found => Directory.GetDirectories(found).Any(IsCase)))
             throw new InvalidDataException($"There is no golden data: the folder {root} holds no CATEGORY/CASE/case.json ({Variable}).");

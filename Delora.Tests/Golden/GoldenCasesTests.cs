@@ -46,7 +46,8 @@ public class GoldenCasesTests
         Assert.Null(GoldenCase.FirstDifference("y", [1.5, 1.5, 3, -4], want, 0.5, 0));
         Assert.Null(GoldenCase.FirstDifference("y", [1, 2, 3, -4.25], want, 0, 0.1));
         Assert.Equal("y[1, 1]: got -4.5, want -4, |difference| 0.5 > 0.4", GoldenCase.FirstDifference("y", [1, 2, 3, -4.5], want, 0, 0.1));
-        Assert.Equal("y[0, 1]: got NaN, want 2, |difference| NaN > 100", GoldenCase.FirstDifference("y", [1, double.NaN, 3, 4], want, 100, 0));
+        Assert.Equal("y[0, 1]: got NaN, want 2, |difference| NaN > 100",
+            GoldenCase.FirstDifference("y", [1, double.NaN, 3, 4], want, 100, 0));
         Assert.NotNull(GoldenCase.FirstDifference("y", [1, 2, double.PositiveInfinity, 4], want, 100, 0));
         Assert.Equal("y: got 3 elements, want 4 [2, 2]", GoldenCase.FirstDifference("y", [1, 2, 3], want, 100, 0));
     }
