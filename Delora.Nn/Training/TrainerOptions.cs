@@ -1,0 +1,74 @@
+namespace Delora.Nn;
+
+/// <summary>What the trainer does where the loss or a gradient is NaN or infinite.</summary>
+public enum NonFinitePolicy
+{
+    /// <summary>Stops with a <see cref="Core.NonFiniteException"/>; the parameters are as the step before left them.</summary>
+    Stop,
+
+    /// <summary>Leaves the step out and goes on; <see cref="TrainingResult.SkippedSteps"/> counts.</summary>
+    Skip,
+}
+
+/// <summary>How a <see cref="Trainer{TBatch}"/> works.</summary>
+public sealed record TrainerOptions
+{
+    /// <summary>Optimizer steps to take, at least 1.</summary>
+    public required int Steps { get; init; }
+
+    /// <summary>Factor of the learning rate over the steps.</summary>
+    public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.Constant();
+
+    /// <summary>Batches whose gradients are averaged for one step.</summary>
+    public int GradientAccumulation { get; init; } = 1;
+
+    /// <summary>Gradients are scaled down to this norm; 0 for no clipping.</summary>
+    public double MaxGradientNorm { get; init; }
+
+    /// <summary>What happens where the loss or a gradient is NaN or infinite.</summary>
+    public NonFinitePolicy NonFinite { get; init; }
+
+    internal void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(Steps, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(GradientAccumulation, 1);
+        if (!(MaxGradientNorm >= 0 && double.IsFinite(MaxGradientNorm)))
+            throw new ArgumentOutOfRangeException(nameof(MaxGradientNorm), MaxGradientNorm, "the largest gradient norm must be a finite number ≥ 0");
+    }
+}
+
+/// <summary>One finished optimizer step.</summary>
+/// <param name="Step">Number of the step, from 1.</param>
+/// <param name="TotalSteps">Steps of the whole run.</param>
+/// <param name="Loss">Mean loss over the step's batches, before the step.</param>
+/// <param name="LearningRate">The optimizer's learning rate times the schedule's factor at this step.</param>
+/// <param name="GradientNorm">Norm of all gradients before clipping.</param>
+/// <param name="Samples">Samples seen since the start of this run.</param>
+/// <param name="Elapsed">Time since the start of this run.</param>
+public readonly record struct TrainingProgress(
+    int Step, int TotalSteps, double Loss, double LearningRate, double GradientNorm, long Samples, TimeSpan Elapsed)
+{
+    /// <summary>Samples per second since the start.</summary>
+    public double SamplesPerSecond => Elapsed > TimeSpan.Zero ? Samples / Elapsed.TotalSeconds : 0;
+}
+
+/// <summary>What a run came to.</summary>
+/// <param name="Steps">Steps taken, those left out included.</param>
+/// <param name="SkippedSteps">Steps left out because the loss or a gradient was not finite.</param>
+/// <param name="LastLoss">Loss of the last step.</param>
+/// <param name="Samples">Samples seen.</param>
+/// <param name="Elapsed">Time taken.</param>
+public sealed record TrainingResult(int Steps, int SkippedSteps, double LastLoss, long Samples, TimeSpan Elapsed);
+
+/// <summary>Something that takes part in a run: evaluates, saves, records. All methods have empty defaults.</summary>
+public interface ITrainerCallback
+{
+    /// <summary>After each optimizer step; the gradients are still there.</summary>
+    void OnStep(in TrainingProgress progress) { }
+
+    /// <summary>After the last step.</summary>
+    void OnCompleted(TrainingResult result) { }
+
+    /// <summary>When the run is cancelled, between two steps and before the exception: the place for a checkpoint.</summary>
+    void OnCancelled(TrainingResult result) { }
+}
