@@ -48,9 +48,6 @@ public static class TestDevices
         get { lock (s_devices) return [.. s_devices.Values.Where(device => device.IsValueCreated).Select(device => device.Value)]; }
     }
 
-    /// <summary><see cref="Names"/> and the reference device, on which gradients are differentiated numerically.</summary>
-    public static TheoryData<string> WithReference => [.. s_devices.Keys, "reference"];
-
     /// <summary>The device of that name; poisons what it allocates.</summary>
     public static Device Get(string name)
     {

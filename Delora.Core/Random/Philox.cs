@@ -19,9 +19,9 @@ namespace Delora.Core;
 /// </remarks>
 public static class Philox
 {
-    private const uint Multiplier0 = 0xD2511F53, Multiplier1 = 0xCD9E8D57;
-    private const uint Weyl0 = 0x9E3779B9, Weyl1 = 0xBB67AE85;
-    private const int RoundCount = 10;
+    internal const uint Multiplier0 = 0xD2511F53, Multiplier1 = 0xCD9E8D57;
+    internal const uint Weyl0 = 0x9E3779B9, Weyl1 = 0xBB67AE85;
+    internal const int RoundCount = 10;
 
     /// <summary>
     /// The four words of block <paramref name="counter"/>: elements <c>4·counter … 4·counter + 3</c> of the seed's sequence.

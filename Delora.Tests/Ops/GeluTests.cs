@@ -21,7 +21,7 @@ public sealed class GeluTests
         Assert.True(float.IsNaN(actual[^1]));
     }
 
-    [Theory, MemberData(nameof(TestDevices.WithReference), MemberType = typeof(TestDevices))]
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
     public void Gradients(string device) => ElementwiseCheck.Gradients(device, x => x.Gelu(), 3, 5);
 
     [Fact]

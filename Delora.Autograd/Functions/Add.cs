@@ -1,0 +1,40 @@
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Autograd;
+
+public static partial class Functions
+{
+    /// <summary>Elementwise sum, a + b; see <see cref="AddKernel"/>.</summary>
+    /// <param name="a">Any shape.</param>
+    /// <param name="b">The shape of a.</param>
+    /// <returns>The shape of a.</returns>
+    /// <exception cref="ShapeException">The shapes differ.</exception>
+    public static Tensor Add(this Tensor a, Tensor b)
+    {
+        // Before the output is made: it would have no owner when the kernel refuses.
+        Check.SameShape("Add", a, b);
+        Check.Floats("Add", a, b);
+        Tape? tape = Tape.For(a, b);
+        Tensor y = Tensor.Empty(a.Shape, a.DType, a.Device);
+        AddKernel.Forward(a, b, y);
+        tape?.Record(new AddFunction(a, b, y), y);
+        return y;
+    }
+
+    private sealed class AddFunction(Tensor a, Tensor b, Tensor y) : Function
+    {
+        protected internal override void Backward(GradientFlow flow)
+        {
+            Tensor dy = flow.Take(y);
+            if (flow.Needs(a) && flow.Needs(b))
+            {
+                // Each input may overwrite its gradient, so each gets its own.
+                Tensor da = Tensor.Empty(a.Shape, dy.DType, dy.Device, "da");
+                da.CopyFrom(dy);
+                flow.Add(a, da);
+            }
+            flow.Add(flow.Needs(b) ? b : a, dy);
+        }
+    }
+}

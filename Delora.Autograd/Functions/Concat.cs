@@ -1,0 +1,41 @@
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Autograd;
+
+public static partial class Functions
+{
+    /// <summary>Tensors one after another along a dimension; see <see cref="ConcatKernel"/>.</summary>
+    /// <param name="axis">0 for rows: [r1, in], [r2, in] → [r1 + r2, in]; 1 for columns: [out, r1], [out, r2] → [out, r1 + r2].</param>
+    /// <param name="parts">One or more, alike in every other dimension.</param>
+    /// <exception cref="ShapeException">The shapes do not fit together.</exception>
+    public static Tensor Concat(int axis, params ReadOnlySpan<Tensor> parts)
+    {
+        Tape? tape = Tape.For(parts);
+        Shape shape = ConcatKernel.ShapeOf(parts, axis);
+        foreach (Tensor part in parts) Check.Floats("Concat", parts[0], part);
+        Tensor y = Tensor.Empty(shape, parts[0].DType, parts[0].Device);
+        ConcatKernel.Forward(parts, axis, y);
+        tape?.Record(new ConcatFunction(parts.ToArray(), axis, y), y);
+        return y;
+    }
+
+    private sealed class ConcatFunction(Tensor[] parts, int axis, Tensor y) : Function
+    {
+        protected internal override void Backward(GradientFlow flow)
+        {
+            Tensor dy = flow.Of(y);
+            int start = 0;
+            foreach (Tensor part in parts)
+            {
+                if (flow.Needs(part))
+                {
+                    Tensor dPart = Tensor.Empty(part.Shape, dy.DType, dy.Device, "dPart");
+                    ConcatKernel.Backward(dy, axis, start, dPart);
+                    flow.Add(part, dPart);
+                }
+                start += part.Shape[axis];
+            }
+        }
+    }
+}
