@@ -3,7 +3,8 @@ using Delora.Kernels;
 
 namespace Delora.Autograd;
 
-/// <summary>One branch of a DeLoRA update: the adapter itself, or the frozen initial one that the residual initialization subtracts.</summary>
+/// <summary>One branch of a DeLoRA update: the adapter itself, or the frozen initial one that the residual initialization
+/// subtracts.</summary>
 /// <param name="A">A, [r, in].</param>
 /// <param name="B">B, [out, r].</param>
 /// <param name="Lambda">λ, [1]; branches may share it.</param>
@@ -14,8 +15,8 @@ public readonly record struct DeloraBranch(Tensor A, Tensor B, Tensor Lambda, Te
 public static partial class Functions
 {
     /// <summary>
-    /// A' = A ∘ w and B' = B ∘ s, so that ΔW = B'A'; see <see cref="DeloraFoldKernel"/>. Several branches (several active adapters, the residual
-    /// initialization) are concatenated along the rank, in the memory they are computed in.
+    /// A' = A ∘ w and B' = B ∘ s, so that ΔW = B'A'; see <see cref="DeloraFoldKernel"/>. Several branches (several active adapters, the
+    /// residual initialization) are concatenated along the rank, in the memory they are computed in.
     /// </summary>
     /// <param name="branches">One or more of the same in and out.</param>
     /// <returns>A' [R, in] and B' [out, R], R the sum of the ranks.</returns>

@@ -4,9 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Sums of products of float32 values, accumulated in float64 in a fixed order. A product of two float32 values is exact in float64 and cannot
-/// overflow there, so a sum's error is far below float32's own and no value is too large. The 256-bit vectors serve every vector level: the
-/// loops are as fast as memory.
+/// Sums of products of float32 values, accumulated in float64 in a fixed order. A product of two float32 values is exact in float64 and
+/// cannot overflow there, so a sum's error is far below float32's own and no value is too large. The 256-bit vectors serve every vector
+/// level: the loops are as fast as memory.
 /// </summary>
 internal static unsafe class CpuDot
 {

@@ -18,7 +18,8 @@ internal static class GpuDot
     internal static bool HasFloat64(GpuDevice gpu) => gpu.Accelerator.Capabilities is not CLCapabilityContext { Float64: false };
 
     /// <summary>result_i = Σ_k x[i, k] y[i, k] of two contiguous matrices, or its square root.</summary>
-    internal static void Rows(GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int rows, int columns, ArrayView<float> result, bool squareRoot)
+    internal static void Rows(GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int rows, int columns, ArrayView<float> result,
+        bool squareRoot)
     {
         if (HasFloat64(gpu)) Rows<Float64Sum>(gpu, x, y, rows, columns, result, squareRoot);
         else Rows<Float32PairSum>(gpu, x, y, rows, columns, result, squareRoot);
@@ -32,7 +33,8 @@ internal static class GpuDot
         else Columns<Float32PairSum>(gpu, x, y, yStride, rows, columns, result, squareRoot);
     }
 
-    internal static void Rows<TSum>(GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int rows, int columns, ArrayView<float> result, bool squareRoot)
+    internal static void Rows<TSum>(GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int rows, int columns,
+        ArrayView<float> result, bool squareRoot)
         where TSum : unmanaged, IGpuSum<TSum> =>
         gpu.LaunchGroups(RowsKernel<TSum>, new KernelConfig(rows, GpuReduce.GroupSize(gpu)), x, y, columns, result, squareRoot ? 1 : 0);
 
@@ -45,10 +47,12 @@ internal static class GpuDot
         int width = 1;
         while (width < columns && width < 32 && width < group) width *= 2;
         gpu.LaunchGroups(
-            ColumnsKernel<TSum>, new KernelConfig((columns + width - 1) / width, group), x, y, yStride, rows, columns, width, result, squareRoot ? 1 : 0);
+            ColumnsKernel<TSum>, new KernelConfig((columns + width - 1) / width, group), x, y, yStride, rows, columns, width, result,
+            squareRoot ? 1 : 0);
     }
 
-    /// <summary>The sum of what the threads of the group hold, in all of them or, with a width, in those of equal index modulo it.</summary>
+    /// <summary>The sum of what the threads of the group hold, in all of them or, with a width, in those of equal index modulo
+    /// it.</summary>
     internal static TSum AddUp<TSum>(TSum own, int width) where TSum : unmanaged, IGpuSum<TSum>
     {
         ArrayView<TSum> shared = SharedMemory.Allocate<TSum>(MaxGroup);

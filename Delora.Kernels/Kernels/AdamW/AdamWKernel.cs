@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// One step of AdamW (Loshchilov and Hutter 2019) over a flat buffer in one pass, in the order of operations of <c>torch.optim.AdamW</c>; t counts steps from 1,
-/// c is the scale of the gradient (clipping), g' = c·g:
+/// One step of AdamW (Loshchilov and Hutter 2019) over a flat buffer in one pass, in the order of operations of <c>torch.optim.AdamW</c>;
+/// t counts steps from 1, c is the scale of the gradient (clipping), g' = c·g:
 /// <code>
 /// p ← p · (1 − lr·weight_decay)
 /// m ← β₁ m + (1 − β₁) g'

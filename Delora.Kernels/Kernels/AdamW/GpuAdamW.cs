@@ -18,7 +18,8 @@ internal static class GpuAdamW
         Update(i, p, g[i], m, v, f);
 
     private static void ScaledKernel(
-        Index1D i, ArrayView<float> p, ArrayView<float> g, ArrayView<float> m, ArrayView<float> v, ArrayView<float> scale, AdamWFactors f) =>
+        Index1D i, ArrayView<float> p, ArrayView<float> g, ArrayView<float> m, ArrayView<float> v, ArrayView<float> scale,
+        AdamWFactors f) =>
         Update(i, p, g[i] * scale[0], m, v, f);
 
     private static void Update(int i, ArrayView<float> p, float gradient, ArrayView<float> m, ArrayView<float> v, AdamWFactors f)

@@ -3,8 +3,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The factor that shortens gradients to a largest norm: scale = min(1, max_norm / (norm + 1e-6)), as <c>torch.nn.utils.clip_grad_norm_</c> computes it. It
-/// stays on the device, where the optimizers read it. NaN gives NaN, an infinite norm 0.
+/// The factor that shortens gradients to a largest norm: scale = min(1, max_norm / (norm + 1e-6)), as
+/// <c>torch.nn.utils.clip_grad_norm_</c> computes it. It stays on the device, where the optimizers read it. NaN gives NaN, an infinite
+/// norm 0.
 /// </summary>
 [NoDerivative("it scales gradients, which have none of their own here")]
 public static partial class ClipScaleKernel

@@ -5,7 +5,8 @@ namespace Delora.Kernels;
 /// <summary>The ILGPU implementation of <see cref="ClipScaleKernel"/>.</summary>
 internal static class GpuClipScale
 {
-    internal static void Forward(GpuDevice gpu, Tensor norm, float maxNorm, Tensor scale) => GpuMap.Unary<ScaleOp>(gpu, norm, scale, maxNorm);
+    internal static void Forward(GpuDevice gpu, Tensor norm, float maxNorm, Tensor scale) =>
+        GpuMap.Unary<ScaleOp>(gpu, norm, scale, maxNorm);
 
     private readonly struct ScaleOp : IGpuUnaryOp
     {

@@ -3,8 +3,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Euclidean norm of each column: norm_j = ‖W_:,j‖₂. Squares are added up in float64: nothing overflows, and the result is the rounded exact one.
-/// Backward: dW_ij = dnorm_j W_ij / norm_j, and 0 for a column of zeros (PyTorch's subgradient of <c>torch.linalg.vector_norm</c>).
+/// Euclidean norm of each column: norm_j = ‖W_:,j‖₂. Squares are added up in float64: nothing overflows, and the result is the rounded
+/// exact one. Backward: dW_ij = dnorm_j W_ij / norm_j, and 0 for a column of zeros (PyTorch's subgradient of
+/// <c>torch.linalg.vector_norm</c>).
 /// </summary>
 public static partial class ColumnNormKernel
 {

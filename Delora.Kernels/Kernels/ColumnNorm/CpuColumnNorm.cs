@@ -28,7 +28,8 @@ internal static unsafe class CpuColumnNorm
         }
     }
 
-    private static void Backward<TVector>(CpuDevice cpu, Tensor w, Tensor norm, Tensor dNorm, Tensor dW) where TVector : unmanaged, ISimd<TVector>
+    private static void Backward<TVector>(CpuDevice cpu, Tensor w, Tensor norm, Tensor dNorm, Tensor dW)
+        where TVector : unmanaged, ISimd<TVector>
     {
         var body = new BackwardBody<TVector>
         {

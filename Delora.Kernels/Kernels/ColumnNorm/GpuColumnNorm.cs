@@ -14,7 +14,8 @@ internal static class GpuColumnNorm
 
     internal static void Backward(GpuDevice gpu, Tensor w, Tensor norm, Tensor dNorm, Tensor dW) =>
         gpu.Launch(
-            BackwardKernel, w.ElementCount, gpu.View<float>(w), gpu.View<float>(norm), gpu.View<float>(dNorm), gpu.View<float>(dW), w.Shape[1]);
+            BackwardKernel, w.ElementCount, gpu.View<float>(w), gpu.View<float>(norm), gpu.View<float>(dNorm), gpu.View<float>(dW),
+            w.Shape[1]);
 
     private static void BackwardKernel(
         Index1D i, ArrayView<float> w, ArrayView<float> norm, ArrayView<float> dNorm, ArrayView<float> dW, int columns)

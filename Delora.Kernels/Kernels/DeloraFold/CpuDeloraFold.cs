@@ -7,7 +7,8 @@ namespace Delora.Kernels;
 internal static unsafe class CpuDeloraFold
 {
     internal static void Forward(
-        CpuDevice cpu, Tensor a, Tensor b, Tensor lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset, bool negative)
+        CpuDevice cpu, Tensor a, Tensor b, Tensor lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset,
+        bool negative)
     {
         int rank = a.Shape[0], columns = a.Shape[1], rows = b.Shape[0];
         float* x = a.Pointer<float>(), y = b.Pointer<float>(), s = scales.Pointer<float>();
@@ -40,7 +41,8 @@ internal static unsafe class CpuDeloraFold
     }
 
     internal static void Backward(
-        CpuDevice cpu, Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB, Tensor? dLambda,
+        CpuDevice cpu, Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB,
+        Tensor? dLambda,
         int offset, bool negative)
     {
         int rank = a.Shape[0], columns = a.Shape[1], rows = b.Shape[0];
@@ -105,7 +107,8 @@ internal static unsafe class CpuDeloraFold
     }
 
     /// <summary>
-    /// Y = U ∘ V − C ∘ X, row by row: U holds one factor per column, C one per column or per row. A null V or C leaves its term out. X is contiguous.
+    /// Y = U ∘ V − C ∘ X, row by row: U holds one factor per column, C one per column or per row. A null V or C leaves its term out. X is
+    /// contiguous.
     /// </summary>
     private struct Terms
     {

@@ -5,8 +5,8 @@ namespace Delora.Kernels;
 /// <summary>
 /// The Frobenius bound scaling of DeLoRA (arXiv 2503.18225, equation 6; PEFT's <c>DeloraLinear</c>), folded into the two factors:
 /// A' = A ∘ w, B' = B ∘ s with s_i = σ λ / (r a_i b_i), a_i = max(‖A_i,:‖₂, 1e-4), b_i = max(‖B_:,i‖₂, 1e-4); ΔW = B'A'.
-/// <para>The sign σ is −1 for the frozen branch of the residual initialization. Branches are concatenated along the rank by writing each at its
-/// own offset into common factors [R, in] and [out, R]. Outputs that are null are not computed.</para>
+/// <para>The sign σ is −1 for the frozen branch of the residual initialization. Branches are concatenated along the rank by writing each
+/// at its own offset into common factors [R, in] and [out, R]. Outputs that are null are not computed.</para>
 /// </summary>
 public static partial class DeloraFoldKernel
 {
@@ -38,7 +38,8 @@ public static partial class DeloraFoldKernel
 
     /// <summary>
     /// With ds_i = ⟨B_:,i, dB'_:,i⟩: dλ = Σ_i σ ds_i / (r a_i b_i); dB_:,i = s_i dB'_:,i − ds_i s_i B_:,i / b_i²;
-    /// dA_i,: = w ∘ dA'_i,: − ds_i s_i A_i,: / a_i². The second terms, through the norms, exist where the norm is at least 1e-4. w is frozen.
+    /// dA_i,: = w ∘ dA'_i,: − ds_i s_i A_i,: / a_i². The second terms, through the norms, exist where the norm is at least 1e-4. w is
+    /// frozen.
     /// </summary>
     /// <param name="a">A, [r, in].</param>
     /// <param name="b">B, [out, r].</param>
@@ -68,7 +69,8 @@ public static partial class DeloraFoldKernel
         }
     }
 
-    private static void CheckInputs(Tensor a, Tensor b, Tensor? lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset)
+    private static void CheckInputs(Tensor a, Tensor b, Tensor? lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB,
+        int offset)
     {
         Check.HasRank(Op, a, 2);
         Check.HasRank(Op, b, 2);

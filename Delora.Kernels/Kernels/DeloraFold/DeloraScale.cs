@@ -3,9 +3,9 @@ using System.Numerics;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The scale of one rank of DeLoRA and its derivative, for every device: s = λ / (r · max(a, 1e-4) · max(b, 1e-4)), with a and b the norms of a row
-/// of A and of a column of B. The one place where the clamps are written. Only operators, so that GPU kernels can call it; comparisons are
-/// written so that NaN passes.
+/// The scale of one rank of DeLoRA and its derivative, for every device: s = λ / (r · max(a, 1e-4) · max(b, 1e-4)), with a and b the
+/// norms of a row of A and of a column of B. The one place where the clamps are written. Only operators, so that GPU kernels can call it;
+/// comparisons are written so that NaN passes.
 /// </summary>
 internal static class DeloraScale
 {

@@ -9,7 +9,8 @@ internal static class GpuDeloraFold
     private const float MinNorm = (float)DeloraScale.MinNorm;
 
     internal static void Forward(
-        GpuDevice gpu, Tensor a, Tensor b, Tensor lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset, bool negative)
+        GpuDevice gpu, Tensor a, Tensor b, Tensor lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset,
+        bool negative)
     {
         int rank = a.Shape[0], columns = a.Shape[1], rows = b.Shape[0];
         ArrayView<float> x = gpu.View<float>(a), y = gpu.View<float>(b), s = gpu.View<float>(scales);
@@ -17,13 +18,15 @@ internal static class GpuDeloraFold
         GpuDot.Columns(gpu, y, y, rank, rows, rank, s.SubView(rank, rank), squareRoot: true);
         gpu.Launch(ScaleKernel, rank, gpu.View<float>(lambda), s, rank, negative ? -1f : 1f);
         if (foldedA is not null)
-            gpu.Launch(FoldAKernel, a.ElementCount, x, gpu.View<float>(w), gpu.View<float>(foldedA).SubView((long)offset * columns, a.ElementCount));
+            gpu.Launch(FoldAKernel, a.ElementCount, x, gpu.View<float>(w), gpu.View<float>(foldedA).SubView((long)offset * columns,
+                a.ElementCount));
         if (foldedB is not null)
             gpu.Launch(FoldBKernel, b.ElementCount, y, s.SubView(2 * rank, rank), gpu.View<float>(foldedB), foldedB.Shape[1], offset);
     }
 
     internal static void Backward(
-        GpuDevice gpu, Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB, Tensor? dLambda,
+        GpuDevice gpu, Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB,
+        Tensor? dLambda,
         int offset, bool negative)
     {
         int rank = a.Shape[0], columns = a.Shape[1], rows = b.Shape[0];
@@ -41,7 +44,8 @@ internal static class GpuDeloraFold
                 gpu.View<float>(dA), rank, columns);
         if (dB is not null)
             gpu.Launch(
-                GradientBKernel, b.ElementCount, y, ds, s, dFoldedB is null ? y : gpu.View<float>(dFoldedB), dFoldedB?.Shape[1] ?? 0, offset,
+                GradientBKernel, b.ElementCount, y, ds, s, dFoldedB is null ? y : gpu.View<float>(dFoldedB), dFoldedB?.Shape[1] ?? 0,
+                offset,
                 gpu.View<float>(dB), rank);
     }
 

@@ -3,8 +3,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The dense update of a low-rank adapter, ΔW = B'A', and its addition to a weight (PEFT's <c>get_delta_weight</c> and <c>merge</c>). The ranks
-/// of an element are added up in order in float32, on the CPU by fused multiply-adds: the result does not depend on vector width or number of threads.
+/// The dense update of a low-rank adapter, ΔW = B'A', and its addition to a weight (PEFT's <c>get_delta_weight</c> and <c>merge</c>). The
+/// ranks of an element are added up in order in float32, on the CPU by fused multiply-adds: the result does not depend on vector width or
+/// number of threads.
 /// </summary>
 [NoDerivative("merging happens outside training; inside it the low-rank product itself is differentiated")]
 public static partial class DeltaWeightKernel

@@ -19,7 +19,8 @@ internal static class GpuDeltaWeight
     private static void ForwardKernel(Index1D i, ArrayView<float> a, ArrayView<float> b, ArrayView<float> delta, int rank, int columns) =>
         delta[i] = Element(i, a, b, rank, columns);
 
-    private static void AddKernel(Index1D i, ArrayView<float> a, ArrayView<float> b, ArrayView<float> weight, int rank, int columns, float sign) =>
+    private static void AddKernel(Index1D i, ArrayView<float> a, ArrayView<float> b, ArrayView<float> weight, int rank, int columns,
+        float sign) =>
         weight[i] += sign * Element(i, a, b, rank, columns);
 
     private static float Element(int i, ArrayView<float> a, ArrayView<float> b, int rank, int columns)

@@ -3,8 +3,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Euclidean norm over all elements of all tensors: norm = √Σ g², as <c>torch.nn.utils.clip_grad_norm_</c> computes it. Accumulated in float64 in a fixed
-/// order: nothing overflows, and the result does not depend on the number of threads. It stays on the device: nobody waits for it.
+/// Euclidean norm over all elements of all tensors: norm = √Σ g², as <c>torch.nn.utils.clip_grad_norm_</c> computes it. Accumulated in
+/// float64 in a fixed order: nothing overflows, and the result does not depend on the number of threads. It stays on the device: nobody
+/// waits for it.
 /// </summary>
 [NoDerivative("it measures gradients, which have none of their own here")]
 public static partial class GlobalNormKernel

@@ -25,7 +25,8 @@ internal static class GpuGlobalNorm
         {
             int count = WorkerTeam.ChunkCount(tensor.ElementCount, group * ElementsPerThread);
             if (count > 0)
-                gpu.LaunchGroups(PartialKernel<TSum>, new KernelConfig(count, group), gpu.View<float>(tensor), partials.View.SubView(first, count));
+                gpu.LaunchGroups(PartialKernel<TSum>, new KernelConfig(count, group), gpu.View<float>(tensor),
+                    partials.View.SubView(first, count));
             first += count;
         }
         partials.SquareRootOfSum(gpu.View<float>(norm));

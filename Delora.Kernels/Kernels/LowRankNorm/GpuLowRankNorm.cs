@@ -4,7 +4,8 @@ using ILGPU.Runtime;
 
 namespace Delora.Kernels;
 
-/// <summary>The ILGPU implementation of <see cref="LowRankNormKernel"/>: a group per element of the Gram matrices, then one that adds up.</summary>
+/// <summary>The ILGPU implementation of <see cref="LowRankNormKernel"/>: a group per element of the Gram matrices, then one that adds
+/// up.</summary>
 internal static class GpuLowRankNorm
 {
     internal static void Forward(GpuDevice gpu, Tensor foldedA, Tensor foldedB, Tensor norm)

@@ -3,9 +3,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The exact Frobenius norm of a low-rank product without the product: ‖B'A'‖_F² = Σ_ij (B'ᵀB')_ij (A'A'ᵀ)_ij, two r×r Gram matrices, O((in + out) r²).
-/// Everything is accumulated in float64 and the sum clamped at 0: its terms cancel where two branches of the product do (the residual initialization),
-/// down to an error of some 1e-8 of the norm of one branch.
+/// The exact Frobenius norm of a low-rank product without the product: ‖B'A'‖_F² = Σ_ij (B'ᵀB')_ij (A'A'ᵀ)_ij, two r×r Gram matrices,
+/// O((in + out) r²). Everything is accumulated in float64 and the sum clamped at 0: its terms cancel where two branches of the product do
+/// (the residual initialization), down to an error of some 1e-8 of the norm of one branch.
 /// </summary>
 [NoDerivative("it reports the length of an update; no loss contains it")]
 public static partial class LowRankNormKernel

@@ -20,7 +20,8 @@ internal static class GpuNonFinite
         {
             int own = WorkerTeam.ChunkCount(tensor.ElementCount, group * ElementsPerThread);
             if (own > 0)
-                gpu.LaunchGroups(PartialKernel, new KernelConfig(own, group), gpu.View<float>(tensor), gpu.View<int>(partials).SubView(first, own));
+                gpu.LaunchGroups(PartialKernel, new KernelConfig(own, group), gpu.View<float>(tensor),
+                    gpu.View<int>(partials).SubView(first, own));
             first += own;
         }
         gpu.LaunchGroups(SumKernel, new KernelConfig(1, group), gpu.View<int>(partials), groups, gpu.View<int>(count));

@@ -26,7 +26,8 @@ internal static unsafe class CpuRowNorm
         }
     }
 
-    private static void Backward<TVector>(CpuDevice cpu, Tensor a, Tensor norm, Tensor dNorm, Tensor dA) where TVector : unmanaged, ISimd<TVector>
+    private static void Backward<TVector>(CpuDevice cpu, Tensor a, Tensor norm, Tensor dNorm, Tensor dA)
+        where TVector : unmanaged, ISimd<TVector>
     {
         var body = new BackwardBody<TVector>
         {

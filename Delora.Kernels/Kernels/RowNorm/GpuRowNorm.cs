@@ -11,7 +11,8 @@ internal static class GpuRowNorm
 
     internal static void Backward(GpuDevice gpu, Tensor a, Tensor norm, Tensor dNorm, Tensor dA) =>
         gpu.Launch(
-            BackwardKernel, a.ElementCount, gpu.View<float>(a), gpu.View<float>(norm), gpu.View<float>(dNorm), gpu.View<float>(dA), a.Shape[1]);
+            BackwardKernel, a.ElementCount, gpu.View<float>(a), gpu.View<float>(norm), gpu.View<float>(dNorm), gpu.View<float>(dA),
+            a.Shape[1]);
 
     private static void BackwardKernel(
         Index1D i, ArrayView<float> a, ArrayView<float> norm, ArrayView<float> dNorm, ArrayView<float> dA, int columns)

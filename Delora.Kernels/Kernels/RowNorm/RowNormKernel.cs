@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Euclidean norm of each row: norm_i = ‖A_i,:‖₂. Squares are added up in float64: nothing overflows, and the result is the rounded exact one.
-/// Backward: dA_ij = dnorm_i A_ij / norm_i, and 0 for a row of zeros (PyTorch's subgradient of <c>torch.linalg.vector_norm</c>).
+/// Euclidean norm of each row: norm_i = ‖A_i,:‖₂. Squares are added up in float64: nothing overflows, and the result is the rounded exact
+/// one. Backward: dA_ij = dnorm_i A_ij / norm_i, and 0 for a row of zeros (PyTorch's subgradient of <c>torch.linalg.vector_norm</c>).
 /// </summary>
 public static partial class RowNormKernel
 {

@@ -39,7 +39,7 @@ internal static class GpuSgd
     private static float Direction(int i, ArrayView<float> p, ArrayView<float> g, ArrayView<float> scale, Factors f) =>
         (f.Scaled != 0 ? g[i] * scale[0] : g[i]) + f.Decay * p[i];
 
-    private struct Factors
+    internal struct Factors
     {
         public float LearningRate, Momentum, Decay;
         public int Scaled, Nesterov, First;

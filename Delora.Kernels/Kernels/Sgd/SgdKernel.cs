@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// One step of stochastic gradient descent with momentum over a flat buffer in one pass, with the meaning of <c>torch.optim.SGD</c> (dampening 0); c is
-/// the scale of the gradient (clipping):
+/// One step of stochastic gradient descent with momentum over a flat buffer in one pass, with the meaning of <c>torch.optim.SGD</c>
+/// (dampening 0); c is the scale of the gradient (clipping):
 /// <code>
 /// d ← c·g + weight_decay·p
 /// b ← d at the first step, momentum·b + d afterwards
