@@ -35,7 +35,10 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
             return await parsed.InvokeAsync(
                 new InvocationConfiguration
                 {
-                    Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
+                    Output = output,
+                    Error = error,
+                    EnableDefaultExceptionHandler = false,
+                    ProcessTerminationTimeout = null,
                 },
                 cancellationToken).ConfigureAwait(false);
         }

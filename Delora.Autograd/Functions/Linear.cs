@@ -21,17 +21,13 @@ public static partial class Functions
         return y;
     }
 
-    /// <summary>db = Σ over the rows of dy [N, out], where the bias needs it: the product of a row of ones with dy.</summary>
+    /// <summary>db = Σ over the rows of dy [N, out], where the bias needs it.</summary>
     private static void AddBiasGradient(GradientFlow flow, Tensor? bias, Tensor dy)
     {
         if (!flow.Needs(bias)) return;
-        using Tensor ones = Tensor.Empty([dy.Shape[0], 1], dy.DType, dy.Device, "ones");
-        float[] values = new float[dy.Shape[0]];
-        Array.Fill(values, 1f);
-        ones.CopyFrom<float>(values);
-        Tensor gradient = flow.Target(bias, out bool accumulate);
-        using Tensor row = gradient.View([1, gradient.Shape[0]]);
-        MatMulKernel.Forward(ones, dy, row, MatMulLayout.TN, accumulate: accumulate);
+        Tensor gradient = Tensor.Empty(bias.Shape, bias.DType, bias.Device, "gradient of the bias");
+        AddBiasKernel.Backward(dy, gradient);
+        flow.Add(bias, gradient);
     }
 
     private sealed class LinearFunction(Tensor x, Tensor weight, Tensor? bias, Tensor y) : Function

@@ -54,8 +54,14 @@ public sealed class CliApplicationTests
         Assert.Equal(
             new ClassifyOptions
             {
-                Device = "cpu", Seed = ulong.MaxValue, Out = Path.GetFullPath("o"), TextFolder = Path.GetFullPath("t"),
-                Rank = 4, Lambda = 10, LearningRate = 0.5, Quick = true,
+                Device = "cpu",
+                Seed = ulong.MaxValue,
+                Out = Path.GetFullPath("o"),
+                TextFolder = Path.GetFullPath("t"),
+                Rank = 4,
+                Lambda = 10,
+                LearningRate = 0.5,
+                Quick = true,
             },
             outcome.Options);
     }

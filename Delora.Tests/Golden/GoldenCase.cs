@@ -64,16 +64,21 @@ public sealed class GoldenCase
     }
 
     /// <inheritdoc cref="AssertClose(string, Tensor)"/>
-    public void AssertClose(string name, ReadOnlySpan<double> got)
+    public void AssertClose(string name, ReadOnlySpan<double> got) => AssertClose(name, got, this[name]);
+
+    /// <summary>Compares numbers that <c>case.json</c> itself holds (losses), by the tolerance that it states for them.</summary>
+    public void AssertClose(string name, ReadOnlySpan<double> got, double[] want) => AssertClose(name, got, new GoldenTensor([want.Length], want));
+
+    private void AssertClose(string name, ReadOnlySpan<double> got, GoldenTensor want)
     {
         JsonElement tolerance = Json.GetProperty("tolerances").GetProperty(name);
         double atol = tolerance.GetProperty("atol").GetDouble(), rtol = tolerance.GetProperty("rtol").GetDouble();
-        if (FirstDifference($"{Name}: {name}", got, this[name], atol, rtol) is { } difference) Assert.Fail(difference);
+        if (FirstDifference($"{Name}: {name}", got, want, atol, rtol) is { } difference) Assert.Fail(difference);
     }
 
     /// <summary>
-    /// Compares a float64 result with the float64 run: <c>|got − want| ≤ relative · max(1, max |want|)</c>. Much narrower than the stated
-    /// tolerances, which allow for float32.
+    /// Compares a float64 result with the float64 run: <c>|got − want| ≤ relative · max |want|</c>. Much narrower than the stated tolerances,
+    /// which allow for float32.
     /// </summary>
     public void AssertCloseToFloat64(string name, Tensor got, double relative = 1e-10)
     {
@@ -81,8 +86,7 @@ public sealed class GoldenCase
         Assert.True(got.Shape == want.Shape, $"{Name}: {name}: got the shape {got.Shape}, want {want.Shape}");
         // The floor is for gradients that are mathematically zero and hold only rounding noise.
         double atol = relative * Math.Max(1, want.Values.Select(Math.Abs).DefaultIfEmpty(0).Max());
-        string? difference = FirstDifference($"{Name}: {name} (float64)", got.ToArray<double>(), want, atol, 0);
-        if (difference is not null) Assert.Fail(difference);
+        if (FirstDifference($"{Name}: {name} (float64)", got.ToArray<double>(), want, atol, 0) is { } difference) Assert.Fail(difference);
     }
 
     /// <summary>The first element outside <c>|got − want| ≤ atol + rtol · |want|</c>, in words; null where there is none.</summary>

@@ -1,0 +1,66 @@
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A low-rank adapter on one linear layer: ΔW = B'A' with A' [r, in] and B' [out, r], which each kind folds from its own parameters. The layer
+/// computes y = x Wᵀ + x̃ A'ᵀ B'ᵀ + b in one product.
+/// </summary>
+public abstract class LinearAdapter : IDisposable
+{
+    private protected LinearAdapter(float dropout, Generator? generator)
+    {
+        Dropout = new DropoutMask(dropout, default).Validated().Probability;
+        Generator = generator;
+        if (dropout > 0 && generator is null) throw new ArgumentNullException(nameof(generator), "an adapter with dropout needs a generator for its masks");
+    }
+
+    /// <summary>Rank of ΔW as the adapter computes it (the residual initialization counts twice).</summary>
+    public abstract int Rank { get; }
+
+    /// <summary>Probability with which elements of x are dropped on the way into the branch, in training only.</summary>
+    public float Dropout { get; }
+
+    /// <summary>The trainable parameters, by the names that PEFT's files give them.</summary>
+    public abstract IEnumerable<(string Key, Parameter Parameter)> Parameters { get; }
+
+    private Generator? Generator { get; }
+
+    /// <summary>Computes A' [r, in] and B' [out, r] from the parameters; recorded by the current tape.</summary>
+    public abstract (Tensor A, Tensor B) Fold();
+
+    /// <summary>An upper bound of ‖ΔW‖_F that follows from the method itself; null where the method sets none (LoRA).</summary>
+    public abstract double? NormBound();
+
+    /// <summary>The tensors that a file keeps, by PEFT's names, as new tensors that the caller disposes.</summary>
+    public abstract IEnumerable<(string Key, Tensor Tensor)> CopyState();
+
+    /// <summary>The exact ‖ΔW‖_F, through Gram matrices of size r×r: no [out, in] matrix is made.</summary>
+    public double DeltaNorm()
+    {
+        using IDisposable pause = Tape.Pause();
+        (Tensor a, Tensor b) = Fold();
+        Tensor norm = Tensor.Empty([1], a.DType, a.Device, "‖ΔW‖_F");
+        LowRankNormKernel.Forward(a, b, norm);
+        return norm.ToScalar();
+    }
+
+    /// <summary>ΔW = B'A' [out, in] as a new tensor, which the caller disposes.</summary>
+    public Tensor DeltaWeight()
+    {
+        using IDisposable pause = Tape.Pause();
+        (Tensor a, Tensor b) = Fold();
+        Tensor delta = Tensor.Empty([b.Shape[0], a.Shape[1]], a.DType, a.Device, "ΔW");
+        DeltaWeightKernel.Forward(a, b, delta);
+        return delta.Own();
+    }
+
+    /// <summary>Frees the parameters.</summary>
+    public abstract void Dispose();
+
+    /// <summary>A new mask for an input of that many elements; null where nothing is dropped.</summary>
+    internal DropoutMask? NextMask(long elements, bool training) =>
+        training && Dropout > 0 ? new DropoutMask(Dropout, Generator!.Reserve(elements)) : null;
+}

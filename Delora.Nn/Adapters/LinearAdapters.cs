@@ -1,0 +1,156 @@
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// The adapters of one linear layer, by name. Those that are active add up: their A' and B' are concatenated along the rank, so that any number of
+/// them is still one product. Merged into the weight they cost nothing; unmerging restores the base weight bit by bit.
+/// </summary>
+public sealed class LinearAdapters : IDisposable
+{
+    private readonly Linear _layer;
+    private readonly Dictionary<string, LinearAdapter> _adapters = [];
+    private string[] _active = [];
+    private Tensor? _base;
+
+    internal LinearAdapters(Linear layer) => _layer = layer;
+
+    /// <summary>Names of all adapters.</summary>
+    public IEnumerable<string> Names => _adapters.Keys;
+
+    /// <summary>Names of the active ones, in order.</summary>
+    public IReadOnlyList<string> Active => _active;
+
+    /// <summary>Whether active adapters act. False computes the base layer, as PEFT's <c>disable_adapter</c>.</summary>
+    public bool Enabled { get; set; } = true;
+
+    /// <summary>Names of the adapters that are merged into the weight; empty where none is.</summary>
+    public IReadOnlyList<string> Merged { get; private set; } = [];
+
+    /// <summary>The adapter of that name.</summary>
+    /// <exception cref="KeyNotFoundException">There is none.</exception>
+    public LinearAdapter this[string name] => _adapters[name];
+
+    /// <summary>Whether the layer has an adapter of that name.</summary>
+    public bool Contains(string name) => _adapters.ContainsKey(name);
+
+    /// <summary>Adds an adapter, which the layer takes over, without activating it. The layer is frozen from now on.</summary>
+    /// <exception cref="ArgumentException">There is one of that name.</exception>
+    /// <exception cref="ShapeException">The adapter does not fit the layer.</exception>
+    public void Add(string name, LinearAdapter adapter)
+    {
+        foreach ((string key, Parameter parameter) in adapter.Parameters)
+            if (key.Contains("_A") && parameter.Shape[1] != _layer.In || key.Contains("_B") && parameter.Shape[0] != _layer.Out)
+                throw new ShapeException($"adapter '{name}': {key} {parameter.Shape} does not fit the weight [{_layer.Out}, {_layer.In}]");
+        if (!_adapters.TryAdd(name, adapter)) throw new ArgumentException($"The layer has an adapter '{name}' already.", nameof(name));
+        _layer.Freeze();
+    }
+
+    /// <summary>Chooses which adapters act, in order; those that are not there are passed over, because not every layer has every adapter.</summary>
+    public void Activate(params IEnumerable<string> names) => _active = [.. names.Where(_adapters.ContainsKey)];
+
+    /// <summary>Removes an adapter and frees it.</summary>
+    /// <exception cref="InvalidOperationException">It is merged.</exception>
+    public void Delete(string name)
+    {
+        if (Merged.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
+        if (!_adapters.Remove(name, out LinearAdapter? adapter)) return;
+        _active = [.. _active.Where(active => active != name)];
+        adapter.Dispose();
+    }
+
+    /// <summary>The column norms w [in] of the base weight, also while adapters are merged. A new tensor.</summary>
+    public Tensor BaseColumnNorms()
+    {
+        using Tensor? copy = _base is null ? _layer.CopyWeight() : null;
+        Tensor weight = _base ?? copy!;
+        Tensor norms = Tensor.Empty([_layer.In], weight.DType, weight.Device, "delora_w_norm");
+        ColumnNormKernel.Forward(weight, norms);
+        return norms;
+    }
+
+    /// <summary>Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>.</summary>
+    /// <exception cref="InvalidOperationException">Adapters are merged already.</exception>
+    /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
+    public void Merge(params IEnumerable<string> names)
+    {
+        if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
+        string[] wanted = [.. names.Where(_adapters.ContainsKey)];
+        if (wanted.Length == 0) return;
+        FrozenWeight weight = _layer.FrozenWeight!;
+        using IDisposable pause = Tape.Pause();
+        Tensor original = weight.ToTensor("base weight");
+        Tensor merged = Tensor.CopyOf(original, weight.Device, "merged weight");
+        foreach (string name in wanted)
+        {
+            (Tensor a, Tensor b) = _adapters[name].Fold();
+            DeltaWeightKernel.Add(a, b, merged);
+        }
+        Tensor count = Tensor.Empty([1], DType.Int32, weight.Device, "non-finite elements");
+        NonFiniteKernel.Forward(count, merged);
+        if (count.ToArray<int>()[0] is var bad and > 0)
+            throw new NonFiniteException($"Merging {string.Join(", ", wanted)} into a weight {merged.Shape} would give {bad} elements that are NaN or infinite.");
+        weight.Replace(merged);
+        _base = original.Own();
+        Merged = wanted;
+    }
+
+    /// <summary>Restores the base weight, bit by bit.</summary>
+    public void Unmerge()
+    {
+        if (_base is null) return;
+        _layer.FrozenWeight!.Replace(_base);
+        _base.Dispose();
+        _base = null;
+        Merged = [];
+    }
+
+    /// <summary>Frees all adapters.</summary>
+    public void Dispose()
+    {
+        foreach (LinearAdapter adapter in _adapters.Values) adapter.Dispose();
+        _adapters.Clear();
+        _base?.Dispose();
+    }
+
+    internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias)
+    {
+        if (Merged.Count > 0)
+        {
+            if (!Enabled) throw new InvalidOperationException("The adapters are merged into the weight; unmerge them before computing without them.");
+            return x.FrozenLinear(weight, bias);
+        }
+        if (!Enabled || _active.Length == 0) return x.FrozenLinear(weight, bias);
+
+        // Adapters without a mask share one product; a masked one sees another input and gets a product of its own.
+        Tensor? y = null, foldedA = null, foldedB = null;
+        List<(LinearAdapter Adapter, DropoutMask Mask)> masked = [];
+        foreach (string name in _active)
+        {
+            LinearAdapter adapter = _adapters[name];
+            if (adapter.NextMask(x.ElementCount, _layer.IsTraining) is { } mask)
+            {
+                masked.Add((adapter, mask));
+                continue;
+            }
+            (Tensor a, Tensor b) = adapter.Fold();
+            foldedA = foldedA is null ? a : Functions.Concat(0, foldedA, a);
+            foldedB = foldedB is null ? b : Functions.Concat(1, foldedB, b);
+        }
+        if (foldedA is not null) y = x.LowRankLinear(weight, bias, foldedA, foldedB!);
+        foreach ((LinearAdapter adapter, DropoutMask mask) in masked)
+        {
+            (Tensor a, Tensor b) = adapter.Fold();
+            if (y is null)
+            {
+                y = x.LowRankLinear(weight, bias, a, b, mask);
+                continue;
+            }
+            Tensor rows = x.Dropout(mask.Probability, mask.Stream).Reshape([checked((int)x.Shape.Rows), x.Shape.Columns]);
+            y = y.Add(rows.MatMul(a, MatMulLayout.NT).MatMul(b, MatMulLayout.NT).Reshape(y.Shape));
+        }
+        return y!;
+    }
+}

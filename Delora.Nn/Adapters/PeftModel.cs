@@ -1,0 +1,261 @@
+using Delora.Autograd;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A frozen base model with named adapters, in PEFT's terms: add, activate one or several, disable for a while, merge and unmerge, save and load
+/// (<c>PeftModel.Files.cs</c>).
+/// <code>
+/// using var model = new PeftModel(network);
+/// model.AddAdapter(new DeloraConfig { R = 8, TargetModules = ["lin0", "lin1"] }, new Generator(42));
+/// // train model.TrainableParameters() …
+/// model.Save("my-adapter");
+/// </code>
+/// </summary>
+/// <remarks>The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on.</remarks>
+public sealed partial class PeftModel : IDisposable
+{
+    /// <summary>The adapter name that PEFT uses where none is given.</summary>
+    public const string DefaultAdapter = "default";
+
+    private readonly Dictionary<string, AdapterConfig> _configs = [];
+    private readonly Dictionary<string, SavedModule> _savedModules = [];
+    private string[] _active = [];
+    private int _disabled;
+
+    /// <summary>Wraps a base model.</summary>
+    public PeftModel(Module baseModel) => Base = baseModel;
+
+    /// <summary>The base model.</summary>
+    public Module Base { get; }
+
+    /// <summary>The configuration of each adapter, by name.</summary>
+    public IReadOnlyDictionary<string, AdapterConfig> Configs => _configs;
+
+    /// <summary>Names of the active adapters, in order.</summary>
+    public IReadOnlyList<string> ActiveAdapters => _active;
+
+    /// <summary>Linear layers with adapters, by their full names.</summary>
+    public IEnumerable<(string Name, Linear Layer)> AdaptedLayers =>
+        Base.NamedModules().Where(pair => pair.Module is Linear linear && linear.Adapters.Names.Any()).Select(pair => (pair.Name, (Linear)pair.Module));
+
+    /// <summary>Adds an adapter to every module that the configuration targets, and activates it alone.</summary>
+    /// <param name="config">What to adapt, and how.</param>
+    /// <param name="generator">Random numbers for the initial values, and later for dropout masks.</param>
+    /// <param name="name">Its name.</param>
+    /// <exception cref="ArgumentException">There is an adapter of that name, or a target is not a layer that can be adapted.</exception>
+    /// <exception cref="DeloraException">The configuration targets nothing.</exception>
+    public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter) =>
+        Add(name, config, (_, layer, target) => NewAdapter(config, layer, target, generator));
+
+    /// <summary>Chooses the adapters that act, in order; their branches add up.</summary>
+    /// <exception cref="ArgumentException">There is no adapter of that name.</exception>
+    public void Activate(params string[] names)
+    {
+        foreach (string name in names)
+            if (!_configs.ContainsKey(name)) throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", nameof(names));
+        _active = names;
+        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Activate(names);
+        ApplySavedModules();
+        foreach ((string name, Parameter parameter) in AllAdapterParameters()) parameter.RequiresGradient = names.Contains(name);
+        ApplyBiases();
+    }
+
+    /// <summary>Computes with the base model alone until the result is disposed (PEFT's <c>disable_adapter</c>).</summary>
+    public IDisposable Disable()
+    {
+        if (++_disabled == 1) SetEnabled(false);
+        return new Restore(() =>
+        {
+            if (--_disabled == 0) SetEnabled(true);
+        });
+    }
+
+    /// <summary>Removes an adapter and frees it.</summary>
+    /// <exception cref="ArgumentException">There is none of that name.</exception>
+    public void Delete(string name)
+    {
+        if (!_configs.Remove(name)) throw new ArgumentException($"There is no adapter '{name}'.", nameof(name));
+        foreach ((_, Linear layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
+        _active = [.. _active.Where(active => active != name)];
+        ApplySavedModules();
+        foreach (SavedModule saved in _savedModules.Values) saved.Delete(name);
+    }
+
+    /// <summary>Adds ΔW of the active adapters to the base weights; the base weights are kept for <see cref="Unmerge"/>.</summary>
+    /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity; no weight was changed.</exception>
+    public void Merge()
+    {
+        List<Linear> done = [];
+        try
+        {
+            foreach ((_, Linear layer) in AdaptedLayers)
+            {
+                layer.Adapters.Merge(_active);
+                done.Add(layer);
+            }
+        }
+        catch
+        {
+            foreach (Linear layer in done) layer.Adapters.Unmerge();
+            throw;
+        }
+    }
+
+    /// <summary>Restores the base weights, bit by bit.</summary>
+    public void Unmerge()
+    {
+        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Unmerge();
+    }
+
+    /// <summary>What the optimizer trains: the parameters of the active adapters, with PEFT's full names in PEFT's order.</summary>
+    public IEnumerable<(string Name, Parameter Parameter)> TrainableParameters()
+    {
+        foreach ((string moduleName, Module module) in Base.NamedModules())
+        {
+            string prefix = moduleName.Length == 0 ? "base_model.model" : $"base_model.model.{moduleName}";
+            SavedModule? saved = _savedModules.Values.FirstOrDefault(candidate => candidate.Name == moduleName && ActiveOf(candidate) is not null);
+            if (saved is not null)
+            {
+                string adapter = ActiveOf(saved)!;
+                foreach ((string name, Parameter parameter) in saved.Copies(adapter)) yield return ($"{prefix}.modules_to_save.{adapter}.{name}", parameter);
+                continue;
+            }
+            if (IsInsideSavedModule(moduleName)) continue;
+            var linear = module as Linear;
+            bool adapted = linear is not null && linear.Adapters.Names.Any();
+            foreach ((string name, Parameter parameter) in module.OwnParameters())
+                if (parameter.RequiresGradient) yield return ($"{prefix}.{(adapted ? "base_layer." : "")}{name}", parameter);
+            if (!adapted) continue;
+            foreach (string adapter in linear!.Adapters.Active)
+                foreach ((string key, Parameter parameter) in linear.Adapters[adapter].Parameters)
+                    yield return ($"{prefix}.{InMemoryKey(key, adapter)}", parameter);
+        }
+    }
+
+    /// <summary>‖ΔW‖_F of each adapted layer and adapter beside its bound (null where the method has none).</summary>
+    public IEnumerable<(string Layer, string Adapter, double Norm, double? Bound)> DeltaNorms()
+    {
+        foreach ((string name, Linear layer) in AdaptedLayers)
+            foreach (string adapter in layer.Adapters.Active)
+                yield return (name, adapter, layer.Adapters[adapter].DeltaNorm(), layer.Adapters[adapter].NormBound());
+    }
+
+    /// <summary>Removes all adapters and restores the base model (merged adapters are unmerged).</summary>
+    public void Dispose()
+    {
+        Unmerge();
+        foreach (SavedModule saved in _savedModules.Values) saved.Dispose();
+        foreach (string name in _configs.Keys.ToArray())
+            foreach ((_, Linear layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
+        _configs.Clear();
+        _savedModules.Clear();
+    }
+
+    /// <summary>The name in memory: <c>delora_A.default</c>, and for LoRA <c>lora_A.default.weight</c>.</summary>
+    private static string InMemoryKey(string key, string adapter) =>
+        key.Split('.', 2) is [var head, var tail] ? $"{head}.{adapter}.{tail}" : $"{key}.{adapter}";
+
+    private void Add(string name, AdapterConfig config, Func<string, Linear, AdapterTarget, LinearAdapter> make)
+    {
+        if (_configs.ContainsKey(name)) throw new ArgumentException($"There is an adapter '{name}' already.", nameof(name));
+        if (name.Length == 0 || name.Contains('.') || name.AsSpan().IndexOfAny('/', '\\') >= 0)
+            throw new ArgumentException($"'{name}' cannot name an adapter: it would become part of keys and paths.", nameof(name));
+        Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
+        NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
+        IReadOnlyList<AdapterTarget> targets = TargetResolver.Resolve(config, kinds);
+        IReadOnlyList<string> saved = TargetResolver.ResolveModulesToSave(config, kinds);
+        if (config.ModulesToSave is { IsEmpty: false } wanted && saved.Count == 0)
+            throw new DeloraFormatException(config.Source, "modules_to_save", $"no module is called {string.Join(" or ", wanted)}; there are: {string.Join(", ", modules.Keys)}.");
+        // Only once: a second time would freeze the trainable copies of modules_to_save.
+        if (_configs.Count == 0) Base.Freeze();
+        List<Linear> done = [];
+        try
+        {
+            foreach (AdapterTarget target in targets)
+            {
+                if (modules[target.Name] is not Linear layer)
+                    throw new ArgumentException($"The target '{target.Name}' is a {modules[target.Name].GetType().Name}; adapters exist for Linear.", nameof(config));
+                layer.Adapters.Add(name, make(target.Name, layer, target));
+                done.Add(layer);
+            }
+        }
+        catch
+        {
+            foreach (Linear layer in done) layer.Adapters.Delete(name);
+            throw;
+        }
+        foreach (string moduleName in saved)
+        {
+            if (!_savedModules.TryGetValue(moduleName, out SavedModule? module))
+                _savedModules.Add(moduleName, module = new SavedModule(moduleName, modules[moduleName]));
+            module.AddCopy(name);
+        }
+        _configs.Add(name, config);
+        Activate(name);
+    }
+
+    private static ModuleKind KindOf(Module module) => module switch
+    {
+        Linear => ModuleKind.Linear,
+        _ => ModuleKind.Other,
+    };
+
+    private static LinearAdapter NewAdapter(AdapterConfig config, Linear layer, AdapterTarget target, Generator generator) => config switch
+    {
+        DeloraConfig delora => DeloraAdapter.Create(layer.Adapters.BaseColumnNorms(), layer.Out, target.Rank, target.Strength, generator,
+            randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.ModuleDropout),
+        LoraConfig lora => LoraAdapter.Create(layer.In, layer.Out, target.Rank, LoraAdapter.ScalingOf(lora, target), layer.Device, generator,
+            randomB: !lora.InitWeights, dropout: (float)lora.LoraDropout),
+        _ => throw new ArgumentException($"{config.GetType().Name} describes an adapter that is not supported; DeloraConfig and LoraConfig are.", nameof(config)),
+    };
+
+    private string? ActiveOf(SavedModule saved) => _disabled > 0 ? null : _active.LastOrDefault(saved.Has);
+
+    private bool IsInsideSavedModule(string moduleName) =>
+        _savedModules.Values.Any(saved => moduleName.StartsWith($"{saved.Name}.", StringComparison.Ordinal));
+
+    private void SetEnabled(bool enabled)
+    {
+        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Enabled = enabled;
+        ApplySavedModules();
+    }
+
+    private void ApplySavedModules()
+    {
+        foreach (SavedModule saved in _savedModules.Values) saved.Activate(ActiveOf(saved));
+    }
+
+    private IEnumerable<(string Adapter, Parameter Parameter)> AllAdapterParameters()
+    {
+        foreach ((_, Linear layer) in AdaptedLayers)
+            foreach (string name in layer.Adapters.Names)
+                foreach ((_, Parameter parameter) in layer.Adapters[name].Parameters)
+                    yield return (name, parameter);
+    }
+
+    /// <summary>PEFT's <c>bias</c>: which biases of the base model train along with the active adapters.</summary>
+    private void ApplyBiases()
+    {
+        foreach ((string name, Module module) in Base.NamedModules())
+        {
+            if (_savedModules.ContainsKey(name) || IsInsideSavedModule(name)) continue;
+            foreach ((string own, Parameter parameter) in module.OwnParameters())
+                if (own.Contains("bias", StringComparison.Ordinal))
+                    parameter.RequiresGradient = _active.Any(adapter => _configs[adapter].Bias switch
+                    {
+                        AdapterBias.All => true,
+                        AdapterBias.AdapterOnly => module is Linear linear && linear.Adapters.Contains(adapter),
+                        _ => false,
+                    });
+        }
+    }
+
+    private sealed class Restore(Action action) : IDisposable
+    {
+        private Action? _action = action;
+
+        public void Dispose() => Interlocked.Exchange(ref _action, null)?.Invoke();
+    }
+}

@@ -1,0 +1,62 @@
+using Delora.Autograd;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A module that an adapter trains and saves whole (PEFT's <c>modules_to_save</c>): its base parameters, and for each adapter a trainable copy that
+/// takes their place while the adapter is active.
+/// </summary>
+internal sealed class SavedModule : IDisposable
+{
+    private readonly List<(Module Owner, string OwnName, string Name, Parameter Base)> _base = [];
+    private readonly Dictionary<string, Parameter[]> _copies = [];
+
+    internal SavedModule(string name, Module module)
+    {
+        Name = name;
+        foreach ((string path, Module part) in module.NamedModules())
+        {
+            // A prepared frozen weight cannot be trained: the part keeps an ordinary parameter from now on.
+            if (part is Linear linear) linear.Unfreeze();
+            foreach ((string own, Parameter parameter) in part.OwnParameters())
+            {
+                parameter.RequiresGradient = false;
+                _base.Add((part, own, path.Length == 0 ? own : $"{path}.{own}", parameter));
+            }
+        }
+        if (_base.Count == 0) throw new ArgumentException($"modules_to_save: the module '{name}' has no parameters.", nameof(name));
+    }
+
+    /// <summary>Full name of the module in the base model.</summary>
+    internal string Name { get; }
+
+    internal bool Has(string adapter) => _copies.ContainsKey(adapter);
+
+    /// <summary>Makes an adapter's copy of the base parameters.</summary>
+    internal void AddCopy(string adapter) =>
+        _copies.Add(adapter, [.. _base.Select(entry => new Parameter(entry.OwnName, Tensor.CopyOf(entry.Base.Value, entry.Base.Value.Device)))]);
+
+    /// <summary>An adapter's copies by their names relative to the module.</summary>
+    internal IEnumerable<(string Name, Parameter Parameter)> Copies(string adapter) =>
+        _base.Select((entry, i) => (entry.Name, _copies[adapter][i]));
+
+    /// <summary>Puts an adapter's copy in place, or the base parameters for null.</summary>
+    internal void Activate(string? adapter)
+    {
+        Parameter[]? copy = adapter is null ? null : _copies[adapter];
+        for (int i = 0; i < _base.Count; i++) _base[i].Owner.ExchangeParameter(_base[i].OwnName, copy?[i] ?? _base[i].Base);
+    }
+
+    internal void Delete(string adapter)
+    {
+        if (!_copies.Remove(adapter, out Parameter[]? copy)) return;
+        foreach (Parameter parameter in copy) parameter.Dispose();
+    }
+
+    public void Dispose()
+    {
+        Activate(null);
+        foreach (string adapter in _copies.Keys.ToArray()) Delete(adapter);
+    }
+}

@@ -1,0 +1,131 @@
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// Linear layer, y = x Wᵀ + b: x [.., in], W [out, in], b [out], y [.., out]. While it is frozen its weight is a <see cref="FrozenWeight"/>, prepared
+/// once for fast products, and adapters can be attached (<see cref="Adapters"/>).
+/// </summary>
+public sealed class Linear : Module, ITensorModule
+{
+    private Parameter? _weight, _bias;
+
+    /// <summary>A layer with PyTorch's default initialization: weight and bias uniform in ±1/√in.</summary>
+    public Linear(int @in, int @out, Device device, Generator generator, bool bias = true)
+        : this(Initialization.KaimingUniform([@out, @in], device, generator, "weight"),
+              bias ? Initialization.Uniform([@out], 1 / Math.Sqrt(Math.Max(@in, 1)), device, generator, "bias") : null)
+    {
+    }
+
+    /// <summary>A layer over given tensors, which it takes over.</summary>
+    /// <param name="weight">W [out, in]</param>
+    /// <param name="bias">b [out]; null for none.</param>
+    /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    public Linear(Tensor weight, Tensor? bias = null)
+    {
+        Check.HasRank(nameof(Linear), weight, 2);
+        if (bias is not null) Check.HasShape(nameof(Linear), bias, [weight.Shape[0]]);
+        In = weight.Shape[1];
+        Out = weight.Shape[0];
+        _weight = new Parameter("weight", weight);
+        _bias = bias is null ? null : new Parameter("bias", bias);
+        Adapters = new LinearAdapters(this);
+    }
+
+    /// <summary>Input features.</summary>
+    public int In { get; }
+
+    /// <summary>Output features.</summary>
+    public int Out { get; }
+
+    /// <summary>The weight while it can be trained; null while the layer is frozen.</summary>
+    public Parameter? Weight => _weight;
+
+    /// <summary>The prepared weight while the layer is frozen; null while it can be trained.</summary>
+    public FrozenWeight? FrozenWeight { get; private set; }
+
+    /// <summary>The bias; null where there is none.</summary>
+    public Parameter? Bias => _bias;
+
+    /// <summary>Low-rank adapters on this layer.</summary>
+    public LinearAdapters Adapters { get; }
+
+    /// <summary>Where the layer lies.</summary>
+    public Device Device => FrozenWeight?.Device ?? _weight!.Value.Device;
+
+    /// <summary>y = x Wᵀ + b, plus the branches of the active adapters.</summary>
+    /// <param name="x">[.., in]</param>
+    /// <returns>[.., out]</returns>
+    /// <exception cref="ShapeException">The last dimension of x is not <see cref="In"/>.</exception>
+    public Tensor Forward(Tensor x)
+    {
+        if (x.Shape.Rank == 0 || x.Shape.Columns != In)
+            throw new ShapeException($"Linear: inner dimensions differ: x {x.Shape}, weight [{Out}, {In}] ({(x.Shape.Rank == 0 ? "scalar" : x.Shape.Columns)} ≠ {In})");
+        Tensor? bias = _bias?.Value;
+        return FrozenWeight is null ? x.Linear(_weight!, bias) : Adapters.Forward(x, FrozenWeight, bias);
+    }
+
+    /// <summary>A copy of the weight [out, in], whichever way it is kept. The caller disposes it.</summary>
+    public Tensor CopyWeight(string name = "weight") =>
+        FrozenWeight is null ? Tensor.CopyOf(_weight!.Value, Device, name) : FrozenWeight.ToTensor(name);
+
+    /// <summary>Makes the weight trainable again.</summary>
+    /// <exception cref="InvalidOperationException">Adapters are attached.</exception>
+    public void Unfreeze()
+    {
+        if (FrozenWeight is null) return;
+        if (Adapters.Names.Any()) throw new InvalidOperationException("A layer with adapters stays frozen; delete the adapters first.");
+        _weight = new Parameter("weight", FrozenWeight.ToTensor());
+        if (_bias is not null) _bias.RequiresGradient = true;
+        FrozenWeight.Dispose();
+        FrozenWeight = null;
+    }
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters()
+    {
+        if (_weight is not null) yield return ("weight", _weight);
+        if (_bias is not null) yield return ("bias", _bias);
+    }
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, ModuleState State)> OwnState()
+    {
+        yield return ("weight", new ModuleState([Out, In], () => CopyWeight(), WriteWeight));
+        if (_bias is not null) yield return ("bias", ModuleState.Of(_bias));
+    }
+
+    /// <inheritdoc/>
+    public override Parameter ExchangeParameter(string name, Parameter replacement) => name switch
+    {
+        "weight" when _weight is not null => Exchange(ref _weight!, replacement),
+        "bias" when _bias is not null => Exchange(ref _bias!, replacement),
+        _ => base.ExchangeParameter(name, replacement),
+    };
+
+    /// <inheritdoc/>
+    protected override void FreezeOwn()
+    {
+        base.FreezeOwn();
+        if (_weight is null) return;
+        FrozenWeight = FrozenWeight.Create(_weight.Value);
+        _weight.Dispose();
+        _weight = null;
+    }
+
+    /// <inheritdoc/>
+    protected override void DisposeOwn()
+    {
+        base.DisposeOwn();
+        FrozenWeight?.Dispose();
+        Adapters.Dispose();
+    }
+
+    private void WriteWeight(Tensor weight)
+    {
+        if (FrozenWeight is null) _weight!.Value.CopyFrom(weight);
+        else FrozenWeight.Replace(weight);
+    }
+}

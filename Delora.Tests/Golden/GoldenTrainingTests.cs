@@ -1,0 +1,115 @@
+using System.Text;
+using System.Text.Json;
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Nn;
+
+namespace Delora.Tests.Golden;
+
+/// <summary>Whole training runs of a two-layer perceptron, by PEFT and PyTorch: every loss, the first gradients, and the parameters after one step and at the end.</summary>
+[Trait("Category", "Golden")]
+public sealed class GoldenTrainingTests
+{
+    [Theory, MemberData(nameof(GoldenCases.Training), MemberType = typeof(GoldenCases))]
+    public void AgreesWithPeftOnEveryDevice(string name)
+    {
+        GoldenCase golden = GoldenCases.TrainingRun(name);
+        foreach (TheoryDataRow<string> row in TestDevices.AllNames)
+            // Twenty steps on the simulator take minutes; its kernels are compared one by one elsewhere.
+            if (row.Skip is null && row.Data != "simulator") Compare(golden, TestDevices.Get(row.Data));
+    }
+
+    private static void Compare(GoldenCase golden, Device device)
+    {
+        using var network = new Perceptron(golden, device);
+        using var model = new PeftModel(network);
+        AdapterConfig config = AdapterConfig.Parse(
+            Encoding.UTF8.GetBytes(golden.Json.GetProperty("peft_config").GetRawText()), golden.Name);
+        model.AddAdapter(config, new Generator(1));
+        Dictionary<string, Parameter> parameters = model.TrainableParameters().ToDictionary(pair => pair.Name, pair => pair.Parameter);
+        string[] expected = [.. golden.Json.GetProperty("trainable_parameters_in_optimizer_order").EnumerateArray().Select(e => e.GetString()!)];
+        Assert.Equal(expected, parameters.Keys);
+        foreach ((string parameterName, Parameter parameter) in parameters)
+        {
+            using Tensor initial = golden[$"initial.{parameterName}"].ToTensor(device, parameterName);
+            parameter.Value.CopyFrom(initial);
+        }
+
+        using Tensor x = golden["x"].ToTensor(device, "x");
+        using Tensor target = golden.Has("labels")
+            ? Tensor.From(golden["labels"].Integers, golden["labels"].Shape, device, "labels")
+            : golden["target_values"].ToTensor(device, "target");
+        Tensor Loss() => golden.Has("labels") ? network.Forward(x).CrossEntropy(target) : MeanSquaredError(network.Forward(x), target);
+
+        using Optimizer optimizer = MakeOptimizer(golden.Json.GetProperty("optimizer"), parameters.Values);
+        int steps = golden.Json.GetProperty("steps").GetInt32();
+        var losses = new double[steps + 1];
+        for (int step = 0; step <= steps; step++)
+        {
+            optimizer.ZeroGradients();
+            using (var tape = new Tape())
+            {
+                Tensor loss = Loss();
+                tape.Backward(loss);
+                losses[step] = loss.ToScalar();
+            }
+            if (step == 0) CompareAll("grad_step1", parameter => parameter.Gradient!);
+            if (step == 1) CompareAll("after_step1", parameter => parameter.Value);
+            if (step < steps) optimizer.Step();
+        }
+        CompareAll("final", parameter => parameter.Value);
+        golden.AssertClose("losses", losses, [.. golden.Json.GetProperty("losses").EnumerateArray().Select(e => e.GetDouble())]);
+        if (device is ReferenceDevice)
+        {
+            double[] exact = [.. golden.Json.GetProperty("losses_float64").EnumerateArray().Select(e => e.GetDouble())];
+            for (int i = 0; i <= steps; i++) Assert.Equal(exact[i], losses[i], 1e-10);
+        }
+
+        void CompareAll(string stage, Func<Parameter, Tensor> of)
+        {
+            foreach ((string parameterName, Parameter parameter) in parameters)
+            {
+                string output = $"{stage}.{parameterName}";
+                if (golden.Compared.Contains(output)) golden.AssertClose(output, of(parameter));
+            }
+        }
+    }
+
+    private static Tensor MeanSquaredError(Tensor y, Tensor target)
+    {
+        Tensor difference = y.Add(target.Scale(-1));
+        return difference.Multiply(difference).Mean();
+    }
+
+    private static Optimizer MakeOptimizer(JsonElement optimizer, IEnumerable<Parameter> parameters)
+    {
+        JsonElement options = optimizer.GetProperty("options");
+        double Number(string name) => options.GetProperty(name).GetDouble();
+        string type = optimizer.GetProperty("type").GetString()!;
+        return type switch
+        {
+            "AdamW" => new AdamW(parameters, Number("lr"), options.GetProperty("betas")[0].GetDouble(), options.GetProperty("betas")[1].GetDouble(),
+                Number("eps"), Number("weight_decay")),
+            "SGD" => new Sgd(parameters, Number("lr"), Number("momentum"), Number("weight_decay"), options.GetProperty("nesterov").GetBoolean()),
+            _ => throw new InvalidDataException($"The golden data ask for the optimizer {type}."),
+        };
+    }
+
+    /// <summary>lin0, ReLU, lin1, with the case's base weights.</summary>
+    private sealed class Perceptron : Module
+    {
+        private readonly Linear _lin0, _lin1;
+
+        internal Perceptron(GoldenCase golden, Device device)
+        {
+            _lin0 = Register("lin0", Make("lin0"));
+            _lin1 = Register("lin1", Make("lin1"));
+
+            Linear Make(string name) => new(
+                golden[$"base.{name}.weight"].ToTensor(device, name), golden.Has($"base.{name}.bias") ? golden[$"base.{name}.bias"].ToTensor(device, name) : null);
+        }
+
+        internal Tensor Forward(Tensor x) => _lin1.Forward(_lin0.Forward(x).Relu());
+    }
+}
