@@ -7,10 +7,12 @@ namespace Delora.Bench;
 
 /// <summary>
 /// The frame of every op's benchmarks. A subclass <c>XBenchmarks</c> names its shapes, makes its tensors in <see cref="Prepare"/> with
-/// <see cref="Input"/> and <see cref="Output"/>, declares its <see cref="WorkOf"/>, and has one method with <c>[Benchmark]</c> for each pass, which ends with
+/// <see cref="Input"/> and <see cref="Output"/>, declares its <see cref="WorkOf"/>, and has one method with <c>[Benchmark]</c> for each
+/// pass, which ends with
 /// <c>Device.Synchronize()</c>.
 /// <para>
-/// Before anything is timed, every such method runs once on the device and once on the reference device at <see cref="ValidationShape"/>, with outputs
+/// Before anything is timed, every such method runs once on the device and once on the reference device at <see cref="ValidationShape"/>,
+/// with outputs
 /// poisoned by NaN, and every output is compared: wrong results are not timed.
 /// </para>
 /// </summary>
@@ -31,7 +33,8 @@ public abstract class OpBenchmarks
 
     /// <summary>The devices that are worth timing: not the simulator, not the reference.</summary>
     public static IEnumerable<string> DeviceNames =>
-        Devices.All.Where(info => info.IsUsable && info.Remark is null && info.Kind is DeviceKind.Cpu or DeviceKind.Cuda or DeviceKind.OpenCL)
+        Devices.All
+            .Where(info => info.IsUsable && info.Remark is null && info.Kind is DeviceKind.Cpu or DeviceKind.Cuda or DeviceKind.OpenCL)
             .Select(info => info.Selector);
 
     /// <summary>Named shapes from transformers; the quick run takes the first.</summary>
@@ -72,7 +75,8 @@ public abstract class OpBenchmarks
         _seed = 0;
     }
 
-    /// <summary>Runs every benchmark method at <see cref="ValidationShape"/> and compares all outputs with the reference device's.</summary>
+    /// <summary>Runs every benchmark method at <see cref="ValidationShape"/> and compares all outputs with the reference
+    /// device's.</summary>
     /// <exception cref="InvalidOperationException">A result is wrong.</exception>
     public void Validate(Device device)
     {
@@ -88,7 +92,8 @@ public abstract class OpBenchmarks
                     // An output that this method does not write stays poisoned on both sides.
                     if (double.IsNaN(wanted) && double.IsNaN(found)) continue;
                     if (!(Math.Abs(found - wanted) <= Tolerance * Math.Max(1, Math.Abs(wanted))))
-                        throw new InvalidOperationException($"{GetType().Name}.{method.Name} on {device.Name}: output {output}, element {i} is {found:R}, not {wanted:R}.");
+                        throw new InvalidOperationException(
+                            $"{GetType().Name}.{method.Name} on {device.Name}: output {output}, element {i} is {found:R}, not {wanted:R}.");
                 }
         }
     }

@@ -22,14 +22,15 @@ switch (args)
     case ["list"]:
         foreach (Type type in classes)
         {
-            string[] methods = [.. type.GetMethods().Where(method => method.IsDefined(typeof(BenchmarkAttribute))).Select(method => method.Name)];
+            var methods = type.GetMethods().Where(method => method.IsDefined(typeof(BenchmarkAttribute))).Select(method => method.Name);
             var shapes = ((OpBenchmarks)Activator.CreateInstance(type)!).Shapes;
             Console.WriteLine($"{type.Name}: {string.Join(", ", methods)}; {string.Join(", ", shapes)}");
         }
         return 0;
     default:
         // In this process: a generated project per class would be built again for each, and devices started again.
-        IConfig config = ManualConfig.Create(DefaultConfig.Instance).AddJob(Job.Default.WithToolchain(new InProcessEmitToolchain(TimeSpan.FromHours(1), logOutput: true)))
+        IConfig config = ManualConfig.Create(DefaultConfig.Instance)
+            .AddJob(Job.Default.WithToolchain(new InProcessEmitToolchain(TimeSpan.FromHours(1), logOutput: true)))
             .AddColumn(RateColumn.GigaFlops, RateColumn.GigaBytes).AddExporter(JsonExporter.FullCompressed);
         var summaries = BenchmarkSwitcher.FromTypes(classes).Run(args, config);
         return summaries.All(summary => summary.Reports.All(report => report.Success)) ? 0 : 1;

@@ -13,7 +13,8 @@ using Perfolizer.Horology;
 namespace Delora.Bench;
 
 /// <summary>
-/// Every op once, at its first shape on the best device, in this process: about a minute for all of them together, however many there are. Good for
+/// Every op once, at its first shape on the best device, in this process: about a minute for all of them together, however many there
+/// are. Good for
 /// a first look and to see that everything validates; numbers to quote come from a full run.
 /// </summary>
 internal static class QuickRun
@@ -48,7 +49,9 @@ internal static class QuickRun
                     continue;
                 }
                 string spread = statistics.Mean > 0 ? Invariant($"{100 * statistics.StandardDeviation / statistics.Mean:F0}") : "-";
-                Console.WriteLine($"{name,-44} {RateColumn.ShapeOf(benchmark),-26} {Time(statistics.Mean),12} {spread,6} {RateColumn.GigaFlops.Format(benchmark, statistics.Mean),9} {RateColumn.GigaBytes.Format(benchmark, statistics.Mean),8}");
+                string flops = RateColumn.GigaFlops.Format(benchmark, statistics.Mean), bytes = RateColumn.GigaBytes.Format(benchmark, statistics.Mean);
+                Console.WriteLine(
+                    $"{name,-44} {RateColumn.ShapeOf(benchmark),-26} {Time(statistics.Mean),12} {spread,6} {flops,9} {bytes,8}");
             }
         }
         Console.WriteLine($"{cases - failed} run, {failed} failed");
@@ -57,7 +60,8 @@ internal static class QuickRun
 
     private static ManualConfig Config(string device, double iterationMilliseconds)
     {
-        Job job = Job.Default.WithToolchain(new InProcessNoEmitToolchain(TimeSpan.FromMinutes(10), logOutput: false)).WithWarmupCount(WarmUps).WithIterationCount(Iterations);
+        Job job = Job.Default.WithToolchain(new InProcessNoEmitToolchain(TimeSpan.FromMinutes(10), logOutput: false))
+            .WithWarmupCount(WarmUps).WithIterationCount(Iterations);
         if (iterationMilliseconds > 0) job = job.WithIterationTime(TimeInterval.FromMilliseconds(iterationMilliseconds));
         return ManualConfig.CreateEmpty().AddJob(job).AddLogger(NullLogger.Instance).AddColumnProvider(DefaultColumnProviders.Instance)
             .WithOptions(ConfigOptions.DisableLogFile)

@@ -10,7 +10,8 @@ public static partial class Functions
     /// <exception cref="ShapeException">The number of elements differs.</exception>
     public static Tensor Reshape(this Tensor x, Shape shape)
     {
-        Check.Shapes(shape.ElementCount == x.ElementCount, $"Reshape: {x.Shape} has {x.ElementCount} elements, {shape} has {shape.ElementCount}");
+        Check.Shapes(shape.ElementCount == x.ElementCount,
+            $"Reshape: {x.Shape} has {x.ElementCount} elements, {shape} has {shape.ElementCount}");
         Tape? tape = Tape.For(x);
         Tensor y = x.View(shape);
         tape?.Record(new ReshapeFunction(x, y), y);

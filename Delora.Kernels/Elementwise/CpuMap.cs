@@ -3,7 +3,8 @@ using Delora.Core;
 
 namespace Delora.Kernels;
 
-/// <summary>y = f(x), lane by lane. A struct, so that the loop is compiled once per op with the op inlined; its fields are the op's parameters.</summary>
+/// <summary>y = f(x), lane by lane. A struct, so that the loop is compiled once per op with the op inlined; its fields are the op's
+/// parameters.</summary>
 internal interface ICpuUnaryOp
 {
     TVector Apply<TVector>(TVector x) where TVector : unmanaged, ISimd<TVector>;
@@ -15,7 +16,8 @@ internal interface ICpuBinaryOp
     TVector Apply<TVector>(TVector a, TVector b) where TVector : unmanaged, ISimd<TVector>;
 }
 
-/// <summary>The elementwise loops of the CPU device, written once for every op and vector width. The output may be one of the inputs.</summary>
+/// <summary>The elementwise loops of the CPU device, written once for every op and vector width. The output may be one of the
+/// inputs.</summary>
 internal static unsafe class CpuMap
 {
     // 64 KiB of each operand per chunk: a multiple of every vector width, small against L2, large against the dispatch.

@@ -24,7 +24,8 @@ internal static class GpuMap
     internal static void Binary<TOp>(GpuDevice gpu, Tensor a, Tensor b, Tensor y, float parameter = 0) where TOp : struct, IGpuBinaryOp =>
         gpu.Launch(BinaryKernel<TOp>, a.ElementCount, gpu.View<float>(a), gpu.View<float>(b), gpu.View<float>(y), parameter);
 
-    /// <summary>An op without parameters that is written for every vector width, on <see cref="GpuValue"/>: one formula for CPU and GPU.</summary>
+    /// <summary>An op without parameters that is written for every vector width, on <see cref="GpuValue"/>: one formula for CPU and
+    /// GPU.</summary>
     internal static void UnaryShared<TOp>(GpuDevice gpu, Tensor x, Tensor y) where TOp : struct, ICpuUnaryOp =>
         gpu.Launch(UnarySharedKernel<TOp>, x.ElementCount, gpu.View<float>(x), gpu.View<float>(y));
 
@@ -38,7 +39,8 @@ internal static class GpuMap
     private static void BinarySharedKernel<TOp>(Index1D i, ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
         where TOp : struct, ICpuBinaryOp => y[i] = default(TOp).Apply(new GpuValue(a[i]), new GpuValue(b[i])).Value;
 
-    private static void UnaryKernel<TOp>(Index1D i, ArrayView<float> x, ArrayView<float> y, float parameter) where TOp : struct, IGpuUnaryOp =>
+    private static void UnaryKernel<TOp>(Index1D i, ArrayView<float> x, ArrayView<float> y, float parameter)
+        where TOp : struct, IGpuUnaryOp =>
         y[i] = TOp.Apply(x[i], parameter);
 
     private static void BinaryKernel<TOp>(Index1D i, ArrayView<float> a, ArrayView<float> b, ArrayView<float> y, float parameter)

@@ -3,7 +3,8 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// One value inside an ILGPU kernel, so that the vector mathematics of <see cref="SimdMath"/> is the GPU's as well. The portable subset: no FMA
+/// One value inside an ILGPU kernel, so that the vector mathematics of <see cref="SimdMath"/> is the GPU's as well. The portable subset:
+/// no FMA
 /// intrinsic, no BCL bit casts. Memory is the kernel's business: views are read and written outside.
 /// </summary>
 internal readonly unsafe struct GpuValue(float value) : ISimd<GpuValue>

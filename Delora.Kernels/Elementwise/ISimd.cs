@@ -3,7 +3,8 @@ using System.Numerics;
 namespace Delora.Kernels;
 
 /// <summary>
-/// One vector of float32 values of any width, so that an elementwise op is written once and runs at 128, 256 and 512 bits and, for the tail of
+/// One vector of float32 values of any width, so that an elementwise op is written once and runs at 128, 256 and 512 bits and, for the
+/// tail of
 /// an array, on one value (<see cref="V1"/>) with the same rounding.
 /// </summary>
 internal unsafe interface ISimd<TSelf> : IAdditionOperators<TSelf, TSelf, TSelf>, ISubtractionOperators<TSelf, TSelf, TSelf>,

@@ -4,11 +4,13 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// exp, log, tanh, sigmoid, erf and the normal distribution function in float32, written once for every vector width and (through
-/// <see cref="GpuValue"/>) for GPU kernels, whose own Exp and Tanh are approximate instructions. Infinities, denormals and NaN give what the
+/// <see cref="GpuValue"/>) for GPU kernels, whose own Exp and Tanh are approximate instructions. Infinities, denormals and NaN give what
+/// the
 /// exact function gives; errors are stated at each function and tested.
 /// </summary>
 /// <remarks>
-/// Classic reduction and polynomials as in Moshier's Cephes (<c>expf.c</c>, <c>logf.c</c>, <c>tanhf.c</c>); the coefficients are own minimax fits.
+/// Classic reduction and polynomials as in Moshier's Cephes (<c>expf.c</c>, <c>logf.c</c>, <c>tanhf.c</c>); the coefficients are own
+/// minimax fits.
 /// </remarks>
 internal static class SimdMath
 {
@@ -95,7 +97,8 @@ internal static class SimdMath
     }
 
     /// <summary>
-    /// Φ(x) = ½(1 + erf(x/√2)): relative error at most 1e-5 for x ≥ −5.7; below, where Φ &lt; 7e-9, the absolute error stays below 1e-9. The negative
+    /// Φ(x) = ½(1 + erf(x/√2)): relative error at most 1e-5 for x ≥ −5.7; below, where Φ &lt; 7e-9, the absolute error stays below 1e-9.
+    /// The negative
     /// tail comes from erfc and does not cancel.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -138,11 +141,13 @@ internal static class SimdMath
         return Exp(T.MultiplyAdd(p, t, -t));
     }
 
-    /// <summary>2^n for an integer n in [−126, 127]: adding 1.5 · 2^23 + 127 leaves n + 127 in the low bits, which become the exponent.</summary>
+    /// <summary>2^n for an integer n in [−126, 127]: adding 1.5 · 2^23 + 127 leaves n + 127 in the low bits, which become the
+    /// exponent.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static T PowerOfTwo<T>(T n) where T : unmanaged, ISimd<T> => T.ShiftLeft(n + T.Set(12583039f), 23);
 
     /// <summary>A value that is not negative, with the sign of another.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static T WithSign<T>(T magnitude, T sign) where T : unmanaged, ISimd<T> => T.Or(magnitude, T.And(sign, T.SetBits(int.MinValue)));
+    private static T WithSign<T>(T magnitude, T sign) where T : unmanaged, ISimd<T> =>
+        T.Or(magnitude, T.And(sign, T.SetBits(int.MinValue)));
 }

@@ -27,7 +27,8 @@ internal readonly unsafe struct V16(Vector512<float> value) : ISimd<V16>
 
     public static V16 GreaterThan(V16 a, V16 b) => new(Vector512.GreaterThan(a.Value, b.Value));
 
-    public static V16 Select(V16 mask, V16 ifTrue, V16 ifFalse) => new(Vector512.ConditionalSelect(mask.Value, ifTrue.Value, ifFalse.Value));
+    public static V16 Select(V16 mask, V16 ifTrue, V16 ifFalse) =>
+        new(Vector512.ConditionalSelect(mask.Value, ifTrue.Value, ifFalse.Value));
 
     public static V16 Round(V16 a) => new(Vector512.Round(a.Value));
 

@@ -21,7 +21,8 @@ public sealed class OpBenchmarksTests
             foreach (BenchShape shape in op.Shapes)
             {
                 Work work = op.WorkOf(method.Name, shape);
-                Assert.True(work is { Flops: >= 0, Bytes: > 0 } && double.IsFinite(work.Flops + work.Bytes), $"{type.Name}.{method.Name} at {shape}: {work}");
+                Assert.True(work is { Flops: >= 0, Bytes: > 0 } && double.IsFinite(work.Flops + work.Bytes),
+                    $"{type.Name}.{method.Name} at {shape}: {work}");
             }
     }
 

@@ -30,7 +30,8 @@ public sealed unsafe class SimdMathTests
         {
             double expected = 0.5 * SpecialFunctions.Erfc(-x * Math.Sqrt(0.5)), actual = SimdMath.NormalCdf(new V1(x)).Value;
             if (double.IsNaN(expected)) Assert.True(double.IsNaN(actual));
-            else Assert.True(Math.Abs(actual - expected) <= (x >= -5.7 ? 1e-5 * expected : 1e-9), $"NormalCdf({x}) = {actual}, not {expected}");
+            else Assert.True(Math.Abs(actual - expected) <= (x >= -5.7 ? 1e-5 * expected : 1e-9),
+                $"NormalCdf({x}) = {actual}, not {expected}");
         }
     }
 

@@ -16,7 +16,8 @@ public sealed class AddBiasTests
         {
             float[] x = ElementwiseCheck.Values(rows * columns, 1), b = ElementwiseCheck.Values(columns, 2);
             double[][] expected = Run(Devices.Reference), actual = Run(TestDevices.Get(device));
-            for (int i = 0; i < expected.Length; i++) ElementwiseCheck.AssertClose(expected[i], actual[i], 1e-6, $"[{rows}, {columns}], result {i}");
+            for (int i = 0; i < expected.Length; i++)
+                ElementwiseCheck.AssertClose(expected[i], actual[i], 1e-6, $"[{rows}, {columns}], result {i}");
 
             double[][] Run(Device on)
             {

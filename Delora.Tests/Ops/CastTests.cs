@@ -59,7 +59,8 @@ public sealed class CastTests
     public void The_reference_rounds_a_float64_once()
     {
         // Rounded to float32 first these would become ties and go to the even neighbor, downwards.
-        double[] x = [1 + Math.ScaleB(1, -8) + Math.ScaleB(1, -40), 1 + Math.ScaleB(1, -11) + Math.ScaleB(1, -40), 1e300, -1e300, double.NaN];
+        double[] x = [1 + Math.ScaleB(1, -8) + Math.ScaleB(1, -40), 1 + Math.ScaleB(1, -11) + Math.ScaleB(1, -40), 1e300, -1e300,
+            double.NaN];
         double[] brain = ThereAndBack(Devices.Reference, x, DType.BFloat16), half = ThereAndBack(Devices.Reference, x, DType.Float16);
         Assert.Equal(1 + Math.ScaleB(1, -7), brain[0]);
         Assert.Equal(1 + Math.ScaleB(1, -10), half[1]);

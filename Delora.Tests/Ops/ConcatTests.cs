@@ -11,7 +11,8 @@ public sealed class ConcatTests
     {
         (int[][] Shapes, int Axis)[] cases =
         [
-            ([[3, 5], [2, 5]], 0), ([[3, 5], [3, 2]], 1), ([[4], [0], [3]], 0), ([[2, 0, 3], [2, 2, 3], [2, 1, 3]], 1), ([[0, 2], [0, 3]], 1),
+            ([[3, 5], [2, 5]], 0), ([[3, 5], [3, 2]], 1), ([[4], [0], [3]], 0), ([[2, 0, 3], [2, 2, 3], [2, 1, 3]], 1),
+            ([[0, 2], [0, 3]], 1),
             device == "simulator" ? ([[3, 7], [3, 2]], 1) : ([[127, 33], [127, 1025]], 1), ([[31, 4]], 1),
         ];
         foreach ((int[][] shapes, int axis) in cases)
@@ -63,7 +64,8 @@ public sealed class ConcatTests
     public void Parts_must_fit()
     {
         using Tensor a = Tensor.Zeros([2, 3], DType.Float32, Devices.Cpu), b = Tensor.Zeros([3, 2], DType.Float32, Devices.Cpu);
-        Assert.Equal("Concat: shapes differ beside dimension 0: [2, 3], [3, 2]", Assert.Throws<ShapeException>(() => Functions.Concat(0, a, b)).Message);
+        var error = Assert.Throws<ShapeException>(() => Functions.Concat(0, a, b));
+        Assert.Equal("Concat: shapes differ beside dimension 0: [2, 3], [3, 2]", error.Message);
         Assert.Throws<ShapeException>(() => Functions.Concat(2, a, a));
         Assert.Throws<ShapeException>(() => Functions.Concat(0));
         Assert.Throws<ShapeException>(() => ConcatKernel.Backward(a, 0, 1, a));

@@ -28,7 +28,8 @@ public sealed class DropoutTests
     public void The_reference_has_the_same_mask()
     {
         var mask = new DropoutMask(0.3f, new RandomStream(5, 7));
-        using Tensor x = Tensor.From(ElementwiseCheck.Values(1025, 1), [1025], Devices.Reference), y = Tensor.Empty([1025], DType.Float64, Devices.Reference);
+        using Tensor x = Tensor.From(ElementwiseCheck.Values(1025, 1), [1025], Devices.Reference);
+        using Tensor y = Tensor.Empty([1025], DType.Float64, Devices.Reference);
         DropoutKernel.Forward(x, mask, y);
         double[] from = x.ToArray<double>();
         ElementwiseCheck.AssertClose([.. from.Select((value, i) => value * mask.Factor(i))], y.ToArray<double>(), 1e-6, "reference");

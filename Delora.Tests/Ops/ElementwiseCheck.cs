@@ -4,7 +4,8 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Ops;
 
-/// <summary>What every elementwise op is tested for: results beside the reference device at odd sizes, in place, special values, gradients.</summary>
+/// <summary>What every elementwise op is tested for: results beside the reference device at odd sizes, in place, special values,
+/// gradients.</summary>
 internal static class ElementwiseCheck
 {
     /// <summary>Reproducible values in [−range, range).</summary>
@@ -42,7 +43,8 @@ internal static class ElementwiseCheck
     /// <param name="kernel">f(a, b, y).</param>
     /// <param name="tolerance">Relative to max(1, |expected|).</param>
     /// <param name="map">Applied to the first operand, for instance to make it the result of a forward pass.</param>
-    internal static void Binary(string device, Action<Tensor, Tensor, Tensor> kernel, double tolerance, Func<float, float>? map = null, float range = 10)
+    internal static void Binary(string device, Action<Tensor, Tensor, Tensor> kernel, double tolerance, Func<float, float>? map = null,
+        float range = 10)
     {
         foreach (int n in Sizes(device))
         {

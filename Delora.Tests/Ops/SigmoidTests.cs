@@ -10,12 +10,14 @@ public sealed class SigmoidTests
     public void Forward(string device) => ElementwiseCheck.Unary(device, SigmoidKernel.Forward, 1e-6);
 
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Backward(string device) => ElementwiseCheck.Binary(device, SigmoidKernel.Backward, 3e-6, value => 1 / (1 + MathF.Exp(-value)));
+    public void Backward(string device) =>
+        ElementwiseCheck.Binary(device, SigmoidKernel.Backward, 3e-6, value => 1 / (1 + MathF.Exp(-value)));
 
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
     public void Known_and_special_values(string device)
     {
-        float[] x = [0f, 1f, -1f, 100f, float.NegativeInfinity, float.PositiveInfinity], expected = [0.5f, 0.7310586f, 0.2689414f, 1f, 0f, 1f];
+        float[] x = [0f, 1f, -1f, 100f, float.NegativeInfinity, float.PositiveInfinity];
+        float[] expected = [0.5f, 0.7310586f, 0.2689414f, 1f, 0f, 1f];
         float[] actual = ElementwiseCheck.On(device, SigmoidKernel.Forward, [.. x, float.NaN]);
         for (int i = 0; i < x.Length; i++) Assert.Equal(expected[i], actual[i], 1e-6f);
         Assert.True(float.IsNaN(actual[^1]));

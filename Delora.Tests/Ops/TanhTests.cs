@@ -15,7 +15,8 @@ public sealed class TanhTests
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
     public void Known_and_special_values(string device)
     {
-        float[] x = [0f, 1f, -1f, 30f, float.NegativeInfinity, float.PositiveInfinity], expected = [0f, 0.7615942f, -0.7615942f, 1f, -1f, 1f];
+        float[] x = [0f, 1f, -1f, 30f, float.NegativeInfinity, float.PositiveInfinity];
+        float[] expected = [0f, 0.7615942f, -0.7615942f, 1f, -1f, 1f];
         float[] actual = ElementwiseCheck.On(device, TanhKernel.Forward, [.. x, float.NaN]);
         for (int i = 0; i < x.Length; i++) Assert.Equal(expected[i], actual[i], 1e-6f);
         Assert.True(float.IsNaN(actual[^1]));

@@ -3,7 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A bias over the last dimension: y[…, j] = x[…, j] + b[j]. Backward: dx = dy, and db[j] = Σ dy[…, j] over all rows in a fixed order, accumulated in
+/// A bias over the last dimension: y[…, j] = x[…, j] + b[j]. Backward: dx = dy, and db[j] = Σ dy[…, j] over all rows in a fixed order,
+/// accumulated in
 /// float64 (or a pair of float32 on GPUs without it).
 /// </summary>
 public static partial class AddBiasKernel

@@ -33,7 +33,13 @@ internal static unsafe class CpuAddBias
 
     private static void Forward<TVector>(CpuDevice cpu, Tensor x, Tensor bias, Tensor y) where TVector : unmanaged, ISimd<TVector>
     {
-        var body = new ForwardBody<TVector> { X = x.Pointer<float>(), Bias = bias.Pointer<float>(), Y = y.Pointer<float>(), Columns = x.Shape.Columns };
+        var body = new ForwardBody<TVector>
+        {
+            X = x.Pointer<float>(),
+            Bias = bias.Pointer<float>(),
+            Y = y.Pointer<float>(),
+            Columns = x.Shape.Columns,
+        };
         cpu.Team.For(x.Shape.Rows, CpuReduce.RowGrain(x.Shape.Columns), ref body);
     }
 

@@ -22,8 +22,8 @@ internal static class GpuAddBias
         // Neighboring threads read neighboring columns; what is left of the group shares the rows.
         int width = Math.Min(32, group);
         gpu.LaunchGroups(
-            BackwardKernel<TSum>, new KernelConfig((columns + width - 1) / width, group), gpu.View<float>(dy), checked((int)dy.Shape.Rows), columns, width,
-            gpu.View<float>(dBias), accumulate ? 1 : 0);
+            BackwardKernel<TSum>, new KernelConfig((columns + width - 1) / width, group), gpu.View<float>(dy), checked((int)dy.Shape.Rows),
+            columns, width, gpu.View<float>(dBias), accumulate ? 1 : 0);
     }
 
     private static void ForwardKernel(Index1D i, ArrayView<float> x, ArrayView<float> bias, ArrayView<float> y, int columns) =>

@@ -25,7 +25,8 @@ public static partial class CastKernel
     }
 
     /// <summary>
-    /// A float32 from which rounding to fewer bits gives what rounding the float64 would have given: cut off towards zero, the last bit set where
+    /// A float32 from which rounding to fewer bits gives what rounding the float64 would have given: cut off towards zero, the last bit
+    /// set where
     /// anything was lost. Two roundings to nearest in a row could differ.
     /// </summary>
     private static float RoundToOdd(double value)

@@ -38,6 +38,7 @@ public static partial class CastKernel
     {
         foreach (DType dtype in (ReadOnlySpan<DType>)[from, to])
             if (dtype != device.FloatType && dtype is not (DType.BFloat16 or DType.Float16))
-                throw new DTypeException($"{Op}: from {from.Name} to {to.Name}; on {device.Name} there are {device.FloatType.Name}, bfloat16 and float16");
+                throw new DTypeException(
+                    $"{Op}: from {from.Name} to {to.Name}; on {device.Name} there are {device.FloatType.Name}, bfloat16 and float16");
     }
 }

@@ -5,7 +5,8 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Delora.Kernels;
 
-/// <summary>The SIMD implementation of <see cref="CastKernel"/>: everything goes through float32, which holds both 16-bit types exactly.</summary>
+/// <summary>The SIMD implementation of <see cref="CastKernel"/>: everything goes through float32, which holds both 16-bit types
+/// exactly.</summary>
 internal static unsafe class CpuCast
 {
     private const long Grain = 16 * 1024;
@@ -70,9 +71,11 @@ internal static unsafe class CpuCast
                 int count = (int)Math.Min(Piece, end - i);
                 float* values = From == DType.Float32 ? (float*)X + i : To == DType.Float32 ? (float*)Y + i : buffer;
                 if (From == DType.BFloat16) Widen((ushort*)X + i, values, count);
-                else if (From == DType.Float16) TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>((Half*)X + i, count), new Span<float>(values, count));
+                else if (From == DType.Float16)
+                    TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>((Half*)X + i, count), new Span<float>(values, count));
                 if (To == DType.BFloat16) Narrow(values, (ushort*)Y + i, count);
-                else if (To == DType.Float16) TensorPrimitives.ConvertToHalf(new ReadOnlySpan<float>(values, count), new Span<Half>((Half*)Y + i, count));
+                else if (To == DType.Float16)
+                    TensorPrimitives.ConvertToHalf(new ReadOnlySpan<float>(values, count), new Span<Half>((Half*)Y + i, count));
             }
         }
     }

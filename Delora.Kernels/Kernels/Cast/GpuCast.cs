@@ -3,7 +3,8 @@ using ILGPU;
 
 namespace Delora.Kernels;
 
-/// <summary>The ILGPU implementation of <see cref="CastKernel"/>. ILGPU has no bfloat16 and half arithmetic is not portable: bits in ushort.</summary>
+/// <summary>The ILGPU implementation of <see cref="CastKernel"/>. ILGPU has no bfloat16 and half arithmetic is not portable: bits in
+/// ushort.</summary>
 internal static class GpuCast
 {
     private interface ICodec
@@ -21,10 +22,13 @@ internal static class GpuCast
             case (DType.Float32, DType.Float16): Narrow<Float16Codec>(gpu, x, Bits(gpu, y)); break;
             case (DType.BFloat16, DType.Float32): Widen<BFloat16Codec>(gpu, Bits(gpu, x), y); break;
             case (DType.Float16, DType.Float32): Widen<Float16Codec>(gpu, Bits(gpu, x), y); break;
-            case (DType.BFloat16, DType.Float16): gpu.Launch(ConvertKernel<BFloat16Codec, Float16Codec>, x.ElementCount, Bits(gpu, x), Bits(gpu, y)); break;
-            default: gpu.Launch(ConvertKernel<Float16Codec, BFloat16Codec>, x.ElementCount, Bits(gpu, x), Bits(gpu, y)); break;
+            case (DType.BFloat16, DType.Float16): Convert<BFloat16Codec, Float16Codec>(gpu, Bits(gpu, x), Bits(gpu, y)); break;
+            default: Convert<Float16Codec, BFloat16Codec>(gpu, Bits(gpu, x), Bits(gpu, y)); break;
         }
     }
+
+    private static void Convert<TFrom, TTo>(GpuDevice gpu, ArrayView<ushort> x, ArrayView<ushort> y)
+        where TFrom : struct, ICodec where TTo : struct, ICodec => gpu.Launch(ConvertKernel<TFrom, TTo>, x.Length, x, y);
 
     private static ArrayView<ushort> Bits(GpuDevice gpu, Tensor tensor) =>
         tensor.DType == DType.BFloat16 ? gpu.View<BFloat16>(tensor).Cast<ushort>() : gpu.View<System.Half>(tensor).Cast<ushort>();
@@ -35,11 +39,14 @@ internal static class GpuCast
     private static void Widen<TCodec>(GpuDevice gpu, ArrayView<ushort> x, Tensor y) where TCodec : struct, ICodec =>
         gpu.Launch(WidenKernel<TCodec>, y.ElementCount, x, gpu.View<float>(y));
 
-    private static void NarrowKernel<TCodec>(Index1D i, ArrayView<float> x, ArrayView<ushort> y) where TCodec : struct, ICodec => y[i] = TCodec.Write(x[i]);
+    private static void NarrowKernel<TCodec>(Index1D i, ArrayView<float> x, ArrayView<ushort> y) where TCodec : struct, ICodec =>
+        y[i] = TCodec.Write(x[i]);
 
-    private static void WidenKernel<TCodec>(Index1D i, ArrayView<ushort> x, ArrayView<float> y) where TCodec : struct, ICodec => y[i] = TCodec.Read(x[i]);
+    private static void WidenKernel<TCodec>(Index1D i, ArrayView<ushort> x, ArrayView<float> y) where TCodec : struct, ICodec =>
+        y[i] = TCodec.Read(x[i]);
 
-    private static void ConvertKernel<TFrom, TTo>(Index1D i, ArrayView<ushort> x, ArrayView<ushort> y) where TFrom : struct, ICodec where TTo : struct, ICodec =>
+    private static void ConvertKernel<TFrom, TTo>(Index1D i, ArrayView<ushort> x, ArrayView<ushort> y)
+        where TFrom : struct, ICodec where TTo : struct, ICodec =>
         y[i] = TTo.Write(TFrom.Read(x[i]));
 
     private readonly struct BFloat16Codec : ICodec
@@ -49,7 +56,8 @@ internal static class GpuCast
         public static ushort Write(float value)
         {
             uint bits = Interop.FloatAsInt(value);
-            return (bits & 0x7FFF_FFFFu) > 0x7F80_0000u ? (ushort)((bits >> 16) | 0x40u) : (ushort)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+            if ((bits & 0x7FFF_FFFFu) > 0x7F80_0000u) return (ushort)((bits >> 16) | 0x40u);
+            return (ushort)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
         }
     }
 

@@ -3,7 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Tensors one after another along a dimension: with axis 0, [r1, in] and [r2, in] give [r1 + r2, in]; with axis 1, [out, r1] and [out, r2] give
+/// Tensors one after another along a dimension: with axis 0, [r1, in] and [r2, in] give [r1 + r2, in]; with axis 1, [out, r1] and [out,
+/// r2] give
 /// [out, r1 + r2]. Backward, each part's gradient is its slice of dy.
 /// </summary>
 public static partial class ConcatKernel
@@ -34,7 +35,8 @@ public static partial class ConcatKernel
     /// <exception cref="ShapeException">The slice does not lie within dy.</exception>
     public static void Backward(Tensor dy, int axis, int start, Tensor dPart)
     {
-        bool fits = axis >= 0 && axis < dy.Shape.Rank && dPart.Shape.Rank == dy.Shape.Rank && start >= 0 && start <= dy.Shape[axis] - dPart.Shape[axis];
+        bool fits = axis >= 0 && axis < dy.Shape.Rank && dPart.Shape.Rank == dy.Shape.Rank
+            && start >= 0 && start <= dy.Shape[axis] - dPart.Shape[axis];
         for (int d = 0; fits && d < dy.Shape.Rank; d++) fits = d == axis || dy.Shape[d] == dPart.Shape[d];
         Check.Shapes(fits, $"{Op}: {dPart.Shape} from {start} along dimension {axis} is no slice of {dy.Shape}");
         Copy(dPart, axis, start, dy, fromWhole: true);

@@ -8,8 +8,9 @@ internal static class GpuConcat
 {
     internal static void Copy(GpuDevice gpu, Tensor part, Tensor whole, ConcatRows rows, bool fromWhole)
     {
-        if (fromWhole) gpu.Launch(GatherKernel, part.ElementCount, gpu.View<float>(part), gpu.View<float>(whole), rows.Length, rows.Stride, rows.Start);
-        else gpu.Launch(ScatterKernel, part.ElementCount, gpu.View<float>(part), gpu.View<float>(whole), rows.Length, rows.Stride, rows.Start);
+        ArrayView<float> p = gpu.View<float>(part), w = gpu.View<float>(whole);
+        if (fromWhole) gpu.Launch(GatherKernel, p.Length, p, w, rows.Length, rows.Stride, rows.Start);
+        else gpu.Launch(ScatterKernel, p.Length, p, w, rows.Length, rows.Stride, rows.Start);
     }
 
     private static void GatherKernel(Index1D i, ArrayView<float> part, ArrayView<float> whole, long length, long stride, long start) =>

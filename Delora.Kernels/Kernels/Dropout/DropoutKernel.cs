@@ -3,10 +3,12 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Dropout: y_i = x_i·m_i with m_i = 1/(1−p) where the uniform number i of the stream is at least p, else 0 (see <see cref="DropoutMask"/>). The mask is
+/// Dropout: y_i = x_i·m_i with m_i = 1/(1−p) where the uniform number i of the stream is at least p, else 0 (see
+/// <see cref="DropoutMask"/>). The mask is
 /// made again in the backward pass, dx_i = dy_i·m_i, never stored, and is the same on every device.
 /// </summary>
-/// <remarks>Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: "Dropout", JMLR 2014, in the inverted form of <c>torch.nn.Dropout</c>.</remarks>
+/// <remarks>Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: "Dropout", JMLR 2014, in the inverted form of
+/// <c>torch.nn.Dropout</c>.</remarks>
 public static partial class DropoutKernel
 {
     private const string Op = "Dropout";

@@ -12,8 +12,8 @@ internal static class GpuDropout
         // Elements of the first block that lie before the stream's start.
         int before = (int)(mask.Stream.Offset & 3);
         gpu.Launch(
-            ApplyKernel, (x.ElementCount + before + 3) / 4, gpu.View<float>(x), gpu.View<float>(y), mask.Stream.Seed, mask.Stream.Offset, before,
-            mask.Probability, mask.Scale);
+            ApplyKernel, (x.ElementCount + before + 3) / 4, gpu.View<float>(x), gpu.View<float>(y), mask.Stream.Seed, mask.Stream.Offset,
+            before, mask.Probability, mask.Scale);
     }
 
     // The scale comes from the host: a division may be rounded differently here.

@@ -3,9 +3,11 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Gaussian error linear unit, exact: y = x·Φ(x) with Φ(x) = ½(1 + erf(x/√2)); dx = dy·(Φ(x) + x·φ(x)) with φ(x) = e^(−x²/2)/√(2π). Any shape; NaN stays NaN.
+/// Gaussian error linear unit, exact: y = x·Φ(x) with Φ(x) = ½(1 + erf(x/√2)); dx = dy·(Φ(x) + x·φ(x)) with φ(x) = e^(−x²/2)/√(2π). Any
+/// shape; NaN stays NaN.
 /// </summary>
-/// <remarks>Hendrycks, Gimpel: "Gaussian Error Linear Units (GELUs)", 2016, section 2; <c>torch.nn.GELU</c> with <c>approximate="none"</c>.</remarks>
+/// <remarks>Hendrycks, Gimpel: "Gaussian Error Linear Units (GELUs)", 2016, section 2; <c>torch.nn.GELU</c> with
+/// <c>approximate="none"</c>.</remarks>
 public static partial class GeluKernel
 {
     private const string Op = "Gelu";

@@ -6,7 +6,8 @@ namespace Delora.Kernels;
 /// Gaussian error linear unit in its tanh form, as GPT-2 has it: y = ½x(1 + tanh u) with u = √(2/π)(x + 0.044715x³);
 /// dx = dy·(½(1 + tanh u) + ½x(1 − tanh² u)·√(2/π)(1 + 0.134145x²)). Any shape; NaN stays NaN.
 /// </summary>
-/// <remarks>Hendrycks, Gimpel: "Gaussian Error Linear Units (GELUs)", 2016, section 2; <c>torch.nn.GELU</c> with <c>approximate="tanh"</c>.</remarks>
+/// <remarks>Hendrycks, Gimpel: "Gaussian Error Linear Units (GELUs)", 2016, section 2; <c>torch.nn.GELU</c> with
+/// <c>approximate="tanh"</c>.</remarks>
 public static partial class GeluTanhKernel
 {
     private const string Op = "GeluTanh";

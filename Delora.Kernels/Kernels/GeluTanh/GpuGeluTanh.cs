@@ -7,5 +7,6 @@ internal static class GpuGeluTanh
 {
     internal static void Forward(GpuDevice gpu, Tensor x, Tensor y) => GpuMap.UnaryShared<CpuGeluTanh.ForwardOp>(gpu, x, y);
 
-    internal static void Backward(GpuDevice gpu, Tensor x, Tensor dy, Tensor dx) => GpuMap.BinaryShared<CpuGeluTanh.BackwardOp>(gpu, x, dy, dx);
+    internal static void Backward(GpuDevice gpu, Tensor x, Tensor dy, Tensor dx) =>
+        GpuMap.BinaryShared<CpuGeluTanh.BackwardOp>(gpu, x, dy, dx);
 }

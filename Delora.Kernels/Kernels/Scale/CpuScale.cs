@@ -5,7 +5,8 @@ namespace Delora.Kernels;
 /// <summary>The SIMD implementation of <see cref="ScaleKernel"/>.</summary>
 internal static class CpuScale
 {
-    internal static void Forward(CpuDevice cpu, Tensor x, float factor, Tensor y) => CpuMap.Unary(cpu, new ForwardOp { Factor = factor }, x, y);
+    internal static void Forward(CpuDevice cpu, Tensor x, float factor, Tensor y) =>
+        CpuMap.Unary(cpu, new ForwardOp { Factor = factor }, x, y);
 
     private struct ForwardOp : ICpuUnaryOp
     {
