@@ -4,13 +4,16 @@ using Delora.Kernels;
 
 namespace Delora.Nn;
 
-/// <summary>AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as <c>torch.optim.AdamW</c>; see <see cref="AdamWKernel"/>.</summary>
+/// <summary>
+/// AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as <c>torch.optim.AdamW</c>; see <see cref="AdamWKernel"/>.
+/// </summary>
 public sealed class AdamW : Optimizer
 {
     private readonly Tensor[] _first, _second;
 
     /// <summary>Optimizes parameters in one group.</summary>
-    public AdamW(IEnumerable<Parameter> parameters, double learningRate = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0.01)
+    public AdamW(IEnumerable<Parameter> parameters, double learningRate = 1e-3, double beta1 = 0.9, double beta2 = 0.999,
+        double epsilon = 1e-8, double weightDecay = 0.01)
         : this([new ParameterGroup([.. parameters])], learningRate, beta1, beta2, epsilon, weightDecay)
     {
     }
@@ -23,7 +26,8 @@ public sealed class AdamW : Optimizer
     /// <param name="epsilon">eps ≥ 0.</param>
     /// <param name="weightDecay">weight_decay ≥ 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">A setting is outside of its range.</exception>
-    public AdamW(IReadOnlyList<ParameterGroup> groups, double learningRate = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0.01)
+    public AdamW(IReadOnlyList<ParameterGroup> groups, double learningRate = 1e-3, double beta1 = 0.9, double beta2 = 0.999,
+        double epsilon = 1e-8, double weightDecay = 0.01)
         : base(groups, new AdamWSettings(learningRate, beta1, beta2, epsilon, weightDecay).Checked().LearningRate, weightDecay)
     {
         (Beta1, Beta2, Epsilon) = (beta1, beta2, epsilon);
@@ -44,28 +48,13 @@ public sealed class AdamW : Optimizer
     public override IEnumerable<(string Name, Tensor Tensor)> State =>
         _first.Select((tensor, i) => ($"exp_avg.{i}", tensor)).Concat(_second.Select((tensor, i) => ($"exp_avg_sq.{i}", tensor)));
 
-    private protected override void StepGroup(int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step) =>
+    private protected override void StepGroup(
+        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step) =>
         AdamWKernel.Step(arena.Values, arena.Gradients, _first[index], _second[index], scale,
             new AdamWSettings(learningRate, Beta1, Beta2, Epsilon, weightDecay), step);
 
     private protected override void DisposeState()
     {
         foreach (Tensor tensor in _first.Concat(_second)) tensor.Dispose();
-    }
-}
-
-/// <summary>Settings checked where they are made.</summary>
-internal static class CheckedSettings
-{
-    internal static AdamWSettings Checked(this AdamWSettings settings)
-    {
-        settings.Validate();
-        return settings;
-    }
-
-    internal static SgdSettings Checked(this SgdSettings settings)
-    {
-        settings.Validate();
-        return settings;
     }
 }

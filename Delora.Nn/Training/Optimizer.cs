@@ -4,21 +4,16 @@ using Delora.Kernels;
 
 namespace Delora.Nn;
 
-/// <summary>Parameters that are trained alike.</summary>
-/// <param name="Parameters">At least one.</param>
-public sealed record ParameterGroup(IReadOnlyList<Parameter> Parameters)
-{
-    /// <summary>Learning rate of the group; the optimizer's where it is null.</summary>
-    public double? LearningRate { get; init; }
-
-    /// <summary>Weight decay of the group; the optimizer's where it is null.</summary>
-    public double? WeightDecay { get; init; }
-}
-
 /// <summary>
-/// Moves parameters against their gradients. The values and gradients of each group are gathered in a <see cref="ParameterArena"/>, so that a step, the
-/// norm of the gradients and zeroing them are one pass each.
+/// Moves parameters against their gradients. The values and gradients of each group are gathered in a <see cref="ParameterArena"/>, so
+/// that a step,
+/// the norm of the gradients and zeroing them are one pass each.
 /// </summary>
+/// <remarks>
+/// A parameter that no gradient reached has a gradient of zeros in its arena and takes part in the step (weight decay, momentum);
+/// PyTorch leaves it
+/// out as long as its <c>grad</c> is None.
+/// </remarks>
 public abstract class Optimizer : IDisposable
 {
     private readonly ParameterArena[] _arenas;
@@ -28,12 +23,13 @@ public abstract class Optimizer : IDisposable
     private protected Optimizer(IReadOnlyList<ParameterGroup> groups, double learningRate, double weightDecay)
     {
         if (groups.Count == 0) throw new ArgumentException("An optimizer needs at least one group of parameters.", nameof(groups));
+        foreach (ParameterGroup group in groups) group.Validate();
         Groups = [.. groups];
         LearningRate = learningRate;
         WeightDecay = weightDecay;
-        _arenas = [.. groups.Select(group => new ParameterArena(group.Parameters))];
+        _arenas = Gather(Groups);
         _gradients = [.. _arenas.Select(arena => arena.Gradients)];
-        Device device = Check.OneDevice(GetType().Name, _gradients);
+        Device device = _gradients[0].Device;
         _norm = Tensor.Zeros([1], device.FloatType, device, "gradient norm").Own();
         _scale = Tensor.Zeros([1], device.FloatType, device, "clip scale").Own();
     }
@@ -59,6 +55,13 @@ public abstract class Optimizer : IDisposable
     /// <summary>Number of trained elements.</summary>
     public long ElementCount => Groups.Sum(group => group.Parameters.Sum(parameter => parameter.Value.ElementCount));
 
+    /// <summary>
+    /// The optimizer's own memory, by name (PyTorch's names, with the number of the group): what a checkpoint keeps beside
+    /// <see cref="StepCount"/>. The
+    /// tensors themselves, not copies.
+    /// </summary>
+    public abstract IEnumerable<(string Name, Tensor Tensor)> State { get; }
+
     /// <summary>The Euclidean norm over all gradients. Waits for the device. NaN or infinite where any gradient is.</summary>
     public double GradientNorm()
     {
@@ -66,26 +69,39 @@ public abstract class Optimizer : IDisposable
         return _norm.ToScalar();
     }
 
-    /// <summary>Takes one step with the accumulated gradients, which stay as they are.</summary>
-    /// <param name="maxGradientNorm">Gradients are scaled down to this norm over all groups, as <c>clip_grad_norm_</c> does; 0 for no clipping.</param>
+    /// <summary>Takes one step with the accumulated gradients, which stay as they are. Nobody waits for the device.</summary>
+    /// <param name="maxGradientNorm">Gradients are scaled down to this norm over all groups, as <c>clip_grad_norm_</c> does; 0 for no
+    /// clipping.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A setting is outside of its range.</exception>
+    /// <exception cref="InvalidOperationException">A parameter has been frozen.</exception>
     public void Step(double maxGradientNorm = 0)
     {
+        if (maxGradientNorm > 0) GlobalNormKernel.Forward(_norm, _gradients);
+        StepAfterNorm(maxGradientNorm);
+    }
+
+    /// <summary>A step that clips by the norm that <see cref="GradientNorm"/> has just measured.</summary>
+    internal void StepAfterNorm(double maxGradientNorm)
+    {
+        if (!(maxGradientNorm >= 0))
+            throw new ArgumentOutOfRangeException(nameof(maxGradientNorm), maxGradientNorm, "The largest norm must be ≥ 0.");
+        // Everything is checked before the first group moves.
+        if (!(LearningRate * LearningRateFactor >= 0 && WeightDecay >= 0))
+            throw new ArgumentOutOfRangeException(nameof(LearningRate), LearningRate * LearningRateFactor,
+                "Learning rate and weight decay must be ≥ 0.");
+        foreach (ParameterGroup group in Groups) group.RequireGradients();
         Tensor? scale = null;
         if (maxGradientNorm > 0)
         {
-            GlobalNormKernel.Forward(_norm, _gradients);
             ClipScaleKernel.Forward(_norm, (float)maxGradientNorm, _scale);
             scale = _scale;
-        }
-        else
-        {
-            ArgumentOutOfRangeException.ThrowIfNegative(maxGradientNorm);
         }
         long step = StepCount + 1;
         for (int i = 0; i < _arenas.Length; i++)
         {
             ParameterGroup group = Groups[i];
-            StepGroup(i, _arenas[i], scale, (group.LearningRate ?? LearningRate) * LearningRateFactor, group.WeightDecay ?? WeightDecay, step);
+            double learningRate = (group.LearningRate ?? LearningRate) * LearningRateFactor;
+            StepGroup(i, _arenas[i], scale, learningRate, group.WeightDecay ?? WeightDecay, step);
         }
         StepCount = step;
     }
@@ -96,13 +112,35 @@ public abstract class Optimizer : IDisposable
         foreach (ParameterArena arena in _arenas) arena.ZeroGradients();
     }
 
-    /// <summary>The optimizer's own memory, by name: what a checkpoint keeps beside <see cref="StepCount"/>. The tensors themselves, not copies.</summary>
-    public abstract IEnumerable<(string Name, Tensor Tensor)> State { get; }
-
-    /// <summary>Continues where another run stopped: the tensors of <see cref="State"/> have been filled, and so many steps been taken.</summary>
+    /// <summary>
+    /// Continues where another run stopped: the tensors of <see cref="State"/> have been filled, and so many steps been taken.
+    /// </summary>
     public void Resume(long stepCount)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(stepCount);
+        StepCount = stepCount;
+    }
+
+    /// <summary>Continues where another run stopped. Everything is checked before anything changes.</summary>
+    /// <param name="state">A tensor for every name of <see cref="State"/>, no others, of the same shapes.</param>
+    /// <param name="stepCount">Steps that had been taken.</param>
+    /// <param name="source">The file that errors name.</param>
+    /// <exception cref="DeloraFormatException">A tensor is missing, not known here, or of another shape.</exception>
+    public void LoadState(IReadOnlyDictionary<string, Tensor> state, long stepCount, string source = "optimizer state")
+    {
+        if (stepCount < 0) throw new DeloraFormatException(source, "step", $"must not be negative, but is {stepCount}.");
+        var own = State.ToDictionary(entry => entry.Name, entry => entry.Tensor);
+        foreach ((string name, Tensor tensor) in own)
+        {
+            if (!state.TryGetValue(name, out Tensor? saved)) throw new DeloraFormatException(source, name, $"{tensor.Shape} is missing.");
+            if (saved.Shape != tensor.Shape)
+                throw new DeloraFormatException(source, name, $"is {saved.Shape}; this optimizer needs {tensor.Shape}.");
+            if (saved.DType is not (DType.Float32 or DType.Float64))
+                throw new DeloraFormatException(source, name, $"is {saved.DType.Name}; a state is float32 or float64.");
+        }
+        if (state.Keys.FirstOrDefault(name => !own.ContainsKey(name)) is { } unknown)
+            throw new DeloraFormatException(source, unknown, $"is not part of the state of {GetType().Name} with {Groups.Count} groups.");
+        foreach ((string name, Tensor tensor) in own) tensor.CopyFrom(state[name]);
         StepCount = stepCount;
     }
 
@@ -116,12 +154,46 @@ public abstract class Optimizer : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>One line for each parameter whose gradient is not finite.</summary>
+    internal IEnumerable<string> NonFiniteGradients()
+    {
+        Device device = _gradients[0].Device;
+        using Tensor count = Tensor.Empty([1], DType.Int32, device, "non-finite elements");
+        foreach (Parameter parameter in Groups.SelectMany(group => group.Parameters))
+        {
+            NonFiniteKernel.Forward(count, parameter.Gradient!);
+            int elements = count.ToArray<int>()[0];
+            if (elements > 0) yield return $"'{parameter.Name}' {parameter.Shape} ({elements} of {parameter.Value.ElementCount} elements)";
+        }
+    }
+
     /// <summary>One step of one group.</summary>
-    private protected abstract void StepGroup(int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step);
+    private protected abstract void StepGroup(
+        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step);
 
     private protected abstract void DisposeState();
 
     /// <summary>A tensor of zeros as long as each arena.</summary>
     private protected Tensor[] ZerosLikeArenas(string name) =>
         [.. _arenas.Select(arena => Tensor.Zeros(arena.Values.Shape, arena.Values.DType, arena.Values.Device, name).Own())];
+
+    private static ParameterArena[] Gather(IReadOnlyList<ParameterGroup> groups)
+    {
+        var arenas = new List<ParameterArena>();
+        try
+        {
+            foreach (ParameterGroup group in groups)
+            {
+                arenas.Add(new ParameterArena(group.Parameters));
+                Check.OneDevice(nameof(Optimizer), arenas[0].Values, arenas[^1].Values);
+            }
+        }
+        catch
+        {
+            // Whatever was wrong with a later group, the parameters of the earlier ones go back to what they were.
+            foreach (ParameterArena arena in arenas) arena.Dispose();
+            throw;
+        }
+        return [.. arenas];
+    }
 }

@@ -10,7 +10,8 @@ public sealed class Sgd : Optimizer
     private readonly Tensor[] _buffers;
 
     /// <summary>Optimizes parameters in one group.</summary>
-    public Sgd(IEnumerable<Parameter> parameters, double learningRate = 1e-3, double momentum = 0, double weightDecay = 0, bool nesterov = false)
+    public Sgd(IEnumerable<Parameter> parameters, double learningRate = 1e-3, double momentum = 0, double weightDecay = 0,
+        bool nesterov = false)
         : this([new ParameterGroup([.. parameters])], learningRate, momentum, weightDecay, nesterov)
     {
     }
@@ -22,7 +23,8 @@ public sealed class Sgd : Optimizer
     /// <param name="weightDecay">weight_decay ≥ 0, added to the gradient.</param>
     /// <param name="nesterov">Whether steps look ahead along the momentum.</param>
     /// <exception cref="ArgumentOutOfRangeException">A setting is outside of its range.</exception>
-    public Sgd(IReadOnlyList<ParameterGroup> groups, double learningRate = 1e-3, double momentum = 0, double weightDecay = 0, bool nesterov = false)
+    public Sgd(IReadOnlyList<ParameterGroup> groups, double learningRate = 1e-3, double momentum = 0,
+        double weightDecay = 0, bool nesterov = false)
         : base(groups, new SgdSettings(learningRate, momentum, weightDecay, nesterov).Checked().LearningRate, weightDecay)
     {
         (Momentum, Nesterov) = (momentum, nesterov);
@@ -38,7 +40,8 @@ public sealed class Sgd : Optimizer
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Tensor Tensor)> State => _buffers.Select((tensor, i) => ($"momentum_buffer.{i}", tensor));
 
-    private protected override void StepGroup(int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step) =>
+    private protected override void StepGroup(
+        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step) =>
         SgdKernel.Step(arena.Values, arena.Gradients, _buffers.Length == 0 ? null : _buffers[index], scale,
             new SgdSettings(learningRate, Momentum, weightDecay, Nesterov), step);
 

@@ -5,8 +5,9 @@ using Delora.Core;
 namespace Delora.Nn;
 
 /// <summary>
-/// The training loop: forward, backward, step, over batches of any kind. Each batch has a tape of its own, so its memory is returned before the next one;
-/// after the first step no new memory is asked for.
+/// The training loop: forward, backward, step, over batches of any kind. Each batch has a tape of its own, so its memory is returned
+/// before the next one;
+/// after the first step no new memory is asked for. The loss and the norm of the gradients are looked at before the parameters move.
 /// </summary>
 /// <typeparam name="TBatch">What the loss function is computed from.</typeparam>
 public sealed class Trainer<TBatch>
@@ -34,63 +35,180 @@ public sealed class Trainer<TBatch>
     /// <param name="options">How.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancellation">Ends the run between two steps.</param>
-    /// <exception cref="NonFiniteException">The loss or a gradient is NaN or infinite and <see cref="TrainerOptions.NonFinite"/> says stop.</exception>
+    /// <exception cref="NonFiniteException">The loss or a gradient is NaN or infinite and <see cref="TrainerOptions.NonFinite"/> says
+    /// stop.</exception>
     /// <exception cref="InvalidOperationException">The batches ran out.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled; the callbacks were told first.</exception>
     public TrainingResult Run(
-        IEnumerable<TBatch> batches, TrainerOptions options, IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
+        IEnumerable<TBatch> batches, TrainerOptions options, IProgress<TrainingProgress>? progress = null,
+        CancellationToken cancellation = default)
     {
-        options.Validate();
-        var watch = Stopwatch.StartNew();
-        long samples = 0;
-        int skipped = 0;
-        double loss = double.NaN;
+        var run = new TrainingRun(this, options, progress);
         using IEnumerator<TBatch> source = batches.GetEnumerator();
-        for (int step = 1; step <= options.Steps; step++)
+        try
         {
-            if (cancellation.IsCancellationRequested)
+            while (run.Begin(cancellation))
             {
-                var stopped = new TrainingResult(step - 1, skipped, loss, samples, watch.Elapsed);
-                foreach (ITrainerCallback callback in Callbacks) callback.OnCancelled(stopped);
-                cancellation.ThrowIfCancellationRequested();
+                for (int i = 0; i < options.GradientAccumulation; i++)
+                    run.Accumulate(source.MoveNext() ? source.Current : throw run.OutOfBatches());
+                run.FinishStep();
             }
-            _optimizer.ZeroGradients();
-            loss = Accumulate(source, step, options, ref samples);
-            double norm = _optimizer.GradientNorm();
-            _optimizer.LearningRateFactor = options.Schedule.FactorAt(step - 1);
-            if (double.IsFinite(loss) && double.IsFinite(norm))
-                _optimizer.Step(options.MaxGradientNorm);
-            else if (options.NonFinite == NonFinitePolicy.Skip)
-                skipped++;
-            else
-                throw new NonFiniteException($"Step {step}: the {(double.IsFinite(loss) ? "gradient norm" : "loss")} is {(double.IsFinite(loss) ? norm : loss)}; the parameters are as step {step - 1} left them.");
-            var report = new TrainingProgress(
-                step, options.Steps, loss, _optimizer.LearningRate * _optimizer.LearningRateFactor, norm, samples, watch.Elapsed);
-            foreach (ITrainerCallback callback in Callbacks) callback.OnStep(report);
-            progress?.Report(report);
         }
-        var result = new TrainingResult(options.Steps, skipped, loss, samples, watch.Elapsed);
-        foreach (ITrainerCallback callback in Callbacks) callback.OnCompleted(result);
-        return result;
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            run.TellCancelled();
+            throw;
+        }
+        return run.Complete();
     }
 
-    /// <summary>Adds up the gradients of one step's batches, each with its share, and returns their mean loss.</summary>
-    private double Accumulate(IEnumerator<TBatch> source, int step, TrainerOptions options, ref long samples)
+    /// <summary>Trains on batches made on request.</summary>
+    /// <param name="next">Makes the next batch; is given its number, from 0.</param>
+    /// <inheritdoc cref="Run(IEnumerable{TBatch}, TrainerOptions, IProgress{TrainingProgress}?, CancellationToken)"/>
+    /// <param name="options"/><param name="progress"/><param name="cancellation"/>
+    public TrainingResult Run(
+        Func<long, TBatch> next, TrainerOptions options, IProgress<TrainingProgress>? progress = null,
+        CancellationToken cancellation = default)
     {
-        double sum = 0;
-        for (int i = 0; i < options.GradientAccumulation; i++)
+        IEnumerable<TBatch> Endless()
         {
-            if (!source.MoveNext()) throw new InvalidOperationException($"The batches ran out at step {step} of {options.Steps}.");
-            TBatch batch = source.Current;
-            using var tape = new Tape("training step");
-            Tensor loss = _loss(batch);
-            Tensor? share = options.GradientAccumulation == 1
-                ? null
-                : Tensor.From([1.0 / options.GradientAccumulation], loss.Shape, loss.Device, "share of the batch");
-            tape.Backward(loss, share);
-            sum += loss.ToScalar();
-            samples += _samples(batch);
+            for (long number = 0; ; number++) yield return next(number);
         }
-        return sum / options.GradientAccumulation;
+
+        return Run(Endless(), options, progress, cancellation);
+    }
+
+    /// <summary>
+    /// Trains on batches that arrive asynchronously, for instance from a reader in the background. Cancelling also ends the wait for
+    /// one.
+    /// </summary>
+    /// <inheritdoc cref="Run(IEnumerable{TBatch}, TrainerOptions, IProgress{TrainingProgress}?, CancellationToken)"/>
+    public async Task<TrainingResult> RunAsync(
+        IAsyncEnumerable<TBatch> batches, TrainerOptions options, IProgress<TrainingProgress>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        var run = new TrainingRun(this, options, progress);
+        IAsyncEnumerator<TBatch> source = batches.GetAsyncEnumerator(cancellation);
+        await using (source.ConfigureAwait(false))
+        {
+            try
+            {
+                while (run.Begin(cancellation))
+                {
+                    for (int i = 0; i < options.GradientAccumulation; i++)
+                        run.Accumulate(await source.MoveNextAsync().ConfigureAwait(false) ? source.Current : throw run.OutOfBatches());
+                    run.FinishStep();
+                }
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                run.TellCancelled();
+                throw;
+            }
+        }
+        return run.Complete();
+    }
+
+    /// <summary>The state of one run.</summary>
+    private sealed class TrainingRun
+    {
+        private readonly Trainer<TBatch> _trainer;
+        private readonly Optimizer _optimizer;
+        private readonly TrainerOptions _options;
+        private readonly IProgress<TrainingProgress>? _progress;
+        private readonly Stopwatch _watch = Stopwatch.StartNew();
+        private TimeSpan _firstStep;
+        private double _lossSum, _loss = double.NaN;
+        private long _samples;
+        private int _done, _skipped;
+
+        public TrainingRun(Trainer<TBatch> trainer, TrainerOptions options, IProgress<TrainingProgress>? progress)
+        {
+            options.Validate();
+            _trainer = trainer;
+            _optimizer = trainer._optimizer;
+            _options = options;
+            _progress = progress;
+            _done = options.StepsDone;
+        }
+
+        /// <summary>Starts a step; false where there is none left.</summary>
+        public bool Begin(CancellationToken cancellation)
+        {
+            if (_done == _options.Steps) return false;
+            cancellation.ThrowIfCancellationRequested();
+            _optimizer.ZeroGradients();
+            _lossSum = 0;
+            return true;
+        }
+
+        /// <summary>Adds the gradients of one of the step's batches, with its share.</summary>
+        public void Accumulate(TBatch batch)
+        {
+            using (var tape = new Tape("training step"))
+            {
+                Tensor loss = _trainer._loss(batch);
+                Tensor? share = _options.GradientAccumulation == 1
+                    ? null
+                    : Tensor.From([1.0 / _options.GradientAccumulation], loss.Shape, loss.Device, "share of the batch");
+                tape.Backward(loss, share);
+                _lossSum += loss.ToScalar();
+            }
+            _samples += _trainer._samples(batch);
+        }
+
+        public void FinishStep()
+        {
+            int step = _done + 1;
+            _loss = _lossSum / _options.GradientAccumulation;
+            double norm = _optimizer.GradientNorm();
+            _optimizer.LearningRateFactor = _options.Schedule.FactorAt(_done);
+            bool finite = double.IsFinite(_loss) && double.IsFinite(norm);
+            if (finite) _optimizer.StepAfterNorm(_options.MaxGradientNorm);
+            else if (_options.NonFinite == NonFinitePolicy.Skip) _skipped++;
+            else throw NonFinite(step, norm);
+            _done = step;
+            Report(norm, !finite);
+        }
+
+        public TrainingResult Complete()
+        {
+            TrainingResult result = Result();
+            foreach (ITrainerCallback callback in _trainer.Callbacks) callback.OnCompleted(result);
+            return result;
+        }
+
+        public void TellCancelled()
+        {
+            TrainingResult result = Result();
+            foreach (ITrainerCallback callback in _trainer.Callbacks) callback.OnCancelled(result);
+        }
+
+        public InvalidOperationException OutOfBatches() => new($"The batches ran out at step {_done + 1} of {_options.Steps}.");
+
+        private void Report(double norm, bool skipped)
+        {
+            TimeSpan elapsed = _watch.Elapsed;
+            int taken = _done - _options.StepsDone;
+            if (taken == 1) _firstStep = elapsed;
+            TimeSpan perStep = taken == 1 ? elapsed : (elapsed - _firstStep) / (taken - 1);
+            var report = new TrainingProgress(_done, _options.Steps, _loss, _optimizer.LearningRate * _optimizer.LearningRateFactor, norm,
+                skipped, _samples, elapsed, perStep * (_options.Steps - _done));
+            foreach (ITrainerCallback callback in _trainer.Callbacks) callback.OnStep(report);
+            _progress?.Report(report);
+        }
+
+        private NonFiniteException NonFinite(int step, double norm)
+        {
+            string what = FormattableString.Invariant($"the loss is {_loss}");
+            if (double.IsFinite(_loss))
+            {
+                string where = string.Join(", ", _optimizer.NonFiniteGradients().Take(5).DefaultIfEmpty("the sum of their squares"));
+                what = FormattableString.Invariant($"the gradient norm is {norm}; not finite: {where}");
+            }
+            return new NonFiniteException($"Step {step}: {what}. The parameters are as step {step - 1} left them.");
+        }
+
+        private TrainingResult Result() => new(_done, _skipped, _loss, _samples, _watch.Elapsed);
     }
 }

@@ -13,8 +13,13 @@ public enum NonFinitePolicy
 /// <summary>How a <see cref="Trainer{TBatch}"/> works.</summary>
 public sealed record TrainerOptions
 {
-    /// <summary>Optimizer steps to take, at least 1.</summary>
+    /// <summary>Optimizer steps of the whole run, at least 1.</summary>
     public required int Steps { get; init; }
+
+    /// <summary>
+    /// Steps that an interrupted run has taken already: the first step here has the number after it, for the schedule too.
+    /// </summary>
+    public int StepsDone { get; init; }
 
     /// <summary>Factor of the learning rate over the steps.</summary>
     public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.Constant();
@@ -31,9 +36,12 @@ public sealed record TrainerOptions
     internal void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Steps, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(StepsDone);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(StepsDone, Steps);
         ArgumentOutOfRangeException.ThrowIfLessThan(GradientAccumulation, 1);
         if (!(MaxGradientNorm >= 0 && double.IsFinite(MaxGradientNorm)))
-            throw new ArgumentOutOfRangeException(nameof(MaxGradientNorm), MaxGradientNorm, "the largest gradient norm must be a finite number ≥ 0");
+            throw new ArgumentOutOfRangeException(nameof(MaxGradientNorm), MaxGradientNorm,
+                "The largest gradient norm must be a finite number ≥ 0.");
     }
 }
 
@@ -43,19 +51,22 @@ public sealed record TrainerOptions
 /// <param name="Loss">Mean loss over the step's batches, before the step.</param>
 /// <param name="LearningRate">The optimizer's learning rate times the schedule's factor at this step.</param>
 /// <param name="GradientNorm">Norm of all gradients before clipping.</param>
+/// <param name="Skipped">Whether the step was left out because the loss or a gradient was not finite.</param>
 /// <param name="Samples">Samples seen since the start of this run.</param>
 /// <param name="Elapsed">Time since the start of this run.</param>
+/// <param name="TimeLeft">What the rest will take at the pace so far, the slow first step not counted once there is a second.</param>
 public readonly record struct TrainingProgress(
-    int Step, int TotalSteps, double Loss, double LearningRate, double GradientNorm, long Samples, TimeSpan Elapsed)
+    int Step, int TotalSteps, double Loss, double LearningRate, double GradientNorm, bool Skipped, long Samples, TimeSpan Elapsed,
+    TimeSpan TimeLeft)
 {
     /// <summary>Samples per second since the start.</summary>
     public double SamplesPerSecond => Elapsed > TimeSpan.Zero ? Samples / Elapsed.TotalSeconds : 0;
 }
 
 /// <summary>What a run came to.</summary>
-/// <param name="Steps">Steps taken, those left out included.</param>
+/// <param name="Steps">Steps done, those of an earlier run and those left out included.</param>
 /// <param name="SkippedSteps">Steps left out because the loss or a gradient was not finite.</param>
-/// <param name="LastLoss">Loss of the last step.</param>
+/// <param name="LastLoss">Loss of the last step; NaN before the first.</param>
 /// <param name="Samples">Samples seen.</param>
 /// <param name="Elapsed">Time taken.</param>
 public sealed record TrainingResult(int Steps, int SkippedSteps, double LastLoss, long Samples, TimeSpan Elapsed);
