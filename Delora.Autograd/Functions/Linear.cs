@@ -24,10 +24,7 @@ public static partial class Functions
     /// <summary>db = Σ over the rows of dy [N, out], where the bias needs it.</summary>
     private static void AddBiasGradient(GradientFlow flow, Tensor? bias, Tensor dy)
     {
-        if (!flow.Needs(bias)) return;
-        Tensor gradient = Tensor.Empty(bias.Shape, bias.DType, bias.Device, "gradient of the bias");
-        AddBiasKernel.Backward(dy, gradient);
-        flow.Add(bias, gradient);
+        if (flow.Needs(bias)) AddBiasKernel.Backward(dy, flow.Target(bias, out bool accumulate), accumulate);
     }
 
     private sealed class LinearFunction(Tensor x, Tensor weight, Tensor? bias, Tensor y) : Function

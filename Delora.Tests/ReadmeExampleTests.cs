@@ -1,0 +1,102 @@
+// The usings of the example are written out as the README shows them.
+#pragma warning disable IDE0005
+// <readme>
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Nn;
+
+// </readme>
+namespace Delora.Tests;
+
+/// <summary>The README's library example: compiled, run, and compared with the README to the letter.</summary>
+public sealed class ReadmeExampleTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("delora-readme-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void TheExampleTrainsAndSaves()
+    {
+        string folder = Path.Combine(_folder, "my-adapter");
+        (float[], int[])[] batches = MakeBatches();
+        double first = Loss(batches[0]), last = 0;
+        // <readme>
+        Device device = Devices.Cpu;                    // or Devices.Best().Device: CUDA, OpenCL, CPU
+        var random = new Generator(seed: 42);
+        using var network = new Sequential(new Linear(16, 64, device, random), Activation.Gelu(), new Linear(64, 3, device, random));
+
+        using var model = new PeftModel(network);       // freezes the network; DeLoRA on both linear layers
+        model.AddAdapter(new DeloraConfig { R = 4, DeloraLambda = 8, TargetModules = "all-linear", ResidualInitialization = true }, random);
+
+        using var optimizer = new AdamW(model.TrainableParameters().Select(p => p.Parameter), learningRate: 1e-2);
+        foreach ((float[] inputs, int[] classes) in batches)
+        {
+            using var tape = new Tape();                // frees every intermediate tensor at the closing brace
+            Tensor x = Tensor.From(inputs, [classes.Length, 16], device);
+            Tensor loss = network.Forward(x).CrossEntropy(Tensor.From(classes, [classes.Length], device));
+            tape.Backward(loss);
+            optimizer.Step();
+            optimizer.ZeroGradients();
+            last = loss.ToScalar();
+        }
+        model.Save(folder);                             // adapter_config.json, adapter_model.safetensors: PEFT reads them
+        // </readme>
+        Assert.True(last < 0.7 * first, $"the loss went from {first} to {last}");
+        Assert.True(File.Exists(Path.Combine(folder, PeftModel.WeightsFileName)));
+        Assert.All(model.DeltaNorms(), entry => Assert.True(entry.Norm <= entry.Bound * (1 + 1e-5)));
+    }
+
+    [Fact]
+    public void TheReadmeShowsTheExample()
+    {
+        string root = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(root, "Delora.sln"))) root = Path.GetDirectoryName(root) ?? throw new FileNotFoundException("Delora.sln");
+        string source = File.ReadAllText(Path.Combine(root, "Delora.Tests", "ReadmeExampleTests.cs"));
+        string[] shown = Between(File.ReadAllText(Path.Combine(root, "README.md")), "```csharp\n", "```");
+        string[] compiled = Between(source, "// <readme>\n", "// </readme>");
+        Assert.Equal(compiled.Select(line => line.Trim()).Where(line => line.Length > 0), shown.Select(line => line.Trim()).Where(line => line.Length > 0));
+    }
+
+    private static string[] Between(string text, string start, string end)
+    {
+        var lines = new List<string>();
+        text = text.ReplaceLineEndings("\n");
+        for (int from = text.IndexOf(start, StringComparison.Ordinal); from >= 0; from = text.IndexOf(start, from, StringComparison.Ordinal))
+        {
+            from += start.Length;
+            int to = text.IndexOf(end, from, StringComparison.Ordinal);
+            if (to < 0) break;
+            lines.AddRange(text[from..to].Split('\n'));
+            from = to;
+        }
+        return [.. lines];
+    }
+
+    private static double Loss((float[] Inputs, int[] Classes) batch)
+    {
+        using var scope = new TensorScope();
+        var random = new Generator(seed: 42);
+        var network = new Sequential(new Linear(16, 64, Devices.Cpu, random), Activation.Gelu(), new Linear(64, 3, Devices.Cpu, random));
+        using (network)
+            return network.Forward(Tensor.From(batch.Inputs, [batch.Classes.Length, 16], Devices.Cpu))
+                .CrossEntropy(Tensor.From(batch.Classes, [batch.Classes.Length], Devices.Cpu)).ToScalar();
+    }
+
+    /// <summary>The class is the largest of the first three inputs.</summary>
+    private static (float[], int[])[] MakeBatches()
+    {
+        var generator = new Generator(7);
+        return [.. Enumerable.Range(0, 60).Select(_ =>
+        {
+            var inputs = new float[32 * 16];
+            generator.FillNormal(inputs);
+            return (inputs, Enumerable.Range(0, 32).Select(row =>
+            {
+                ReadOnlySpan<float> three = inputs.AsSpan(row * 16, 3);
+                return three[0] >= three[1] && three[0] >= three[2] ? 0 : three[1] >= three[2] ? 1 : 2;
+            }).ToArray());
+        })];
+    }
+}
