@@ -18,7 +18,7 @@ namespace Delora.Bench;
 /// </summary>
 public abstract class OpBenchmarks
 {
-    private readonly List<Tensor> _tensors = [];
+    private readonly List<IDisposable> _owned = [];
     private readonly List<Tensor> _outputs = [];
     private int _seed;
     private bool _validating;
@@ -69,8 +69,8 @@ public abstract class OpBenchmarks
     [GlobalCleanup]
     public void Free()
     {
-        foreach (Tensor tensor in _tensors) tensor.Dispose();
-        _tensors.Clear();
+        foreach (IDisposable owned in _owned) owned.Dispose();
+        _owned.Clear();
         _outputs.Clear();
         _seed = 0;
     }
@@ -129,11 +129,11 @@ public abstract class OpBenchmarks
         return tensor;
     }
 
-    /// <summary>Any other tensor, disposed with the rest.</summary>
-    protected Tensor Track(Tensor tensor)
+    /// <summary>Any other tensor, or a frozen weight: disposed with the rest.</summary>
+    protected T Track<T>(T owned) where T : IDisposable
     {
-        _tensors.Add(tensor);
-        return tensor;
+        _owned.Add(owned);
+        return owned;
     }
 
     private double[][] Results(Device device, MethodInfo method)

@@ -6,8 +6,8 @@ namespace Delora.Autograd;
 public static partial class Functions
 {
     /// <summary>
-    /// A linear layer over a frozen weight with a low-rank branch: y = x Wᵀ + bias + (x̃ A'ᵀ) B'ᵀ; see <see cref="LowRankLinearKernel"/>. x, the bias,
-    /// A' and B' get gradients, W none. Between the passes only x and h = x̃ A'ᵀ [N, r] are kept; a dropout mask is computed again.
+    /// A linear layer over a frozen weight with a low-rank branch: y = x Wᵀ + bias + (x̃ A'ᵀ) B'ᵀ; see
+    /// <see cref="LowRankLinearKernel"/>. x, the bias, A' and B' get gradients, W none. Between the passes only x and h = x̃ A'ᵀ [N, r] are kept; a dropout mask is computed again.
     /// </summary>
     /// <param name="x">[…, in]</param>
     /// <param name="weight">W [out, in]</param>
@@ -37,7 +37,8 @@ public static partial class Functions
         private readonly FrozenWeight _weight;
         private readonly DropoutMask? _dropout;
 
-        internal LowRankLinearFunction(Tensor x, FrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout)
+        internal LowRankLinearFunction(
+            Tensor x, FrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout)
         {
             (_x, _weight, _bias, _a, _b, _h, _y, _dropout) = (x, weight, bias, a, b, Save(h), y, dropout);
         }

@@ -69,7 +69,8 @@ public static unsafe class Gemm
         if (p.Packed.Data != null && (p.Packed.K != p.K || p.Packed.N != p.N || p.Packed.Level != level))
         {
             throw new ArgumentException(
-                $"Gemm: the packed operand is [{p.Packed.K}, {p.Packed.N}] for {p.Packed.Level}, the product wants [{p.K}, {p.N}] for {level}.");
+                $"Gemm: the packed operand is [{p.Packed.K}, {p.Packed.N}] for {p.Packed.Level}, "
+                + $"the product wants [{p.K}, {p.N}] for {level}.");
         }
         if (p.Batch > 1 && (p.Rank > 0 || p.FilterTarget != GemmFilterTarget.None))
             throw new ArgumentException("Gemm: a batch takes neither a low-rank branch nor a filter.");

@@ -18,7 +18,8 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
 
     /// <summary>Floats of scratch for each member: rows of A packed, then an edge panel or a filtered block of B.</summary>
     public readonly long ScratchFloats =>
-        Gemm.RoundUp(Gemm.RoundUp(P.M, TKernel.Mr) * BlockOfK, 16) + (P.FilterTarget == GemmFilterTarget.Right ? NTile : TKernel.Nr) * BlockOfK;
+        Gemm.RoundUp(Gemm.RoundUp(P.M, TKernel.Mr) * BlockOfK, 16)
+        + (P.FilterTarget == GemmFilterTarget.Right ? NTile : TKernel.Nr) * BlockOfK;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(long start, long end, long chunk, int worker)

@@ -11,7 +11,7 @@ internal static unsafe class GemmDriver<TKernel>
     private const long SharedFloats = 4 << 20;
     private const double SerialFlops = 2e5;
 
-    /// <summary>Paths through the code. The choice changes bits, so it depends on the shape alone; tile sizes may follow the team.</summary>
+    /// <summary>Ways to compute. The choice changes bits, so it depends on the shape alone; tile sizes may follow the team.</summary>
     private enum Route
     {
         /// <summary>Panels of A and B, tiles of C.</summary>

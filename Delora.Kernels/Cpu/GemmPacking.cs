@@ -16,7 +16,7 @@ internal static unsafe class GemmPacking
             PackPanel<TKernel>(a + i * row, row, col, Math.Min(mr, rows - i), k, dst, mr);
     }
 
-    /// <summary>Packs a block [k, columns] of the right operand into panels of Nr columns: <c>dst[(j / Nr)·Nr·k + p·Nr + j % Nr]</c>.</summary>
+    /// <summary>Packs a block [k, columns] of the right operand into panels: <c>dst[(j / Nr)·Nr·k + p·Nr + j % Nr]</c>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void PackRightBlock<TKernel>(float* b, nint row, nint col, int k, int columns, float* dst)
         where TKernel : struct, IMicroKernel

@@ -12,7 +12,9 @@ public enum GemmFilterTarget
     /// <summary>The right operand B, [K, N]; only in products without a packed operand and without a low-rank branch.</summary>
     Right,
 
-    /// <summary>The product H·Q of the low-rank branch, [M, N], before it is added to the rest. A rank above 384 is filtered in parts.</summary>
+    /// <summary>
+    /// The product H·Q of the low-rank branch, [M, N], before it is added to the rest. A rank above 384 is filtered in parts.
+    /// </summary>
     LowRank,
 }
 
@@ -115,8 +117,8 @@ public unsafe struct GemmProblem
 
     /// <summary>
     /// Changes a block of an operand in place on its way into the product, as a dropout mask does:
-    /// (<see cref="FilterState"/>, block, distance between its rows, first row, first column, rows, columns). Must depend on the position of
-    /// an element alone. Not with a batch.
+    /// (<see cref="FilterState"/>, block, distance between its rows, first row, first column, rows, columns). Must be linear and depend
+    /// on the position of an element alone. Not with a batch.
     /// </summary>
     public delegate*<void*, float*, nint, long, long, int, int, void> Filter;
 
@@ -126,7 +128,7 @@ public unsafe struct GemmProblem
     /// <summary>Where the batch is cut from one product's K: the whole K, of which the last element gets what is left. Else 0.</summary>
     internal int WholeK;
 
-    /// <summary>Whether K is summed block by block of <see cref="Gemm.BlockOfK"/> whatever the shape, as in a product with a branch.</summary>
+    /// <summary>Whether K is summed in blocks of <see cref="Gemm.BlockOfK"/> whatever the shape, as in a product with a branch.</summary>
     internal bool InBlocks;
 
     /// <summary>K of one element of the batch.</summary>

@@ -46,7 +46,8 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
     /// <summary>A panel of B stays in L1 while the packed rows of A, in L2, pass it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Macro(
-        int rows, int columns, int k, float* a, nint aPanel, float* b, nint bPanel, nint ldb, float* c, nint ldc, float* bias, bool accumulate)
+        int rows, int columns, int k, float* a, nint aPanel, float* b, nint bPanel, nint ldb, float* c, nint ldc, float* bias,
+        bool accumulate)
     {
         int mr = TKernel.Mr, nr = TKernel.Nr;
         float* edge = stackalloc float[mr * nr];

@@ -2,7 +2,8 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// A right operand B[K, N] of <see cref="Gemm"/> in the layout in which the micro-kernel reads it, made once for an operand that never
-/// changes: [blocks of K][panels of Nr columns][steps of the block][Nr], the last panel padded with zeros. A view: the caller owns the memory.
+/// changes: [blocks of K][panels of Nr columns][steps of the block][Nr], the last panel padded with zeros. A view: the caller owns the
+/// memory.
 /// </summary>
 public readonly unsafe struct PackedMatrix
 {

@@ -22,7 +22,7 @@ public interface IWorkerRangeBody
     /// <param name="start">First index.</param>
     /// <param name="end">One past the last index.</param>
     /// <param name="chunk">Number of the chunk, from 0.</param>
-    /// <param name="worker">0 ≤ worker &lt; <see cref="WorkerTeam.Size"/>; no two bodies of one loop run with the same number at a time.</param>
+    /// <param name="worker">0 ≤ worker &lt; <see cref="WorkerTeam.Size"/>; no two bodies of a loop have the same at a time.</param>
     void Run(long start, long end, long chunk, int worker);
 }
 
@@ -82,7 +82,7 @@ public sealed unsafe class WorkerTeam : IDisposable
     /// <summary>Number of chunks of <paramref name="grain"/> indices in <paramref name="count"/>; the last one may be shorter.</summary>
     /// <param name="count">Number of indices, ≥ 0.</param>
     /// <param name="grain">Indices per chunk, ≥ 1.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A negative count, a grain below 1, or more chunks than an <see cref="int"/> holds.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A negative count, a grain below 1, or more than 2³¹ − 1 chunks.</exception>
     public static int ChunkCount(long count, long grain)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
@@ -92,7 +92,9 @@ public sealed unsafe class WorkerTeam : IDisposable
         return (int)chunks;
     }
 
-    /// <summary>Runs the body on chunks <c>[c·grain, min(count, (c+1)·grain))</c>, in any order, on any member; returns when all are done.</summary>
+    /// <summary>
+    /// Runs the body on chunks <c>[c·grain, min(count, (c+1)·grain))</c>, in any order, on any member; returns when all are done.
+    /// </summary>
     /// <typeparam name="TBody">The body's struct.</typeparam>
     /// <param name="count">Number of indices; with 0 nothing runs.</param>
     /// <param name="grain">Indices per chunk. A range of a single chunk runs inline.</param>
@@ -107,7 +109,7 @@ public sealed unsafe class WorkerTeam : IDisposable
         body = adapted.Body;
     }
 
-    /// <summary>Like <see cref="For{TBody}"/> for a body that wants to know which member runs it, to use that member's scratch memory.</summary>
+    /// <summary>Like <see cref="For{TBody}"/> for a body that wants to know which member runs it, to use its scratch memory.</summary>
     /// <typeparam name="TBody">The body's struct.</typeparam>
     /// <param name="count">Number of indices; with 0 nothing runs.</param>
     /// <param name="grain">Indices per chunk.</param>

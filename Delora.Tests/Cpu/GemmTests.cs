@@ -68,7 +68,8 @@ public unsafe class GemmTests
     public void BatchesMatchPlainLoops(SimdLevel level, Layout layout)
     {
         using WorkerTeam team = new(2);
-        foreach ((int batch, int m, int n, int k) in new[] { (0, 5, 5, 5), (3, 33, 31, 65), (24, 65, 64, 17), (5, 150, 40, 390), (2, 3, 4, 0) })
+        (int, int, int, int)[] sizes = [(0, 5, 5, 5), (3, 33, 31, 65), (24, 65, 64, 17), (5, 150, 40, 390), (2, 3, 4, 0)];
+        foreach ((int batch, int m, int n, int k) in sizes)
             new Case(m, n, k) { Layout = layout, Batch = batch, Accumulate = batch == 5, Bias = batch == 2 }.Check(team, level);
     }
 
@@ -80,7 +81,8 @@ public unsafe class GemmTests
         foreach ((int m, int n, int k) in new[] { (200, 129, 1025), (150, 770, 33), (1, 33, 129), (65, 1, 1), (150, 31, 400) })
             foreach (bool transposed in new[] { false, true })
             {
-                using Buffer a = new((long)m * k), b = new((long)k * n), c1 = new((long)m * n), c2 = new((long)m * n), back = new((long)k * n);
+                using Buffer a = new((long)m * k), b = new((long)k * n), back = new((long)k * n);
+                using Buffer c1 = new((long)m * n), c2 = new((long)m * n);
                 using Buffer packed = new(PackedMatrix.ByteSize(k, n, level) / 4);
                 a.Fill(1);
                 b.Fill(2);
@@ -154,7 +156,8 @@ public unsafe class GemmTests
         using WorkerTeam one = new(1), two = new(2), five = new(5);
         foreach ((int m, int n, int k, int r) in new[]
         {
-            (513, 769, 400, 0), (8, 769, 4100, 0), (769, 8, 4100, 0), (65, 70, 5000, 0), (512, 770, 390, 8), (100, 2000, 390, 20), (40, 2000, 2100, 8),
+            (513, 769, 400, 0), (8, 769, 4100, 0), (769, 8, 4100, 0), (65, 70, 5000, 0), (512, 770, 390, 8), (100, 2000, 390, 20),
+            (40, 2000, 2100, 8),
         })
             foreach (bool transposedLeft in new[] { false, true })
             {

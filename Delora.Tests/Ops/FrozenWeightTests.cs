@@ -51,7 +51,8 @@ public sealed class FrozenWeightTests
     public void RefusesOtherShapesAndDevices()
     {
         using Tensor w = Tensor.Zeros([5, 4], DType.Float32, Devices.Cpu), vector = Tensor.Zeros([5], DType.Float32, Devices.Cpu);
-        using Tensor other = Tensor.Zeros([4, 5], DType.Float32, Devices.Cpu), elsewhere = Tensor.Zeros([5, 4], DType.Float64, Devices.Reference);
+        using Tensor other = Tensor.Zeros([4, 5], DType.Float32, Devices.Cpu);
+        using Tensor elsewhere = Tensor.Zeros([5, 4], DType.Float64, Devices.Reference);
         using FrozenWeight weight = FrozenWeight.Create(w);
         Assert.Throws<ShapeException>(() => FrozenWeight.Create(vector));
         Assert.Throws<ShapeException>(() => weight.Replace(other));

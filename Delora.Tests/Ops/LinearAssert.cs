@@ -16,7 +16,7 @@ internal static class LinearAssert
     internal static Tensor Operand(int seed, Shape shape, Device device, string name = "operand") =>
         Tensor.From(Numbers(seed, shape.ElementCount), shape, device, name);
 
-    /// <summary>Every element within rounding of a sum of <paramref name="terms"/> float32 products of numbers below 1; NaN fails.</summary>
+    /// <summary>Every element within rounding of a sum of <paramref name="terms"/> products of numbers below 1; NaN fails.</summary>
     internal static void Close(Tensor expected, Tensor actual, int terms, string what = "")
     {
         Assert.Equal(expected.Shape, actual.Shape);

@@ -59,7 +59,8 @@ internal sealed unsafe class CpuFrozenWeight : FrozenWeight
         if (_backward is { } panels) Pack(weight.Pointer<float>(), panels);
     }
 
-    private void PackForward(Tensor weight) => PackedMatrix.Pack(Cpu.Team, Cpu.Simd, weight.Pointer<float>(), 1, In, In, Out, _forward.Pointer<float>());
+    private void PackForward(Tensor weight) =>
+        PackedMatrix.Pack(Cpu.Team, Cpu.Simd, weight.Pointer<float>(), 1, In, In, Out, _forward.Pointer<float>());
 
     private Tensor PackBackward()
     {

@@ -5,7 +5,8 @@ namespace Delora.Kernels;
 /// <summary>The SIMD implementation of <see cref="MatMulKernel"/>: a layout is two strides of <see cref="Gemm"/>.</summary>
 internal static unsafe class CpuMatMul
 {
-    internal static void Forward(CpuDevice cpu, MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate)
+    internal static void Forward(
+        CpuDevice cpu, MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate)
     {
         (int batch, int m, int n, int k) = size;
         bool ta = layout == MatMulLayout.TN, tb = layout == MatMulLayout.NT;
