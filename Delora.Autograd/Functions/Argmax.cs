@@ -6,15 +6,23 @@ namespace Delora.Autograd;
 public static partial class Functions
 {
     /// <summary>
-    /// The index of the largest element over the last dimension, for instance the predicted class; see <see cref="ArgmaxKernel"/>. It has no
-    /// derivative: the result is int32 and not recorded.
+    /// The index of the largest element over the last dimension, for instance the predicted class; see <see cref="ArgmaxKernel"/>. It has
+    /// no derivative: the result is int32 and not recorded.
     /// </summary>
     /// <param name="x">[.., columns].</param>
     /// <returns>int32 [..].</returns>
     public static Tensor Argmax(this Tensor x)
     {
         Tensor y = Tensor.Empty(RowShape.Of("Argmax", x), DType.Int32, x.Device);
-        ArgmaxKernel.Forward(x, y);
+        try
+        {
+            ArgmaxKernel.Forward(x, y);
+        }
+        catch
+        {
+            y.Dispose();
+            throw;
+        }
         return y;
     }
 }

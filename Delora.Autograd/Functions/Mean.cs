@@ -12,7 +12,15 @@ public static partial class Functions
     {
         Tape? tape = Tape.For(x);
         Tensor y = Tensor.Empty([], x.DType, x.Device);
-        MeanKernel.Forward(x, y);
+        try
+        {
+            MeanKernel.Forward(x, y);
+        }
+        catch
+        {
+            y.Dispose();
+            throw;
+        }
         tape?.Record(new MeanFunction(x, y), y);
         return y;
     }
@@ -24,7 +32,15 @@ public static partial class Functions
     {
         Tape? tape = Tape.For(x);
         Tensor y = Tensor.Empty(RowShape.Of("Mean", x), x.DType, x.Device);
-        MeanKernel.ForwardRows(x, y);
+        try
+        {
+            MeanKernel.ForwardRows(x, y);
+        }
+        catch
+        {
+            y.Dispose();
+            throw;
+        }
         tape?.Record(new MeanRowsFunction(x, y), y);
         return y;
     }

@@ -3,7 +3,9 @@ using Delora.Core;
 
 namespace Delora.Kernels;
 
-/// <summary>Elementwise loops over one row on the calling thread: the pieces of fused row kernels. The output may be one of the inputs.</summary>
+/// <summary>
+/// Elementwise loops over one row on the calling thread: the pieces of fused row kernels. The output may be one of the inputs.
+/// </summary>
 internal static unsafe class CpuRow
 {
     /// <summary>y[j] = f(x[j]).</summary>

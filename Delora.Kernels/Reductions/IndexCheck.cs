@@ -15,7 +15,8 @@ internal static class IndexCheck
     /// <returns>How many are not ignored.</returns>
     /// <exception cref="DTypeException">The indices are not int32.</exception>
     /// <exception cref="IndexException">One is out of range; the message names the first.</exception>
-    internal static int Count(string op, Tensor indices, int bound, int? ignored = null, [CallerArgumentExpression(nameof(indices))] string name = "")
+    internal static int Count(
+        string op, Tensor indices, int bound, int? ignored = null, [CallerArgumentExpression(nameof(indices))] string name = "")
     {
         Check.HasDType(op, indices, DType.Int32, name);
         (int used, int firstBad) = indices.Device is GpuDevice gpu ? OnGpu(gpu, indices, bound, ignored) : OnHost(indices, bound, ignored);
@@ -23,7 +24,8 @@ internal static class IndexCheck
         using Tensor one = indices.View([1], firstBad);
         string except = ignored is { } value ? string.Create(CultureInfo.InvariantCulture, $" (or {value}, ignored)") : "";
         throw new IndexException(string.Create(CultureInfo.InvariantCulture,
-            $"{op}: element {firstBad} of {name} {indices.Shape} is {one.ToArray<int>()[0]}; it must be at least 0 and below {bound}{except}"));
+            $"{op}: element {firstBad} of {name} {indices.Shape} is {one.ToArray<int>()[0]}; "
+            + $"it must be at least 0 and below {bound}{except}"));
     }
 
     private static (int Used, int FirstBad) OnHost(Tensor indices, int bound, int? ignored)
@@ -41,7 +43,8 @@ internal static class IndexCheck
     private static (int Used, int FirstBad) OnGpu(GpuDevice gpu, Tensor indices, int bound, int? ignored)
     {
         using Tensor result = Tensor.From([0, int.MaxValue], [2], gpu, "index check");
-        gpu.Launch(CheckKernel, indices.ElementCount, gpu.View<int>(indices), gpu.View<int>(result), bound, ignored ?? 0, ignored is null ? 0 : 1);
+        gpu.Launch(CheckKernel, indices.ElementCount, gpu.View<int>(indices), gpu.View<int>(result), bound, ignored ?? 0,
+            ignored is null ? 0 : 1);
         int[] values = result.ToArray<int>();
         return (values[0], values[1]);
     }

@@ -73,7 +73,8 @@ public sealed class CrossEntropyTests
                 Assert.Contains(bad.ToString(System.Globalization.CultureInfo.InvariantCulture), message);
             }
             Assert.Throws<IndexException>(() => logits.CrossEntropy(Tensor.From([-100, -100, -100, -100], [4], device)));
-            Assert.Throws<IndexException>(() => OpTesting.Floats([0, 5], device, 1).CrossEntropy(Tensor.From(Array.Empty<int>(), [0], device)));
+            Assert.Throws<IndexException>(() =>
+                OpTesting.Floats([0, 5], device, 1).CrossEntropy(Tensor.From(Array.Empty<int>(), [0], device)));
             // −100 is nothing special where another label is the ignored one.
             Assert.Throws<IndexException>(() => logits.CrossEntropy(Tensor.From([-100, 7, 7, 2], [4], device), ignoreIndex: 7));
         }
@@ -113,7 +114,8 @@ public sealed class CrossEntropyTests
     private static Tensor Run(Device device, int rows, int classes, double scale, int part)
     {
         Tensor logits = OpTesting.Floats([rows, classes], device, rows, scale), labels = Labels(device, rows, classes);
-        Tensor loss = OpTesting.Output([], device), z = OpTesting.Output([rows], device), dlogits = OpTesting.Output([rows, classes], device);
+        Tensor loss = OpTesting.Output([], device), z = OpTesting.Output([rows], device);
+        Tensor dlogits = OpTesting.Output([rows, classes], device);
         int count = CrossEntropyKernel.Forward(logits, labels, loss, z);
         CrossEntropyKernel.Backward(logits, labels, z, OpTesting.Floats([], device, 5), dlogits, count);
         return part == 0 ? loss : part == 1 ? z : dlogits;

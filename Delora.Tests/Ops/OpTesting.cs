@@ -4,7 +4,9 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Ops;
 
-/// <summary>What the tests of reductions, softmax and embeddings share: numbers, and the comparison of a device with the reference device.</summary>
+/// <summary>
+/// What the tests of reductions, softmax and embeddings share: numbers, and the comparison of a device with the reference device.
+/// </summary>
 internal static class OpTesting
 {
     internal static double[] Numbers(long count, int seed, double scale = 1)

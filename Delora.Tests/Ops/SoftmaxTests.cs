@@ -42,7 +42,8 @@ public sealed class SoftmaxTests
     [Fact]
     public void TheReferenceIsTheFormula()
     {
-        using Tensor x = Tensor.From([1.0, 2, 3, double.NegativeInfinity], [4], Devices.Reference), y = OpTesting.Output([4], Devices.Reference);
+        using Tensor x = Tensor.From([1.0, 2, 3, double.NegativeInfinity], [4], Devices.Reference);
+        using Tensor y = OpTesting.Output([4], Devices.Reference);
         SoftmaxKernel.Forward(x, y);
         double sum = Math.E + Math.Exp(2) + Math.Exp(3);
         OpTesting.Close([Math.E / sum, Math.Exp(2) / sum, Math.Exp(3) / sum, 0], y.ToArray<double>(), 1e-15);

@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The index of the largest element over the last dimension, for instance the predicted class; the first where several are equal. NaN counts as
-/// larger than every number, as in torch.
+/// The index of the largest element over the last dimension, for instance the predicted class; the first where several are equal. NaN
+/// counts as larger than every number, as in torch.
 /// </summary>
 [NoDerivative("An index is a step function of the elements: its derivative is zero wherever it exists.")]
 public static partial class ArgmaxKernel

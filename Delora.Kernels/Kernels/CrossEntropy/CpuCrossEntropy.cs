@@ -16,7 +16,8 @@ internal static unsafe class CpuCrossEntropy
     }
 
     internal static void Backward(
-        CpuDevice cpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, float scale, int ignoreIndex)
+        CpuDevice cpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, float scale,
+        int ignoreIndex)
     {
         switch (cpu.Simd)
         {
@@ -42,7 +43,8 @@ internal static unsafe class CpuCrossEntropy
     }
 
     private static void Backward<TVector>(
-        CpuDevice cpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, float scale, int ignoreIndex)
+        CpuDevice cpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, float scale,
+        int ignoreIndex)
         where TVector : unmanaged, ISimd<TVector>
     {
         var body = new BackwardBody<TVector>

@@ -3,9 +3,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Cross-entropy of logits with class labels, over the last dimension. Per row i with label t: z_i = log Σ_j e^(x_ij), loss_i = z_i − x_it. The mean
-/// is over the rows whose label is not <c>ignoreIndex</c>: loss = (1/count) Σ loss_i. Backward: dx_ij = (e^(x_ij − z_i) − [j = t]) · dloss/count; rows
-/// that are ignored get 0. z is computed as max + log Σ e^(x − max), so that large logits do not overflow.
+/// Cross-entropy of logits with class labels, over the last dimension. Per row i with label t: z_i = log Σ_j e^(x_ij), loss_i = z_i −
+/// x_it. The mean is over the rows whose label is not <c>ignoreIndex</c>: loss = (1/count) Σ loss_i. Backward: dx_ij = (e^(x_ij − z_i) −
+/// [j = t]) · dloss/count; rows that are ignored get 0. z is computed as max + log Σ e^(x − max), so that large logits do not overflow.
 /// <para>As <c>torch.nn.functional.cross_entropy</c>, except that a label out of range and labels that are all ignored are errors.</para>
 /// </summary>
 public static partial class CrossEntropyKernel
@@ -23,7 +23,8 @@ public static partial class CrossEntropyKernel
     /// <param name="ignoreIndex">The label of rows that do not count.</param>
     /// <returns>The count of rows that are not ignored, at least 1.</returns>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
-    /// <exception cref="IndexException">A label is neither a class nor <paramref name="ignoreIndex"/>, or all are ignored (or there are none).</exception>
+    /// <exception cref="IndexException">A label is neither a class nor <paramref name="ignoreIndex"/>, or all are ignored (or there are
+    /// none).</exception>
     public static int Forward(Tensor logits, Tensor labels, Tensor loss, Tensor logSumExp, int ignoreIndex = IgnoreIndex)
     {
         Check.HasShape(Op, loss, []);
@@ -31,7 +32,8 @@ public static partial class CrossEntropyKernel
         using Tensor losses = Tensor.Empty(RowShape.Of(Op, logits), device.FloatType, device, "losses of the rows");
         int count = ForwardRows(logits, labels, losses, logSumExp, ignoreIndex);
         if (count == 0)
-            throw new IndexException($"{Op}: all {labels.ElementCount} labels {labels.Shape} are {ignoreIndex} (ignored): a mean over no rows");
+            throw new IndexException(
+                $"{Op}: all {labels.ElementCount} labels {labels.Shape} are {ignoreIndex} (ignored): a mean over no rows");
         switch (device)
         {
             case CpuDevice cpu: CpuSum.Forward(cpu, losses, loss, 1, losses.ElementCount, 1.0 / count); break;

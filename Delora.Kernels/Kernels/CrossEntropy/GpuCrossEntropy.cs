@@ -11,9 +11,10 @@ internal static class GpuCrossEntropy
             gpu.View<float>(losses), gpu.View<float>(logSumExp), logits.Shape.Columns, ignoreIndex);
 
     internal static void Backward(
-        GpuDevice gpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, float scale, int ignoreIndex) =>
-        gpu.LaunchGroups(BackwardKernel, GpuReduce.Config(gpu, labels.ElementCount, perThread: 0), gpu.View<float>(logits), gpu.View<int>(labels),
-            gpu.View<float>(logSumExp), gpu.View<float>(dloss), gpu.View<float>(dlogits), logits.Shape.Columns, stride, scale, ignoreIndex);
+        GpuDevice gpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, float scale,
+        int ignoreIndex) =>
+        gpu.LaunchGroups(BackwardKernel, GpuReduce.Config(gpu, labels.ElementCount, perThread: 0), gpu.View<float>(logits),
+            gpu.View<int>(labels), gpu.View<float>(logSumExp), gpu.View<float>(dloss), gpu.View<float>(dlogits), logits.Shape.Columns, stride, scale, ignoreIndex);
 
     private static void ForwardKernel(
         ArrayView<float> logits, ArrayView<int> labels, ArrayView<float> losses, ArrayView<float> logSumExp, int columns, int ignoreIndex)

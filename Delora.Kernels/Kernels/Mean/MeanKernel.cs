@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Means. Over all n elements: y = (1/n) Σ x, a scalar; dx = dy/n. Over the last dimension ("rows"): y[i] = (1/columns) Σ_j x[i, j], which drops
-/// that dimension, [batch, seq, dim] → [batch, seq]; dx[i, j] = dy[i]/columns. A mean over nothing is refused.
+/// Means. Over all n elements: y = (1/n) Σ x, a scalar; dx = dy/n. Over the last dimension ("rows"): y[i] = (1/columns) Σ_j x[i, j],
+/// which drops that dimension, [batch, seq, dim] → [batch, seq]; dx[i, j] = dy[i]/columns. A mean over nothing is refused.
 /// </summary>
 public static partial class MeanKernel
 {

@@ -33,7 +33,13 @@ internal static unsafe class CpuSoftmax
 
     private static void Backward<TVector>(CpuDevice cpu, Tensor y, Tensor dy, Tensor dx) where TVector : unmanaged, ISimd<TVector>
     {
-        var body = new BackwardBody<TVector> { Y = y.Pointer<float>(), Dy = dy.Pointer<float>(), Dx = dx.Pointer<float>(), Columns = y.Shape.Columns };
+        var body = new BackwardBody<TVector>
+        {
+            Y = y.Pointer<float>(),
+            Dy = dy.Pointer<float>(),
+            Dx = dx.Pointer<float>(),
+            Columns = y.Shape.Columns,
+        };
         cpu.Team.For(y.Shape.Rows, CpuReduce.RowGrain(y.Shape.Columns), ref body);
     }
 

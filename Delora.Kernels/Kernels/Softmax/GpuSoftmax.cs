@@ -10,7 +10,8 @@ internal static class GpuSoftmax
         gpu.LaunchGroups(ForwardKernel, GpuReduce.Config(gpu, Rows(x)), gpu.View<float>(x), gpu.View<float>(y), x.Shape.Columns);
 
     internal static void Backward(GpuDevice gpu, Tensor y, Tensor dy, Tensor dx) =>
-        gpu.LaunchGroups(BackwardKernel, GpuReduce.Config(gpu, Rows(y)), gpu.View<float>(y), gpu.View<float>(dy), gpu.View<float>(dx), y.Shape.Columns);
+        gpu.LaunchGroups(BackwardKernel, GpuReduce.Config(gpu, Rows(y)), gpu.View<float>(y), gpu.View<float>(dy), gpu.View<float>(dx),
+            y.Shape.Columns);
 
     private static long Rows(Tensor x) => x.Shape.Columns == 0 ? 0 : x.Shape.Rows;
 

@@ -5,8 +5,8 @@ namespace Delora.Kernels;
 /// <summary>
 /// Softmax over the last dimension: y_j = e^(x_j − max x) / Σ_k e^(x_k − max x); dx = y ∘ (dy − Σ_j dy_j y_j).
 /// <para>
-/// −∞ is a masked position and gives 0. A row that is −∞ throughout has no distribution: it gives zeros, and gradients of zero, so that a fully
-/// masked row of an attention is harmless (torch gives NaN there). NaN or +∞ in a row makes the row NaN.
+/// −∞ is a masked position and gives 0. A row that is −∞ throughout has no distribution: it gives zeros, and gradients of zero, so that a
+/// fully masked row of an attention is harmless (torch gives NaN there). NaN or +∞ in a row makes the row NaN.
 /// </para>
 /// </summary>
 public static partial class SoftmaxKernel

@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Sums. Over all elements: y = Σ x, a scalar; dx = dy everywhere. Over the last dimension ("rows"): y[i] = Σ_j x[i, j], which drops that dimension,
-/// [batch, seq, dim] → [batch, seq]; dx[i, j] = dy[i]. A sum over nothing is 0. The order of the additions is fixed.
+/// Sums. Over all elements: y = Σ x, a scalar; dx = dy everywhere. Over the last dimension ("rows"): y[i] = Σ_j x[i, j], which drops that
+/// dimension, [batch, seq, dim] → [batch, seq]; dx[i, j] = dy[i]. A sum over nothing is 0. The order of the additions is fixed.
 /// </summary>
 public static partial class SumKernel
 {

@@ -1,0 +1,39 @@
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Autograd;
+
+public static partial class Functions
+{
+    /// <summary>Rows of a table by their ids; see <see cref="EmbeddingKernel"/>.</summary>
+    /// <param name="weight">[vocab, dim].</param>
+    /// <param name="ids">int32 [..]. Must not change before the backward pass.</param>
+    /// <returns>[.., dim].</returns>
+    /// <exception cref="ShapeException">The weight is no table.</exception>
+    /// <exception cref="IndexException">An id is negative, or not below vocab.</exception>
+    public static Tensor Embedding(this Tensor weight, Tensor ids)
+    {
+        Tape? tape = Tape.For(weight);
+        Tensor y = Tensor.Empty(EmbeddingKernel.OutputShape(ids, weight), weight.DType, weight.Device);
+        try
+        {
+            EmbeddingKernel.Forward(ids, weight, y);
+        }
+        catch
+        {
+            y.Dispose();
+            throw;
+        }
+        tape?.Record(new EmbeddingFunction(weight, ids, y), y);
+        return y;
+    }
+
+    private sealed class EmbeddingFunction(Tensor weight, Tensor ids, Tensor y) : Function
+    {
+        protected internal override void Backward(GradientFlow flow)
+        {
+            Tensor dy = flow.Of(y);
+            EmbeddingKernel.Backward(ids, dy, flow.Target(weight, out bool accumulate), accumulate);
+        }
+    }
+}
