@@ -21,7 +21,8 @@ public class ArgmaxBenchmarks : OpBenchmarks
         _numbers = _asNumbers = null;
         if (shape != ValidationShape) return;
         // The indices as numbers that can be compared: row j of the table holds j.
-        _numbers = Track(Tensor.From([.. Enumerable.Range(0, shape.Dims[1]).Select(j => (double)j)], [shape.Dims[1], 1], Device, "numbers"));
+        double[] numbers = [.. Enumerable.Range(0, shape.Dims[1]).Select(j => (double)j)];
+        _numbers = Track(Tensor.From(numbers, [numbers.Length, 1], Device, "numbers"));
         _asNumbers = Output([shape.Dims[0], 1]);
     }
 

@@ -9,7 +9,8 @@ public class CrossEntropyBenchmarks : OpBenchmarks
 {
     private Tensor _logits = null!, _labels = null!, _loss = null!, _z = null!, _backwardZ = null!, _dloss = null!, _dlogits = null!;
 
-    public override IEnumerable<BenchShape> Shapes => [new("gpt2-vocabulary", 128, 50257), new("small-vocabulary", 2048, 4096), new("classifier", 4096, 32)];
+    public override IEnumerable<BenchShape> Shapes =>
+        [new("gpt2-vocabulary", 128, 50257), new("small-vocabulary", 2048, 4096), new("classifier", 4096, 32)];
 
     protected override BenchShape ValidationShape => ElementwiseShapes.Validation;
 

@@ -18,12 +18,13 @@ public class EmbeddingBagBenchmarks : OpBenchmarks
     {
         int bags = shape.Dims[0], length = shape.Dims[1];
         _ids = Ids([bags * length], shape.Dims[2]);
-        _offsets = Track(Tensor.From([.. Enumerable.Range(0, bags + 1).Select(bag => bag * length)], [bags + 1], Device, "benchmark offsets"));
+        int[] offsets = [.. Enumerable.Range(0, bags + 1).Select(bag => bag * length)];
+        _offsets = Track(Tensor.From(offsets, [bags + 1], Device, "benchmark offsets"));
         _weight = Input([shape.Dims[2], shape.Dims[3]]);
         _dy = Input([bags, shape.Dims[3]]);
         _y = Output([bags, shape.Dims[3]]);
         _dweight = Output([shape.Dims[2], shape.Dims[3]]);
-        if (shape == ValidationShape) _dweight.FillZero();
+        _dweight.FillZero();
     }
 
     [Benchmark]

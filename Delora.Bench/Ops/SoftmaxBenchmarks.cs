@@ -9,7 +9,8 @@ public class SoftmaxBenchmarks : OpBenchmarks
 {
     private Tensor _x = null!, _y = null!, _p = null!, _dy = null!, _dx = null!;
 
-    public override IEnumerable<BenchShape> Shapes => [new("gpt2-attention", 4 * 12 * 128, 128), new("long-attention", 12 * 1024, 1024), new("vocabulary", 128, 50257)];
+    public override IEnumerable<BenchShape> Shapes =>
+        [new("gpt2-attention", 4 * 12 * 128, 128), new("long-attention", 12 * 1024, 1024), new("vocabulary", 128, 50257)];
 
     protected override BenchShape ValidationShape => ElementwiseShapes.Validation;
 
