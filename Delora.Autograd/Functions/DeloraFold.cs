@@ -32,7 +32,8 @@ public static partial class Functions
         foreach (DeloraBranch branch in branches)
         {
             if (branch.W.GradientState is not null)
-                throw new GradientException($"DeloraFold: w '{branch.W.Name}' {branch.W.Shape} requires a gradient; the norms of the base weight are frozen.");
+                throw new GradientException(
+                    $"DeloraFold: w '{branch.W.Name}' {branch.W.Shape} requires a gradient; norms of the base weight are frozen.");
             Check.HasRank(nameof(DeloraFold), branch.A, 2);
             Tape? own = Tape.For(branch.A, branch.B, branch.Lambda);
             tape ??= own;

@@ -7,7 +7,8 @@ namespace Delora.Bench.Ops;
 /// <summary>A' = A ∘ w and B' = B ∘ s, and the gradients of A, B and λ: what an adapted layer costs beside its products, whatever the batch.</summary>
 public class DeloraFoldBenchmarks : OpBenchmarks
 {
-    private Tensor _a = null!, _b = null!, _lambda = null!, _w = null!, _scales = null!, _givenScales = null!, _foldedA = null!, _foldedB = null!;
+    private Tensor _a = null!, _b = null!, _lambda = null!, _w = null!, _scales = null!, _givenScales = null!;
+    private Tensor _foldedA = null!, _foldedB = null!;
     private Tensor _dFoldedA = null!, _dFoldedB = null!, _dA = null!, _dB = null!, _dLambda = null!;
 
     public override IEnumerable<BenchShape> Shapes => DeloraShapes.All;

@@ -68,6 +68,15 @@ internal static class GpuDot
         return shared[t % width];
     }
 
+    /// <summary>In one group: result[0] = √max(Σ partial sums, 0).</summary>
+    internal static void SquareRootKernel<TSum>(ArrayView<TSum> partials, ArrayView<float> result) where TSum : unmanaged, IGpuSum<TSum>
+    {
+        TSum sum = default;
+        for (long i = Group.IdxX; i < partials.Length; i += Group.DimX) sum = TSum.Add(sum, partials[i]);
+        sum = AddUp(sum, 1);
+        if (Group.IdxX == 0) result[0] = TSum.SquareRoot(sum);
+    }
+
     private static void RowsKernel<TSum>(ArrayView<float> x, ArrayView<float> y, int columns, ArrayView<float> result, int squareRoot)
         where TSum : unmanaged, IGpuSum<TSum>
     {

@@ -25,13 +25,5 @@ internal readonly ref struct GpuPartials<TSum> where TSum : unmanaged, IGpuSum<T
 
     /// <summary>result[0] = √max(Σ partial sums, 0).</summary>
     internal void SquareRootOfSum(ArrayView<float> result) =>
-        _gpu.LaunchGroups(SquareRootKernel, new KernelConfig(1, GpuReduce.GroupSize(_gpu)), View, result);
-
-    private static void SquareRootKernel(ArrayView<TSum> partials, ArrayView<float> result)
-    {
-        TSum sum = default;
-        for (long i = Group.IdxX; i < partials.Length; i += Group.DimX) sum = TSum.Add(sum, partials[i]);
-        sum = GpuDot.AddUp(sum, 1);
-        if (Group.IdxX == 0) result[0] = TSum.SquareRoot(sum);
-    }
+        _gpu.LaunchGroups(GpuDot.SquareRootKernel, new KernelConfig(1, GpuReduce.GroupSize(_gpu)), View, result);
 }
