@@ -83,7 +83,7 @@ public sealed partial class PeftModel
         }
 
         using var scope = new TensorScope("load adapter");
-        Add(name, config, Make);
+        Add(name, config, Make, warn);
         try
         {
             foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))

@@ -44,10 +44,14 @@ public sealed partial class PeftModel : IDisposable
     /// <param name="config">What to adapt, and how.</param>
     /// <param name="generator">Random numbers for the initial values, and later for dropout masks.</param>
     /// <param name="name">Its name.</param>
+    /// <param name="warn">Hears of names in the configuration that match nothing.</param>
     /// <exception cref="ArgumentException">There is an adapter of that name, or a target is not a layer that can be adapted.</exception>
-    /// <exception cref="DeloraException">The configuration targets nothing.</exception>
-    public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter) =>
-        Add(name, config, (_, layer, target) => NewAdapter(config, layer, target, generator));
+    /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
+    public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter, Action<string>? warn = null)
+    {
+        config.Validate();
+        Add(name, config, (_, layer, target) => NewAdapter(config, layer, target, generator), warn);
+    }
 
     /// <summary>Chooses the adapters that act, in order; their branches add up.</summary>
     /// <exception cref="ArgumentException">There is no adapter of that name.</exception>
@@ -157,16 +161,17 @@ public sealed partial class PeftModel : IDisposable
     private static string InMemoryKey(string key, string adapter) =>
         key.Split('.', 2) is [var head, var tail] ? $"{head}.{adapter}.{tail}" : $"{key}.{adapter}";
 
-    private void Add(string name, AdapterConfig config, Func<string, Linear, AdapterTarget, LinearAdapter> make)
+    private void Add(string name, AdapterConfig asked, Func<string, Linear, AdapterTarget, LinearAdapter> make, Action<string>? warn)
     {
+        AdapterConfig config = asked.WithTaskHeads();
         if (_configs.ContainsKey(name)) throw new ArgumentException($"There is an adapter '{name}' already.", nameof(name));
         if (name.Length == 0 || name.Contains('.') || name.AsSpan().IndexOfAny('/', '\\') >= 0)
             throw new ArgumentException($"'{name}' cannot name an adapter: it would become part of keys and paths.", nameof(name));
         Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
         NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
-        IReadOnlyList<AdapterTarget> targets = TargetResolver.Resolve(config, kinds);
+        IReadOnlyList<AdapterTarget> targets = TargetResolver.Resolve(config, kinds, new TargetOptions { Warn = warn });
         IReadOnlyList<string> saved = TargetResolver.ResolveModulesToSave(config, kinds);
-        if (config.ModulesToSave is { IsEmpty: false } wanted && saved.Count == 0)
+        if (asked.ModulesToSave is { IsEmpty: false } wanted && saved.Count == 0)
             throw new DeloraFormatException(config.Source, "modules_to_save", $"no module is called {string.Join(" or ", wanted)}; there are: {string.Join(", ", modules.Keys)}.");
         // Only once: a second time would freeze the trainable copies of modules_to_save.
         if (_configs.Count == 0) Base.Freeze();
@@ -199,6 +204,7 @@ public sealed partial class PeftModel : IDisposable
     private static ModuleKind KindOf(Module module) => module switch
     {
         Linear => ModuleKind.Linear,
+        Embedding => ModuleKind.Embedding,
         _ => ModuleKind.Other,
     };
 
