@@ -16,23 +16,6 @@ public readonly record struct DropoutMask(float Probability, RandomStream Stream
     /// <summary>The factor of element <paramref name="index"/>: <see cref="Scale"/> or 0.</summary>
     public float Factor(long index) => Stream.Uniform(index) >= Probability ? Scale : 0f;
 
-    /// <summary>Multiplies consecutive elements, the first of which is element <paramref name="index"/>, by their factors.</summary>
-    internal unsafe void Apply(float* values, long index, int count)
-    {
-        float scale = Scale;
-        ulong element = unchecked(Stream.Offset + (ulong)index);
-        float* end = values + count;
-        while (values < end)
-        {
-            Philox.Block(Stream.Seed, element >> 2, out uint r0, out uint r1, out uint r2, out uint r3);
-            for (uint lane = (uint)element & 3; lane < 4 && values < end; lane++, element++, values++)
-            {
-                uint word = lane == 0 ? r0 : lane == 1 ? r1 : lane == 2 ? r2 : r3;
-                *values = Philox.ToUniform(word) >= Probability ? *values * scale : 0f;
-            }
-        }
-    }
-
     /// <summary>Checks that the probability makes sense.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It is not in [0, 1).</exception>
     public DropoutMask Validated() =>

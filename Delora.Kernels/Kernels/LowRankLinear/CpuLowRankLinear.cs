@@ -85,7 +85,10 @@ internal static unsafe class CpuLowRankLinear
     {
         MaskState* mask = (MaskState*)state;
         for (int i = 0; i < rows; i++)
-            mask->Mask.Apply(block + i * stride, (row + i) * mask->Columns + column, columns);
+        {
+            float* values = block + i * stride;
+            CpuDropout.Apply(values, values, (row + i) * mask->Columns + column, columns, mask->Mask);
+        }
     }
 
     private struct MaskState
