@@ -1,12 +1,13 @@
 using System.Reflection;
 using Delora.Autograd;
+using Delora.Bench;
 using Delora.Kernels;
 
 namespace Delora.Tests;
 
 /// <summary>
 /// One op, one name, everywhere it lives: a kernel X has a reference, an implementation for each kind of device, a function for the tape or a
-/// mark that it has no derivative, and tests. Kernels are found by reflection: adding one edits no list.
+/// mark that it has no derivative, tests and benchmarks. Kernels are found by reflection: adding one edits no list.
 /// </summary>
 public sealed class HouseTests
 {
@@ -27,7 +28,7 @@ public sealed class HouseTests
     [Fact]
     public void A_kernel_of_which_nothing_else_exists_is_noticed()
     {
-        Assert.Equal(5, Missing(typeof(AloneKernel)).Count());
+        Assert.Equal(6, Missing(typeof(AloneKernel)).Count());
         Assert.Contains(Missing(typeof(UnexplainedKernel)), line => line.Contains("no reason", StringComparison.Ordinal));
     }
 
@@ -37,10 +38,12 @@ public sealed class HouseTests
     {
         string op = Name(kernel);
         Assembly kernels = typeof(ReluKernel).Assembly;
-        if (!kernel.GetMethods(BindingFlags.Static | BindingFlags.NonPublic).Any(method => method.Name.StartsWith("Reference", StringComparison.Ordinal)))
+        MethodInfo[] own = kernel.GetMethods(BindingFlags.Static | BindingFlags.NonPublic);
+        if (!own.Any(method => method.Name.StartsWith("Reference", StringComparison.Ordinal)))
             yield return $"{kernel.Name} has no Reference method (Kernels/{op}/{kernel.Name}.Reference.cs)";
         foreach (string kind in (string[])["Cpu", "Gpu"])
-            if (kernels.GetType($"Delora.Kernels.{kind}{op}") is null) yield return $"Delora.Kernels.{kind}{op} is missing (Kernels/{op}/{kind}{op}.cs)";
+            if (kernels.GetType($"Delora.Kernels.{kind}{op}") is null)
+                yield return $"Delora.Kernels.{kind}{op} is missing (Kernels/{op}/{kind}{op}.cs)";
 
         bool function = typeof(Functions).GetMethods(BindingFlags.Static | BindingFlags.Public).Any(method => method.Name == op);
         NoDerivativeAttribute? mark = kernel.GetCustomAttribute<NoDerivativeAttribute>();
@@ -50,6 +53,8 @@ public sealed class HouseTests
 
         if (!typeof(HouseTests).Assembly.GetTypes().Any(type => type.Name == op + "Tests" && HasTests(type)))
             yield return $"{op}Tests is missing (Tests/Ops/{op}Tests.cs)";
+        if (!typeof(OpBenchmarks).Assembly.GetTypes().Any(type => type.Name == op + "Benchmarks" && type.IsSubclassOf(typeof(OpBenchmarks))))
+            yield return $"{op}Benchmarks is missing (Bench/Ops/{op}Benchmarks.cs)";
     }
 
     private static bool HasTests(Type type) => type.GetMethods().Any(method => method.IsDefined(typeof(FactAttribute), inherit: true));
