@@ -7,7 +7,9 @@ public sealed class CpuDevice : HostDevice
 {
     /// <summary>A CPU device with a worker team and an allocator of its own.</summary>
     /// <param name="threads">Threads, the calling one included; 0 for all processors that the process may use.</param>
-    /// <param name="simd">Vector width; null for the widest of the machine. A wider one than the machine has works in software, slowly.</param>
+    /// <param name="simd">
+    /// Vector width; null for the widest of the machine. A wider one than the machine has works in software, slowly.
+    /// </param>
     public CpuDevice(int threads = 0, SimdLevel? simd = null) : this(new WorkerTeam(threads), simd ?? Kernels.Simd.Best) { }
 
     private CpuDevice(WorkerTeam team, SimdLevel simd) : base(Describe(team.Size, simd))
@@ -26,7 +28,8 @@ public sealed class CpuDevice : HostDevice
     public WorkerTeam Team { get; }
 
     /// <summary>The name of a CPU device.</summary>
-    internal static string Describe(int threads, SimdLevel simd) => $"CPU ({threads} {(threads == 1 ? "thread" : "threads")}, {(int)simd}-bit vectors)";
+    internal static string Describe(int threads, SimdLevel simd) =>
+        $"CPU ({threads} {(threads == 1 ? "thread" : "threads")}, {(int)simd}-bit vectors)";
 
     /// <inheritdoc/>
     protected override void DisposeDevice() => Team.Dispose();

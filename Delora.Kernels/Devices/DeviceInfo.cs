@@ -9,7 +9,8 @@ namespace Delora.Kernels;
 /// <param name="MemoryBytes">Its memory; for the kinds that compute on the host, what the process may use of it.</param>
 /// <param name="Obstacle">Why it cannot be used; null where it can.</param>
 /// <param name="Remark">Why it is never chosen without being asked for; null where it may be.</param>
-public sealed record DeviceInfo(string Selector, DeviceKind Kind, string Name, long MemoryBytes, string? Obstacle = null, string? Remark = null)
+public sealed record DeviceInfo(
+    string Selector, DeviceKind Kind, string Name, long MemoryBytes, string? Obstacle = null, string? Remark = null)
 {
     /// <summary>Whether kernels can run on it.</summary>
     public bool IsUsable => Obstacle is null;

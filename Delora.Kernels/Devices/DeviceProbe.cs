@@ -1,3 +1,4 @@
+using System.Globalization;
 using Delora.Core;
 using ILGPU;
 using ILGPU.Algorithms;
@@ -23,8 +24,10 @@ internal static class DeviceProbe
             .. CudaDevice.GetDevices(_ => true).Cast<CudaDevice>().Select(Describe),
             .. CLDevice.GetDevices(_ => true).Cast<CLDevice>().Select(Describe),
             new DeviceInfo("cpu", DeviceKind.Cpu, CpuDevice.Describe(Environment.ProcessorCount, Simd.Best), HostMemory),
-            new DeviceInfo("reference", DeviceKind.Reference, ReferenceDevice.Description, HostMemory, Remark: "slow: the specification for tests"),
-            new DeviceInfo("simulator", DeviceKind.Simulator, SimulatorName, HostMemory, Remark: "very slow: checks GPU kernels without a GPU"),
+            new DeviceInfo("reference", DeviceKind.Reference, ReferenceDevice.Description, HostMemory,
+                Remark: "slow: the specification for tests"),
+            new DeviceInfo("simulator", DeviceKind.Simulator, SimulatorName, HostMemory,
+                Remark: "very slow: checks GPU kernels without a GPU"),
         ];
     }
 
@@ -47,13 +50,15 @@ internal static class DeviceProbe
     {
         try
         {
-            int index = info.Selector.IndexOf(':', StringComparison.Ordinal) is int colon and >= 0 ? int.Parse(info.Selector.AsSpan(colon + 1)) : 0;
+            int colon = info.Selector.IndexOf(':', StringComparison.Ordinal);
+            int index = colon < 0 ? 0 : int.Parse(info.Selector.AsSpan(colon + 1), CultureInfo.InvariantCulture);
             return info.Kind switch
             {
                 DeviceKind.Cpu => new CpuDevice(),
                 DeviceKind.Reference => new ReferenceDevice(),
                 DeviceKind.Simulator => StartSimulator(),
-                DeviceKind.Cuda => StartGpu(info, context => ((CudaDevice)CudaDevice.GetDevices(_ => true)[index]).CreateCudaAccelerator(context)),
+                DeviceKind.Cuda => StartGpu(info,
+                    context => ((CudaDevice)CudaDevice.GetDevices(_ => true)[index]).CreateCudaAccelerator(context)),
                 _ => StartGpu(info, context => ((CLDevice)CLDevice.GetDevices(_ => true)[index]).CreateCLAccelerator(context)),
             };
         }
@@ -99,7 +104,8 @@ internal static class DeviceProbe
             : !device.Capabilities.GenericAddressSpace ? "it has no generic address space, which ILGPU's OpenCL needs"
             : null;
         bool isGpu = device.DeviceType.HasFlag(CLDeviceType.CL_DEVICE_TYPE_GPU);
-        return new($"opencl:{index}", DeviceKind.OpenCL, $"{device.Name.Trim()} ({device.PlatformName.Trim()})", device.MemorySize, obstacle,
+        string name = $"{device.Name.Trim()} ({device.PlatformName.Trim()})";
+        return new($"opencl:{index}", DeviceKind.OpenCL, name, device.MemorySize, obstacle,
             isGpu ? null : "an OpenCL driver for the processor: the SIMD kernels of cpu are faster");
     }
 }

@@ -19,15 +19,15 @@ public static class Devices
     public static ReferenceDevice Reference => (ReferenceDevice)Get("reference");
 
     /// <summary>
-    /// The device to use when nobody says: a CUDA card, else an OpenCL GPU, else the CPU. An OpenCL driver for a processor, the reference device and
-    /// the simulator are used only on request.
+    /// The device to use when nobody says: a CUDA card, else an OpenCL GPU, else the CPU. An OpenCL driver for a processor, the reference
+    /// device and the simulator are used only on request.
     /// </summary>
     public static DeviceChoice Best() => Best(All, DeviceProbe.WhyNone);
 
     /// <summary>The device that a user names, started and shared by the process.</summary>
     /// <param name="name">
-    /// <c>auto</c> (see <see cref="Best()"/>), <c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>, <c>opencl</c> or <c>opencl:1</c>, <c>reference</c>, <c>simulator</c>;
-    /// upper and lower case are the same.
+    /// <c>auto</c> (see <see cref="Best()"/>), <c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>, <c>opencl</c> or <c>opencl:1</c>,
+    /// <c>reference</c>, <c>simulator</c>; upper and lower case are the same.
     /// </param>
     /// <exception cref="DeviceException">There is no such device, or it cannot be used; the message lists those there are.</exception>
     public static Device Get(string name)
@@ -41,7 +41,9 @@ public static class Devices
         }
     }
 
-    /// <summary>A new device on ILGPU's simulator: it runs GPU kernels on the CPU, correctly and very slowly, in groups of at most 16 threads.</summary>
+    /// <summary>
+    /// A new device on ILGPU's simulator: it runs GPU kernels on the CPU, correctly and very slowly, in groups of at most 16 threads.
+    /// </summary>
     public static GpuDevice CreateSimulator() => DeviceProbe.StartSimulator();
 
     /// <summary>The rule of <see cref="Best()"/>, over a given list.</summary>
@@ -76,7 +78,8 @@ public static class Devices
                 : whyNone(kind.Value);
             throw new DeviceException($"There is no device '{name}': {why}. {Listed(all)}");
         }
-        if (!found.IsUsable) throw new DeviceException($"The device '{name}' ({found.Name}) cannot be used: {found.Obstacle}. {Listed(all)}");
+        if (!found.IsUsable)
+            throw new DeviceException($"The device '{name}' ({found.Name}) cannot be used: {found.Obstacle}. {Listed(all)}");
         return found;
     }
 

@@ -9,8 +9,8 @@ using ILGPU.Runtime;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Compiling kernels. Loading one takes ILGPU 10–19 µs even when it is compiled, so the launcher of each kernel method is kept. A launch over
-/// nothing does nothing (ILGPU throws).
+/// Compiling kernels. Loading one takes ILGPU 10–19 µs even when it is compiled, so the launcher of each kernel method is kept. A launch
+/// over nothing does nothing (ILGPU throws).
 /// </summary>
 public sealed partial class GpuDevice
 {
@@ -22,14 +22,16 @@ public sealed partial class GpuDevice
     private string? _spoiledBy;
 
     private TLauncher Launcher<TLauncher>(MethodInfo kernel, bool grouped) where TLauncher : Delegate =>
-        (TLauncher)_launchers.GetOrAdd(kernel, (method, inGroups) => new Lazy<Delegate>(() => Load<TLauncher>(method, inGroups)), grouped).Value;
+        (TLauncher)_launchers.GetOrAdd(
+            kernel, (method, inGroups) => new Lazy<Delegate>(() => Load<TLauncher>(method, inGroups)), grouped).Value;
 
     private TLauncher Load<TLauncher>(MethodInfo kernel, bool grouped) where TLauncher : Delegate
     {
         lock (_lock)
         {
             if (_spoiledBy is not null)
-                throw new DeviceException($"{Name} cannot compile the kernel {KernelName(kernel)}: ILGPU compiles nothing more in a context where "
+                throw new DeviceException(
+                    $"{Name} cannot compile the kernel {KernelName(kernel)}: ILGPU compiles nothing more in a context where "
                     + $"{_spoiledBy} failed to compile. Kernels that were compiled before still run; start the device anew for others.");
             CompiledKernel compiled = Compile(kernel, grouped);
             try
@@ -78,7 +80,9 @@ public sealed partial class GpuDevice
 
     private void Remember(MethodInfo kernel) => _lastKernel = kernel;
 
-    /// <summary>Runs an operation of the driver. Kernels run later than they are launched, so their failures show themselves here.</summary>
+    /// <summary>
+    /// Runs an operation of the driver. Kernels run later than they are launched, so their failures show themselves here.
+    /// </summary>
     private void Guarded(string what, Action operation)
     {
         try

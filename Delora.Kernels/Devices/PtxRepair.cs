@@ -6,9 +6,9 @@ using ILGPU.Backends.PTX;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Corrects the PTX that ILGPU 1.5.3 writes at its higher optimization level: it marks conditional branches <c>.uni</c> on which the threads of a
-/// warp differ, and PTX leaves such a program undefined (ILGPU's issue 846). The mark is a hint, so that taking it away is right everywhere;
-/// it also lets the driver's assembler unroll again.
+/// Corrects the PTX that ILGPU 1.5.3 writes at its higher optimization level: it marks conditional branches <c>.uni</c> on which the
+/// threads of a warp differ, and PTX leaves such a program undefined (ILGPU's issue 846). The mark is a hint, so that taking it away is
+/// right everywhere; it also lets the driver's assembler unroll again.
 /// </summary>
 internal static partial class PtxRepair
 {

@@ -4,9 +4,9 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The matrix product of GPU devices: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c. The second pair of operands is the low-rank branch: more steps of
-/// the same inner loop, so that c is written once. A group computes a tile of c from tiles of the operands in shared memory, a thread 4 × 4 of it in
-/// registers, unrolled by hand because ILGPU unrolls nothing. The order of every sum depends on the shapes and the device's kind alone.
+/// The matrix product of GPU devices: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c. The second pair of operands is the low-rank branch: more
+/// steps of the same inner loop, so that c is written once. A group computes a tile of c from tiles of the operands in shared memory, a
+/// thread 4 × 4 of it in registers, unrolled by hand because ILGPU unrolls nothing. The order of every sum depends on the shapes and the device's kind alone.
 /// </summary>
 internal static class GpuTiledProduct
 {
@@ -84,8 +84,8 @@ internal static class GpuTiledProduct
             sums.Row2 = Masked(sums.Row2, mask, threadRow + 2, threadColumn, size.N);
             sums.Row3 = Masked(sums.Row3, mask, threadRow + 3, threadColumn, size.N);
         }
-        sums = Accumulate<TTile, TLayout, TMask>(
-            sums, a.SubView(aStart, (long)size.M * size.K), b.SubView(bStart, (long)size.K * size.N), left, right, size.M, size.N, size.K, row, column, mask);
+        ArrayView<float> batchA = a.SubView(aStart, (long)size.M * size.K), batchB = b.SubView(bStart, (long)size.K * size.N);
+        sums = Accumulate<TTile, TLayout, TMask>(sums, batchA, batchB, left, right, size.M, size.N, size.K, row, column, mask);
 
         StoreRow(c, bias, cStart, sums.Row0, threadRow, threadColumn, size);
         StoreRow(c, bias, cStart, sums.Row1, threadRow + 1, threadColumn, size);

@@ -26,11 +26,14 @@ public sealed class GpuTiledProductTests
     public void LowRankLinearForwardAndBackward(string name)
     {
         var gpu = (GpuDevice)TestDevices.Get(name);
-        foreach ((int rows, int @in, int @out, int rank) in new[] { (5, 19, 33, 3), (33, 17, 7, 1), (1, 1, 1, 1), (3, 5, 6, 0), (0, 4, 5, 2), (17, 9, 31, 18) })
+        foreach ((int rows, int @in, int @out, int rank) in new[]
+                 { (5, 19, 33, 3), (33, 17, 7, 1), (1, 1, 1, 1), (3, 5, 6, 0), (0, 4, 5, 2), (17, 9, 31, 18) })
             foreach (DropoutMask? mask in new DropoutMask?[] { null, s_mask })
             {
-                float[][] there = LowRank(gpu, rows, @in, @out, rank, mask), reference = LowRank(Devices.Reference, rows, @in, @out, rank, mask);
-                for (int t = 0; t < there.Length; t++) Close(reference[t], there[t], $"output {t} at [{rows}, {@in}, {@out}], rank {rank}, {mask}");
+                float[][] there = LowRank(gpu, rows, @in, @out, rank, mask);
+                float[][] reference = LowRank(Devices.Reference, rows, @in, @out, rank, mask);
+                for (int t = 0; t < there.Length; t++)
+                    Close(reference[t], there[t], $"output {t} at [{rows}, {@in}, {@out}], rank {rank}, {mask}");
             }
     }
 
@@ -108,6 +111,8 @@ public sealed class GpuTiledProductTests
     {
         Assert.Equal(expected.Length, actual.Length);
         for (int i = 0; i < expected.Length; i++)
-            Assert.True(Math.Abs(expected[i] - actual[i]) <= 1e-5 * (1 + Math.Abs(expected[i])), $"{what}: element {i} is {actual[i]}, not {expected[i]}");
+            Assert.True(
+                Math.Abs(expected[i] - actual[i]) <= 1e-5 * (1 + Math.Abs(expected[i])),
+                $"{what}: element {i} is {actual[i]}, not {expected[i]}");
     }
 }
