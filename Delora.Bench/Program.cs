@@ -8,6 +8,7 @@ using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Delora.Bench;
 
 // quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
+// layer          what a DeLoRA adapter costs beside the frozen layer, the two in turn
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
 Type[] classes = [.. typeof(OpBenchmarks).Assembly.GetTypes()
@@ -19,6 +20,8 @@ switch (args)
         return QuickRun.Run(classes);
     case ["quick", var text]:
         return QuickRun.Run([.. classes.Where(type => type.Name.Contains(text, StringComparison.OrdinalIgnoreCase))]);
+    case ["layer"]:
+        return LayerRun.Run();
     case ["list"]:
         foreach (Type type in classes)
         {
