@@ -11,7 +11,12 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
     private const string Name = "delora";
 
     /// <summary>The command as users have it.</summary>
-    public static CliApplication Default { get; } = new([DevicesCommand.Create]);
+    public static CliApplication Default { get; } = new(
+    [
+        console => DemoCommand.Create((options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),
+        InspectCommand.Create,
+        DevicesCommand.Create,
+    ]);
 
     /// <summary>
     /// Runs one command line. Bad usage and bad input end in <see cref="ExitCode.BadInput"/> with one line on

@@ -7,7 +7,7 @@ internal static class DemoCommand
 {
     public const ulong DefaultSeed = 1;
     public const int DefaultRank = 8;
-    public const double DefaultLambda = 8, DefaultLearningRate = 2e-3;
+    public const double DefaultLambda = 4, DefaultLearningRate = 3e-3;
     public const string DefaultOut = "delora-demo";
 
     /// <param name="classify">Runs <c>demo classify</c> and returns its exit code.</param>

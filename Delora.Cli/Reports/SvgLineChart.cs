@@ -12,7 +12,7 @@ internal static class SvgLineChart
     /// <summary>Curves beyond this number take the colors from the start again.</summary>
     public const int Colors = 5;
 
-    private const double Width = 640, Height = 320, Left = 64, Right = 16, Top = 12, Bottom = 48, MarkEvery = 8;
+    private const double Width = 640, Height = 320, Left = 64, Right = 28, Top = 12, Bottom = 48, MarkEvery = 8;
 
     /// <summary>The drawing without its legend.</summary>
     /// <param name="chart">What to draw.</param>

@@ -43,10 +43,8 @@ public sealed partial class PeftModel
     public void Load(string folder, string name = DefaultAdapter, Generator? generator = null, Action<string>? warn = null)
     {
         AdapterConfig config = AdapterConfig.Load(Path.Combine(folder, AdapterConfig.FileName), warn);
-        string path = Path.Combine(folder, WeightsFileName);
-        if (!File.Exists(path) && File.Exists(Path.Combine(folder, "adapter_model.bin")))
-            throw new DeloraFormatException(folder, "adapter_model.bin", "is a pickle file, which can run code when it is read: convert it to safetensors.");
-        using SafetensorsFile file = SafetensorsFile.Open(path, warn is null ? null : new SafetensorsOptions { Warn = warn });
+        using SafetensorsFile file = OpenWeights(folder, warn is null ? null : new SafetensorsOptions { Warn = warn });
+        string path = file.Path;
         generator ??= new Generator(0);
         HashSet<string> used = [];
         List<string> missing = [];
@@ -100,6 +98,19 @@ public sealed partial class PeftModel
             Delete(name);
             throw;
         }
+    }
+
+    /// <summary>Opens the tensors of an adapter folder.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="options">What to do about NaN and infinity: a warning where nothing is given.</param>
+    /// <exception cref="DeloraFormatException">There are none, they are pickled, or the file is damaged.</exception>
+    public static SafetensorsFile OpenWeights(string folder, SafetensorsOptions? options = null)
+    {
+        string path = Path.Combine(folder, WeightsFileName);
+        if (!File.Exists(path) && File.Exists(Path.Combine(folder, "adapter_model.bin")))
+            throw new DeloraFormatException(
+                folder, "adapter_model.bin", "is a pickle file, which can run code when it is read: convert it to safetensors.");
+        return SafetensorsFile.Open(path, options);
     }
 
     private static string List(IReadOnlyCollection<string> keys) => keys.Count switch

@@ -82,7 +82,7 @@ public sealed class HtmlReportTests
         string path = (string)SvgLineChart.Draw(chart, "c").Elements("g").Elements("path").First().Attribute("d")!;
         string[] words = path.Split((char[])['M', 'L', ' '], StringSplitOptions.RemoveEmptyEntries);
         IEnumerable<double> numbers = words.Select(x => double.Parse(x, CultureInfo.InvariantCulture));
-        Assert.Equal([64, 272, 344, 12, 624, 142], numbers);
+        Assert.Equal([64, 272, 338, 12, 612, 142], numbers);
     }
 
     [Fact]

@@ -1,33 +1,17 @@
-using System.Text;
 using Delora.Cli;
+using static Delora.Tests.SampleDocumentation;
 
 namespace Delora.Tests;
 
 public sealed class SummaryCorpusTests
 {
-    private const int TypesPerFamily = 400;
-
-    /// <summary>A small documentation of all families: <see cref="TypesPerFamily"/> types each, one summary of its own per type.</summary>
-    private static string Members(string family)
-    {
-        StringBuilder xml = new();
-        for (int i = 0; i < TypesPerFamily; i++)
-            xml.Append(Member($"T:{family}.Sub.T{i}", $"Text {i} about {family.Split('.')[1]}."));
-        return xml.ToString();
-    }
-
-    private static string Member(string id, string summary) => $"<member name=\"{id}\"><summary>{summary}</summary></member>";
-
-    private static string Doc(string members) => $"<doc><members>{members}</members></doc>";
-
     private static SummaryCorpus Load(TemporaryFolder folder) => SummaryCorpus.Load(folder.Path, TestContext.Current.CancellationToken);
 
     [Fact]
     public void EveryFamilyGetsItsLabelItsKindAndItsParts()
     {
         using TemporaryFolder folder = new();
-        foreach (string family in SummaryCorpus.Families)
-            folder.Write($"{family}.xml", Doc(Members(family)));
+        Write(folder);
         SummaryCorpus corpus = Load(folder);
 
         Example[] old = [.. corpus.OldTraining, .. corpus.OldHeldOut], fresh = [.. corpus.NewTraining, .. corpus.NewHeldOut];
@@ -58,8 +42,7 @@ public sealed class SummaryCorpusTests
     public void AmbiguousForeignAndExcludedTextsAreLeftOutAndTypesAreNotSplit()
     {
         using TemporaryFolder folder = new();
-        foreach (string family in SummaryCorpus.Families)
-            folder.Write($"{family}.xml", Doc(Members(family)));
+        Write(folder);
         folder.Write("more.xml", Doc(
             Member("T:System.IO.X", "Ambiguous one.") + Member("T:System.Xml.X", "Ambiguous one.")
             + Member("T:System.IO.Y", "Ambiguous two.") + Member("T:System.Y", "Ambiguous two.")

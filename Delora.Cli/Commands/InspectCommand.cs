@@ -1,0 +1,70 @@
+using System.CommandLine;
+using Delora.Core;
+using Delora.Nn;
+
+namespace Delora.Cli;
+
+/// <summary><c>delora inspect</c>: what a safetensors file or an adapter folder holds.</summary>
+internal static class InspectCommand
+{
+    public static Command Create(CliConsole console)
+    {
+        Argument<string> path = new("file-or-folder")
+        {
+            Description = "A safetensors file, an adapter folder, or a folder with adapters in its subfolders.",
+        };
+        Command command = new("inspect", "Shows what a safetensors file or an adapter folder holds, and how far it moves layers.") { path };
+        command.SetAction((parsed, cancellationToken) =>
+            Task.Run(() => Show(console, parsed.GetRequiredValue(path), cancellationToken), cancellationToken));
+        return command;
+    }
+
+    /// <summary>Shows a file or a folder.</summary>
+    /// <exception cref="InputException">There is no such thing, or the folder holds nothing to show.</exception>
+    /// <exception cref="DeloraFormatException">A file is damaged or holds something else.</exception>
+    internal static int Show(CliConsole console, string path, CancellationToken cancellationToken)
+    {
+        if (path.Length == 0)
+            throw new InputException("a file or a folder is wanted, not an empty name");
+        if (!Directory.Exists(path))
+        {
+            SafetensorsListing.Show(console, path);
+            return ExitCode.Success;
+        }
+
+        IReadOnlyList<string> adapters = AdaptersIn(path);
+        if (adapters.Count == 0)
+            throw NothingIn(path);
+        foreach ((int number, string folder) in adapters.Index())
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (number > 0)
+                console.Output.WriteLine();
+            AdapterListing.Show(console, folder);
+        }
+
+        return ExitCode.Success;
+    }
+
+    /// <summary>The adapter in the folder itself, PEFT's <c>default</c>, then those in its subfolders.</summary>
+    private static IReadOnlyList<string> AdaptersIn(string folder)
+    {
+        try
+        {
+            string[] candidates = [folder, .. Directory.EnumerateDirectories(folder).Order(StringComparer.Ordinal)];
+            return [.. candidates.Where(x => Path.Exists(Path.Combine(x, AdapterConfig.FileName)))];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"{folder}: cannot be read: {e.Message}", e);
+        }
+    }
+
+    private static InputException NothingIn(string folder)
+    {
+        string? weights = Directory.EnumerateFiles(folder, "*.safetensors").Order(StringComparer.Ordinal).FirstOrDefault();
+        return new InputException(
+            $"{folder}: there is no {AdapterConfig.FileName} in it or in a subfolder"
+            + (weights is null ? ", and no safetensors file" : $"; a single file can be named: {weights}"));
+    }
+}
