@@ -31,5 +31,7 @@ exec unshare --mount bash -euo pipefail -c '
     for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
     mount --bind "$sdk" "$root/dotnet"
     mount --bind "$repository" "$root/delora"
+    # The default method of PoCL 6.0 compiles the same source of the product with a masked branch sometimes rightly, sometimes wrongly.
+    export POCL_WORK_GROUP_METHOD=${POCL_WORK_GROUP_METHOD:-loops}
     exec chroot "$root" /dotnet/dotnet exec /delora/Delora.Tests/bin/Release/net10.0/Delora.Tests.dll "$@"
 ' bash "$root" "$sdk" "$repository" "$@"
