@@ -110,6 +110,17 @@ public sealed class ClassifyDemoTests
         Assert.NotEqual(a.Result, other.Result);
     }
 
+    [Fact]
+    public async Task DeviceThatComputesInFloat64ReadsBackItsAdapterRounded()
+    {
+        using TemporaryFolder text = new(), folder = new();
+        SampleDocumentation.Write(text);
+        ClassifySettings shorter = s_small with { BaseSteps = 40, AdaptationSteps = 30, Seeds = 1 };
+        Outcome outcome = await Run(Devices.Reference, text, folder.Path, shorter);
+        Assert.Equal((ExitCode.Success, ""), (outcome.ExitCode, outcome.Error));
+        Assert.Contains("ok     saved and loaded into a fresh copy of the base, the adapter predicts the same to 1e-5", outcome.Result);
+    }
+
     [Theory]
     [InlineData("Base: step")]
     [InlineData("LoRA, seed 1 of 2: step")]
