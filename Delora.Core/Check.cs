@@ -45,6 +45,16 @@ public static class Check
         if (a.DType != dtype) throw new DTypeException($"{op}: {aName} {a.Shape} must be {dtype.Name}, is {a.DType.Name}");
     }
 
+    /// <summary>The output has no memory in common with the inputs, which are read while it is written. Null is left out.</summary>
+    /// <exception cref="ArgumentException">It has.</exception>
+    public static void Apart(string op, Tensor output, params ReadOnlySpan<Tensor?> inputs)
+    {
+        foreach (Tensor? input in inputs)
+            if (input is not null && output.Overlaps(input))
+                throw new ArgumentException(
+                    $"{op}: the output '{output.Name}' {output.Shape} shares memory with the input '{input.Name}' {input.Shape}");
+    }
+
     /// <summary>The tensors lie on one device and have its floating-point type. Null entries are left out.</summary>
     /// <returns>The device.</returns>
     /// <exception cref="DeviceException">They lie on different devices.</exception>
@@ -72,7 +82,9 @@ public static class Check
             if (tensor.Device != first.Device)
                 throw new DeviceException($"{op}: '{first.Name}' {first.Shape} lies on {first.Device.Name}, '{tensor.Name}' {tensor.Shape} on {tensor.Device.Name}");
         }
-        return first?.Device ?? throw new ArgumentException($"{op}: no tensor was given");
+        if (first is null) throw new ArgumentException($"{op}: no tensor was given");
+        ObjectDisposedException.ThrowIf(first.Device.IsDisposed, first.Device);
+        return first.Device;
     }
 }
 

@@ -6,6 +6,8 @@ namespace Delora.Core;
 /// </summary>
 public abstract class Device : IDisposable
 {
+    private int _disposed;
+
     /// <summary>Sets the name and makes the allocator.</summary>
     protected Device(string name)
     {
@@ -26,7 +28,7 @@ public abstract class Device : IDisposable
     public DeviceAllocator Memory { get; }
 
     /// <summary>Whether the device has been disposed.</summary>
-    public bool IsDisposed { get; private set; }
+    public bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
     /// <summary>Waits until everything given to the device so far is done.</summary>
     public abstract void Synchronize();
@@ -53,10 +55,16 @@ public abstract class Device : IDisposable
     /// <summary>Frees the cached memory and the device. Tensors that are still alive free theirs when they are disposed.</summary>
     public void Dispose()
     {
-        if (IsDisposed) return;
-        Memory.Trim();
-        IsDisposed = true;
-        DisposeDevice();
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        // Disposed from here on: what other threads give back now is freed at once, so that nothing is left in the cache.
+        try
+        {
+            Memory.Trim();
+        }
+        finally
+        {
+            DisposeDevice();
+        }
         GC.SuppressFinalize(this);
     }
 

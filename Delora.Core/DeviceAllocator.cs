@@ -87,6 +87,7 @@ public sealed class DeviceAllocator
 
     internal MemoryBlock Rent(long bytes, string name, Shape shape, DType dtype, out AllocationRecord record)
     {
+        ObjectDisposedException.ThrowIf(_device.IsDisposed, _device);
         long size = SizeClass(bytes);
         MemoryBlock? block = null;
         lock (_lock)
@@ -101,8 +102,17 @@ public sealed class DeviceAllocator
             record = new AllocationRecord(++_nextId, name, shape, dtype, size);
             _live.Add(record.Id, record);
         }
-        if (PoisonNewAllocations) _device.FillBytes(block, 0, size, 0xFF);
-        return block;
+        if (!PoisonNewAllocations) return block;
+        try
+        {
+            _device.FillBytes(block, 0, size, 0xFF);
+            return block;
+        }
+        catch
+        {
+            Return(block, record, leaked: false);
+            throw;
+        }
     }
 
     internal void Return(MemoryBlock block, AllocationRecord record, bool leaked)

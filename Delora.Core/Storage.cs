@@ -9,7 +9,8 @@ internal sealed class Storage
     internal Storage(Device device, long byteLength, string name, Shape shape, DType dtype)
     {
         Device = device;
-        Block = device.Memory.Rent(byteLength, name, shape, dtype, out _record);
+        Block = device.Memory.Rent(byteLength, name, shape, dtype, out AllocationRecord record);
+        _record = record;
     }
 
     ~Storage()
@@ -22,7 +23,18 @@ internal sealed class Storage
 
     internal MemoryBlock Block { get; }
 
-    internal void AddReference() => Interlocked.Increment(ref _references);
+    /// <summary>Counts one more tensor; false where the last one has just been disposed by another thread.</summary>
+    internal bool TryAddReference()
+    {
+        int count = Volatile.Read(ref _references);
+        while (count > 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _references, count + 1, count);
+            if (seen == count) return true;
+            count = seen;
+        }
+        return false;
+    }
 
     internal void Release()
     {

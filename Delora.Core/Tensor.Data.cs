@@ -6,6 +6,9 @@ namespace Delora.Core;
 /// <summary>Moving numbers in and out.</summary>
 public sealed partial class Tensor
 {
+    /// <summary>Elements that are moved at a time: a span of bytes ends at 2 GiB, and a converted copy should stay small.</summary>
+    private const int PieceElements = 2 << 20;
+
     /// <summary>
     /// A tensor with the given elements, row-major. float and double become the device's own floating-point type
     /// (<see cref="Device.FloatType"/>); every other type is stored as it is.
@@ -66,27 +69,18 @@ public sealed partial class Tensor
     /// <exception cref="DTypeException">The types do not agree.</exception>
     public void CopyFrom<T>(ReadOnlySpan<T> values) where T : unmanaged
     {
+        ThrowIfDisposed();
         if (values.Length != ElementCount)
             throw new ShapeException($"{Name}: {values.Length} values for a tensor {Shape} of {ElementCount} elements.");
-        if (DTypes.Of<T>() == DType)
+        DType given = DTypes.Of<T>();
+        if (given != DType && !AreConvertible(given, DType))
+            throw new DTypeException($"{Name} {Shape} is {DType.Name}: it cannot take {given.Name} values.");
+        byte[]? converted = null;
+        for (int done = 0; done < values.Length;)
         {
-            Write(MemoryMarshal.AsBytes(values));
-        }
-        else if (typeof(T) == typeof(float) && DType == DType.Float64)
-        {
-            var wide = new double[values.Length];
-            System.Numerics.Tensors.TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<T, float>(values), wide);
-            Write(MemoryMarshal.AsBytes<double>(wide));
-        }
-        else if (typeof(T) == typeof(double) && DType == DType.Float32)
-        {
-            var narrow = new float[values.Length];
-            System.Numerics.Tensors.TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<T, double>(values), narrow);
-            Write(MemoryMarshal.AsBytes<float>(narrow));
-        }
-        else
-        {
-            throw new DTypeException($"{Name} {Shape} is {DType.Name}: it cannot take {DTypes.Of<T>().Name} values.");
+            ReadOnlySpan<byte> piece = MemoryMarshal.AsBytes(values.Slice(done, Math.Min(PieceElements, values.Length - done)));
+            Write(Converted(piece, given, DType, ref converted), done);
+            done += piece.Length / given.Size;
         }
     }
 
@@ -95,21 +89,28 @@ public sealed partial class Tensor
     /// <exception cref="DTypeException">The types do not agree (float32 and float64 are converted).</exception>
     public void CopyFrom(Tensor source)
     {
+        ThrowIfDisposed();
+        source.ThrowIfDisposed();
         if (source.Shape != Shape) throw new ShapeException($"CopyFrom: {source.Shape} does not fit {Shape} ('{source.Name}' into '{Name}').");
         if (source.Device == Device && source.DType == DType)
         {
             Device.CopyWithin(source.Block, source.Offset * DType.Size, Block, Offset * DType.Size, ByteLength);
             return;
         }
-        switch (source.DType)
+        if (source.DType != DType && !AreConvertible(source.DType, DType))
+            throw new DTypeException(
+                $"CopyFrom: '{source.Name}' {source.Shape} is {source.DType.Name}, '{Name}' {Shape} is {DType.Name}: "
+                + "only float32 and float64 are converted.");
+        // Through the host, piece by piece: no array as large as the tensor.
+        byte[] bytes = new byte[Math.Min(PieceElements, ElementCount) * source.DType.Size];
+        byte[]? converted = null;
+        for (long done = 0; done < ElementCount;)
         {
-            case DType.Float32: CopyFrom<float>(source.ToArray<float>()); break;
-            case DType.Float64: CopyFrom<double>(source.ToArray<double>()); break;
-            case DType.BFloat16: CopyFrom<BFloat16>(source.ToArray<BFloat16>()); break;
-            case DType.Float16: CopyFrom<Half>(source.ToArray<Half>()); break;
-            case DType.Int32: CopyFrom<int>(source.ToArray<int>()); break;
-            case DType.Int64: CopyFrom<long>(source.ToArray<long>()); break;
-            default: CopyFrom<byte>(source.ToArray<byte>()); break;
+            int count = (int)Math.Min(PieceElements, ElementCount - done);
+            Span<byte> piece = bytes.AsSpan(0, count * source.DType.Size);
+            source.Device.CopyToHost(source.Block, (source.Offset + done) * source.DType.Size, piece);
+            Write(Converted(piece, source.DType, DType, ref converted), done);
+            done += count;
         }
     }
 
@@ -129,23 +130,21 @@ public sealed partial class Tensor
     /// <exception cref="DTypeException">The types do not agree.</exception>
     public void CopyTo<T>(Span<T> destination) where T : unmanaged
     {
+        ThrowIfDisposed();
         if (destination.Length != ElementCount)
             throw new ShapeException($"{Name}: a span of {destination.Length} for a tensor {Shape} of {ElementCount} elements.");
-        if (DTypes.Of<T>() == DType)
+        DType wanted = DTypes.Of<T>();
+        if (wanted != DType && !AreConvertible(DType, wanted))
+            throw new DTypeException($"{Name} {Shape} is {DType.Name}: it cannot be read as {wanted.Name}.");
+        byte[]? stored = wanted == DType ? null : new byte[Math.Min(PieceElements, destination.Length) * DType.Size];
+        for (int done = 0; done < destination.Length;)
         {
-            Device.CopyToHost(Block, Offset * DType.Size, MemoryMarshal.AsBytes(destination));
-        }
-        else if (typeof(T) == typeof(double) && DType == DType.Float32)
-        {
-            System.Numerics.Tensors.TensorPrimitives.ConvertTruncating<float, double>(ToArray<float>(), MemoryMarshal.Cast<T, double>(destination));
-        }
-        else if (typeof(T) == typeof(float) && DType == DType.Float64)
-        {
-            System.Numerics.Tensors.TensorPrimitives.ConvertTruncating<double, float>(ToArray<double>(), MemoryMarshal.Cast<T, float>(destination));
-        }
-        else
-        {
-            throw new DTypeException($"{Name} {Shape} is {DType.Name}: it cannot be read as {DTypes.Of<T>().Name}.");
+            int count = Math.Min(PieceElements, destination.Length - done);
+            Span<byte> piece = MemoryMarshal.AsBytes(destination.Slice(done, count));
+            Span<byte> target = stored is null ? piece : stored.AsSpan(0, count * DType.Size);
+            Device.CopyToHost(Block, (Offset + done) * DType.Size, target);
+            if (stored is not null) FloatBytes.Convert(target, DType, piece, wanted);
+            done += count;
         }
     }
 
@@ -176,10 +175,23 @@ public sealed partial class Tensor
         return (T*)host.Pointer + Offset;
     }
 
-    private void Write(ReadOnlySpan<byte> bytes)
+    private static bool AreConvertible(DType from, DType to) =>
+        from is DType.Float32 or DType.Float64 && to is DType.Float32 or DType.Float64;
+
+    /// <summary>
+    /// The elements as <paramref name="to"/>; in <paramref name="buffer"/>, which is made at need, where that is another type.
+    /// </summary>
+    private static ReadOnlySpan<byte> Converted(ReadOnlySpan<byte> elements, DType from, DType to, ref byte[]? buffer)
     {
-        if (bytes.Length > 0) Device.CopyFromHost(bytes, Block, checked(Offset * DType.Size));
+        if (from == to) return elements;
+        int bytes = elements.Length / from.Size * to.Size;
+        buffer ??= new byte[bytes]; // the first piece is the longest
+        FloatBytes.Convert(elements, from, buffer.AsSpan(0, bytes), to);
+        return buffer.AsSpan(0, bytes);
     }
+
+    private void Write(ReadOnlySpan<byte> bytes, long firstElement) =>
+        Device.CopyFromHost(bytes, Block, (Offset + firstElement) * DType.Size);
 }
 
 /// <summary>Marks the <see cref="Tensor.GradientState"/> of a tensor that an operation on a tape produced, as opposed to a parameter's value.</summary>

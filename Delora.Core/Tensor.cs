@@ -22,7 +22,7 @@ public sealed partial class Tensor : IDisposable
         Shape = shape;
         DType = dtype;
         Name = name;
-        TensorScope.Current?.Add(this);
+        TensorScope.AddToCurrent(this);
     }
 
     /// <summary>The dimensions.</summary>
@@ -76,7 +76,6 @@ public sealed partial class Tensor : IDisposable
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
     public static Tensor Empty(Shape shape, DType dtype, Device device, [CallerMemberName] string name = "")
     {
-        ObjectDisposedException.ThrowIf(device.IsDisposed, device);
         long bytes;
         try
         {
@@ -117,7 +116,7 @@ public sealed partial class Tensor : IDisposable
         ThrowIfDisposed();
         if (elementOffset < 0 || checked(elementOffset + shape.ElementCount) > ElementCount)
             throw new ShapeException($"View: {shape} from element {elementOffset} does not lie within {Shape} ({ElementCount} elements).");
-        _storage.AddReference();
+        if (!_storage.TryAddReference()) ThrowIfDisposed();
         return new Tensor(_storage, checked(Offset + elementOffset), shape, DType, Name);
     }
 
@@ -135,6 +134,11 @@ public sealed partial class Tensor : IDisposable
         scope.Add(this);
         return this;
     }
+
+    /// <summary>Whether the two have an element of memory in common.</summary>
+    internal bool Overlaps(Tensor other) =>
+        _storage == other._storage && ElementCount > 0 && other.ElementCount > 0
+        && Offset < other.Offset + other.ElementCount && other.Offset < Offset + ElementCount;
 
     internal void ThrowIfDisposed()
     {

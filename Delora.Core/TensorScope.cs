@@ -57,9 +57,8 @@ public sealed class TensorScope : IDisposable
     {
         if (tensor.Scope != this) throw new InvalidOperationException($"Scope '{Name}' does not own the tensor '{tensor.Name}' {tensor.Shape}.");
         Remove(tensor);
-        TensorScope? outer = _outer;
-        while (outer is { _closed: true }) outer = outer._outer;
-        outer?.Add(tensor);
+        for (TensorScope? outer = _outer; outer is not null; outer = outer._outer)
+            if (outer.TryAdd(tensor)) break;
         return tensor;
     }
 
@@ -86,14 +85,25 @@ public sealed class TensorScope : IDisposable
         }
     }
 
-    internal void Add(Tensor tensor)
+    /// <summary>Hands a new tensor to the innermost open scope, where there is one.</summary>
+    internal static void AddToCurrent(Tensor tensor)
+    {
+        // Another thread may close a scope between a look at it and the call: then it belongs to the one around it.
+        for (TensorScope? scope = s_current.Value; scope is not null; scope = scope._outer)
+            if (scope.TryAdd(tensor)) return;
+    }
+
+    internal void Add(Tensor tensor) => ObjectDisposedException.ThrowIf(!TryAdd(tensor), this);
+
+    private bool TryAdd(Tensor tensor)
     {
         lock (_lock)
         {
-            ObjectDisposedException.ThrowIf(_closed, this);
+            if (_closed) return false;
             tensor.Scope = this;
             tensor.ScopeSlot = _tensors.Count;
             _tensors.Add(tensor);
+            return true;
         }
     }
 
@@ -101,7 +111,8 @@ public sealed class TensorScope : IDisposable
     {
         lock (_lock)
         {
-            if (tensor.Scope != this) return;
+            // A scope that is being closed has let go of its tensors already; it disposes them itself.
+            if (_closed || tensor.Scope != this) return;
             Tensor last = _tensors[^1];
             _tensors[tensor.ScopeSlot] = last;
             last.ScopeSlot = tensor.ScopeSlot;

@@ -43,6 +43,7 @@ public sealed partial class GpuDevice : Device
     /// <exception cref="DTypeException">The tensor has another element type.</exception>
     internal ArrayView<T> View<T>(Tensor tensor) where T : unmanaged
     {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (DTypes.Of<T>() != tensor.DType) throw new DTypeException($"'{tensor.Name}' {tensor.Shape} is {tensor.DType.Name}, not {DTypes.Of<T>().Name}.");
         return ((GpuMemoryBlock)tensor.Block).Buffer.View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
     }
@@ -116,8 +117,12 @@ public sealed partial class GpuDevice : Device
         _context.Dispose();
     }
 
-    private static ArrayView<byte> Slice(MemoryBlock block, long offset, long length) =>
-        ((GpuMemoryBlock)block).Buffer.View.BaseView.SubView(offset, length);
+    private ArrayView<byte> Slice(MemoryBlock block, long offset, long length)
+    {
+        // ILGPU frees what its accelerator gave when that is disposed, also under a tensor that is still alive.
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        return ((GpuMemoryBlock)block).Buffer.View.BaseView.SubView(offset, length);
+    }
 }
 
 /// <summary>A block of an ILGPU accelerator's memory.</summary>

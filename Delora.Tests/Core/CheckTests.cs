@@ -25,6 +25,23 @@ public class CheckTests
     }
 
     [Fact]
+    public void Outputs_apart_from_inputs()
+    {
+        using Tensor x = Tensor.Zeros([4, 4], DType.Float32, Devices.Cpu, "x"), w = Tensor.Zeros([4, 4], DType.Float32, Devices.Cpu, "w");
+        using Tensor upper = x.View([2, 4]), lower = x.View([2, 4], 8), middle = x.View([2, 4], 4), nothing = x.View([0, 4], 8);
+        Check.Apart("MatMul", upper, lower, null, w, nothing);
+        Assert.Equal("MatMul: the output 'x' [2, 4] shares memory with the input 'x' [2, 4]",
+            Assert.Throws<ArgumentException>(() => Check.Apart("MatMul", middle, w, lower)).Message);
+        Assert.Throws<ArgumentException>(() => MatMulKernel.Forward(x, w, x));
+        using FrozenWeight frozen = FrozenWeight.Create(w);
+        Assert.Throws<ArgumentException>(() => FrozenLinearKernel.Forward(x, frozen, null, x));
+        Assert.Throws<ArgumentException>(() => FrozenLinearKernel.Backward(x, frozen, x));
+        using Tensor y = Tensor.Zeros([4, 4], DType.Float32, Devices.Cpu), z = Tensor.Zeros([4, 4], DType.Float32, Devices.Cpu);
+        Assert.Throws<ArgumentException>(() => LowRankLinearKernel.Forward(x, frozen, null, w, y, z, z));
+        Assert.Throws<ArgumentException>(() => LowRankLinearKernel.Backward(x, frozen, w, y, z, y, z, null, null));
+    }
+
+    [Fact]
     public void Types_and_devices()
     {
         Device cpu = Devices.Cpu, reference = Devices.Reference;

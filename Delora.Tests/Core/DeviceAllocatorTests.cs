@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using CsCheck;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Tests.Core;
 
@@ -163,6 +164,55 @@ public class DeviceAllocatorTests
         late.Dispose();
         Assert.Equal(0, device.BytesGiven);
         Assert.Throws<ObjectDisposedException>(() => Bytes(1, device));
+    }
+
+    [Fact]
+    public void A_block_that_cannot_be_poisoned_is_not_lost()
+    {
+        using var device = new LimitedDevice { FailsToFill = true };
+        device.Memory.PoisonNewAllocations = true;
+        Assert.Throws<DeviceException>(() => Bytes(256, device));
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        Assert.Equal(new AllocatorStatistics(0, 256, 256, 0, 1, 0), device.Memory.Statistics);
+        device.FailsToFill = false;
+        using Tensor tensor = Bytes(256, device);
+        Assert.Equal(1, device.Memory.Statistics.SystemAllocations);
+    }
+
+    [Fact]
+    public void A_device_that_fails_is_released_all_the_same()
+    {
+        var device = new LimitedDevice { FailsToSynchronize = true };
+        Assert.Throws<DeviceException>(device.Dispose);
+        device.Dispose();
+        Assert.Equal((true, 1), (device.IsDisposed, device.Releases));
+    }
+
+    [Fact]
+    public void Nothing_stays_in_the_cache_of_a_device_that_is_disposed_meanwhile()
+    {
+        for (int round = 0; round < 50; round++)
+        {
+            var device = new LimitedDevice();
+            Tensor[] tensors = [.. Enumerable.Range(0, 200).Select(_ => Bytes(256, device))];
+            var disposer = new Thread(device.Dispose);
+            disposer.Start();
+            foreach (Tensor tensor in tensors) tensor.Dispose();
+            disposer.Join();
+            Assert.Equal((0L, 0L, 0L), (device.BytesGiven, device.Memory.Statistics.BytesCached, device.Memory.Statistics.LiveAllocations));
+        }
+    }
+
+    [Fact]
+    public void Kernels_refuse_a_device_that_was_disposed()
+    {
+        var device = new CpuDevice(2);
+        using Tensor x = Tensor.From([1f, -1f], [2], device), y = Tensor.Empty([2], DType.Float32, device);
+        using Tensor matrix = Tensor.Zeros([1, 2], DType.Float32, device), result = Tensor.Empty([1, 1], DType.Float32, device);
+        device.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => ReluKernel.Forward(x, y));
+        Assert.Throws<ObjectDisposedException>(() => MatMulKernel.Forward(matrix, matrix, result, MatMulLayout.NT));
     }
 
     [Fact]

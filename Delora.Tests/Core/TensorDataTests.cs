@@ -108,6 +108,55 @@ public class TensorDataTests
         Assert.Throws<ObjectDisposedException>(() => Tensor.CopyOf(gone, Devices.Cpu));
     }
 
+    [Fact]
+    public void Long_tensors_are_moved_in_pieces()
+    {
+        using var cpu = new CpuDevice(1);
+        using var other = new CpuDevice(1);
+        using var reference = new ReferenceDevice();
+        int length = (4 << 20) + 7;
+        var numbers = new float[length];
+        for (int i = 0; i < length; i++) numbers[i] = i;
+        using (Tensor whole = Tensor.From(numbers, [length], cpu), far = Tensor.CopyOf(whole, other))
+        using (Tensor wide = Tensor.CopyOf(whole, reference))
+        {
+            Assert.True(numbers.AsSpan().SequenceEqual(far.ToArray<float>()));
+            Assert.True(numbers.AsSpan().SequenceEqual(wide.ToArray<float>()));
+            double[] doubles = wide.ToArray<double>();
+            Assert.Equal((0.0, 2097152.0, length - 1.0), (doubles[0], doubles[2 << 20], doubles[^1]));
+            doubles[^1] = 0.5;
+            far.CopyFrom<double>(doubles);
+            Assert.Equal([length - 2, 0.5f], far.ToArray<float>()[^2..]);
+        }
+        Assert.Equal(0, cpu.Memory.Statistics.LiveAllocations + other.Memory.Statistics.LiveAllocations);
+    }
+
+    [Fact]
+    public void Copies_between_devices_of_views_and_of_every_type()
+    {
+        using var cpu = new CpuDevice(1);
+        using Tensor brain = Tensor.From([(BFloat16)1f, (BFloat16)2f, (BFloat16)3f, (BFloat16)4f], [4], Devices.Reference);
+        using Tensor part = brain.View([2], 1), target = Tensor.Zeros([4], DType.BFloat16, cpu), middle = target.View([2], 2);
+        middle.CopyFrom(part);
+        Assert.Equal([0f, 0f, 2f, 3f], target.ToArray<BFloat16>().Select(value => (float)value));
+        using Tensor copy = Tensor.CopyOf(part, cpu), floats = Tensor.Zeros([2], DType.Float32, cpu, "floats");
+        Assert.Equal((DType.BFloat16, (BFloat16)3f), (copy.DType, copy.ToArray<BFloat16>()[1]));
+        Assert.Contains("is bfloat16, 'floats' [2] is float32", Assert.Throws<DTypeException>(() => floats.CopyFrom(part)).Message);
+    }
+
+    [Fact]
+    public void Memory_that_no_machine_has_is_a_typed_error_and_the_next_call_works()
+    {
+        foreach (Device device in new Device[] { Devices.Cpu, Devices.Reference })
+        {
+            var error = Assert.Throws<DeviceMemoryException>(
+                () => Tensor.Empty([1 << 30, 1 << 28], device.FloatType, device, "far too much"));
+            Assert.Contains("far too much [1073741824, 268435456]", error.Message);
+            using Tensor small = Tensor.From([1f], [1], device);
+            Assert.Equal(1, small.ToScalar());
+        }
+    }
+
     private static void RoundTrip<T>(Device device, int size, Func<int, T> value) where T : unmanaged
     {
         T[] values = [.. Enumerable.Range(0, size).Select(value)];

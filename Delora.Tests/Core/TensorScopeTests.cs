@@ -145,6 +145,39 @@ public class TensorScopeTests
     }
 
     [Fact]
+    public void A_scope_may_close_while_another_thread_disposes_and_makes_tensors()
+    {
+        using var device = new LimitedDevice();
+        using (var around = new TensorScope("around"))
+            for (int round = 0; round < 100; round++)
+            {
+                var scope = new TensorScope("closing");
+                Tensor[] tensors = [.. Enumerable.Range(0, 50).Select(_ => New(device))];
+                Exception? failure = null;
+                var other = new Thread(() =>
+                {
+                    try
+                    {
+                        foreach (Tensor tensor in tensors)
+                        {
+                            tensor.Dispose();
+                            New(device);
+                        }
+                    }
+                    catch (Exception error)
+                    {
+                        failure = error;
+                    }
+                });
+                other.Start();
+                scope.Dispose();
+                other.Join();
+                Assert.Null(failure);
+            }
+        Assert.Equal((0L, 0L), (device.Memory.Statistics.LiveAllocations, device.Memory.Statistics.LeakedAllocations));
+    }
+
+    [Fact]
     public void Many_threads_add_to_one_scope()
     {
         using var device = new LimitedDevice();

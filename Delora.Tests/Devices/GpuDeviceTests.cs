@@ -77,6 +77,9 @@ public sealed class GpuDeviceTests
         GpuDevice gpu = Devices.CreateSimulator();
         Tensor tensor = Tensor.From([1f], [1], gpu);
         gpu.Dispose();
+        // Its memory went with the device: an error, not a read of what is gone.
+        Assert.Throws<ObjectDisposedException>(() => ReluKernel.Forward(tensor, tensor));
+        Assert.Contains("disposed", Assert.Throws<DeviceException>(() => tensor.ToArray<float>()).Message);
         tensor.Dispose();
         Assert.Equal(0, gpu.Memory.Statistics.LiveAllocations);
     }
