@@ -23,8 +23,6 @@ internal readonly unsafe struct GpuValue(float value) : ISimd<GpuValue>
 
     public static GpuValue Max(GpuValue a, GpuValue b) => a.Value > b.Value || float.IsNaN(a.Value) ? a : b;
 
-    public static GpuValue Min(GpuValue a, GpuValue b) => a.Value < b.Value || float.IsNaN(a.Value) ? a : b;
-
     public static GpuValue Abs(GpuValue a) => new(MathF.Abs(a.Value));
 
     public static GpuValue Sqrt(GpuValue a) => new(MathF.Sqrt(a.Value));
@@ -50,8 +48,6 @@ internal readonly unsafe struct GpuValue(float value) : ISimd<GpuValue>
     public static GpuValue BitsToFloat(GpuValue bits) => new(bits.Bits);
 
     public static float Sum(GpuValue a) => a.Value;
-
-    public static float Maximum(GpuValue a) => a.Value;
 
     public static GpuValue operator +(GpuValue a, GpuValue b) => new(a.Value + b.Value);
 

@@ -26,8 +26,6 @@ internal unsafe interface ISimd<TSelf> : IAdditionOperators<TSelf, TSelf, TSelf>
 
     static abstract TSelf Max(TSelf a, TSelf b);
 
-    static abstract TSelf Min(TSelf a, TSelf b);
-
     static abstract TSelf Abs(TSelf a);
 
     static abstract TSelf Sqrt(TSelf a);
@@ -64,7 +62,4 @@ internal unsafe interface ISimd<TSelf> : IAdditionOperators<TSelf, TSelf, TSelf>
 
     /// <summary>The lanes added up in a fixed order.</summary>
     static abstract float Sum(TSelf a);
-
-    /// <summary>The largest lane; NaN where a lane is NaN.</summary>
-    static abstract float Maximum(TSelf a);
 }

@@ -17,8 +17,6 @@ internal readonly unsafe struct V1(float value) : ISimd<V1>
 
     public static V1 Max(V1 a, V1 b) => new(MathF.Max(a.Value, b.Value));
 
-    public static V1 Min(V1 a, V1 b) => new(MathF.Min(a.Value, b.Value));
-
     public static V1 Abs(V1 a) => new(MathF.Abs(a.Value));
 
     public static V1 Sqrt(V1 a) => new(MathF.Sqrt(a.Value));
@@ -44,8 +42,6 @@ internal readonly unsafe struct V1(float value) : ISimd<V1>
     public static V1 BitsToFloat(V1 bits) => new(bits.Bits);
 
     public static float Sum(V1 a) => a.Value;
-
-    public static float Maximum(V1 a) => a.Value;
 
     public static V1 operator +(V1 a, V1 b) => new(a.Value + b.Value);
 

@@ -19,8 +19,6 @@ internal readonly unsafe struct V16(Vector512<float> value) : ISimd<V16>
 
     public static V16 Max(V16 a, V16 b) => new(Vector512.Max(a.Value, b.Value));
 
-    public static V16 Min(V16 a, V16 b) => new(Vector512.Min(a.Value, b.Value));
-
     public static V16 Abs(V16 a) => new(Vector512.Abs(a.Value));
 
     public static V16 Sqrt(V16 a) => new(Vector512.Sqrt(a.Value));
@@ -47,8 +45,6 @@ internal readonly unsafe struct V16(Vector512<float> value) : ISimd<V16>
     public static V16 BitsToFloat(V16 bits) => new(Vector512.ConvertToSingle(bits.Value.AsInt32()));
 
     public static float Sum(V16 a) => Vector512.Sum(a.Value);
-
-    public static float Maximum(V16 a) => V8.Maximum(new(Vector256.Max(a.Value.GetLower(), a.Value.GetUpper())));
 
     public static V16 operator +(V16 a, V16 b) => new(a.Value + b.Value);
 

@@ -19,8 +19,6 @@ internal readonly unsafe struct V4(Vector128<float> value) : ISimd<V4>
 
     public static V4 Max(V4 a, V4 b) => new(Vector128.Max(a.Value, b.Value));
 
-    public static V4 Min(V4 a, V4 b) => new(Vector128.Min(a.Value, b.Value));
-
     public static V4 Abs(V4 a) => new(Vector128.Abs(a.Value));
 
     public static V4 Sqrt(V4 a) => new(Vector128.Sqrt(a.Value));
@@ -46,9 +44,6 @@ internal readonly unsafe struct V4(Vector128<float> value) : ISimd<V4>
     public static V4 BitsToFloat(V4 bits) => new(Vector128.ConvertToSingle(bits.Value.AsInt32()));
 
     public static float Sum(V4 a) => Vector128.Sum(a.Value);
-
-    public static float Maximum(V4 a) =>
-        MathF.Max(MathF.Max(a.Value[0], a.Value[1]), MathF.Max(a.Value[2], a.Value[3]));
 
     public static V4 operator +(V4 a, V4 b) => new(a.Value + b.Value);
 

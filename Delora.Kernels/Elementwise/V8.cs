@@ -19,8 +19,6 @@ internal readonly unsafe struct V8(Vector256<float> value) : ISimd<V8>
 
     public static V8 Max(V8 a, V8 b) => new(Vector256.Max(a.Value, b.Value));
 
-    public static V8 Min(V8 a, V8 b) => new(Vector256.Min(a.Value, b.Value));
-
     public static V8 Abs(V8 a) => new(Vector256.Abs(a.Value));
 
     public static V8 Sqrt(V8 a) => new(Vector256.Sqrt(a.Value));
@@ -46,8 +44,6 @@ internal readonly unsafe struct V8(Vector256<float> value) : ISimd<V8>
     public static V8 BitsToFloat(V8 bits) => new(Vector256.ConvertToSingle(bits.Value.AsInt32()));
 
     public static float Sum(V8 a) => Vector256.Sum(a.Value);
-
-    public static float Maximum(V8 a) => V4.Maximum(new(Vector128.Max(a.Value.GetLower(), a.Value.GetUpper())));
 
     public static V8 operator +(V8 a, V8 b) => new(a.Value + b.Value);
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Delora.Core;
 
 namespace Delora.Kernels;
 
@@ -10,6 +11,8 @@ namespace Delora.Kernels;
 /// </summary>
 internal static unsafe class CpuDot
 {
+    private const int ColumnsPerChunk = 128;
+
     /// <summary>Σ x_k y_k over two contiguous arrays.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static double Row(float* x, float* y, long count)
@@ -32,16 +35,46 @@ internal static unsafe class CpuDot
         return sum;
     }
 
-    /// <summary>sums_j = Σ_k x[k, j] y[k, j] over all rows k, for <paramref name="columns"/> neighboring columns of two matrices.</summary>
-    /// <param name="x">First column of the first row.</param>
+    /// <summary>
+    /// sums_j = Σ_k x[k, j] y[k, j] over all rows k of two matrices, on all threads: blocks of rows, whose length depends on the shape
+    /// alone, then the blocks in order.
+    /// </summary>
+    /// <param name="cpu">Threads, and memory for the blocks' sums.</param>
+    /// <param name="x">First element.</param>
     /// <param name="xStride">Floats from one row of x to the next.</param>
-    /// <param name="y">First column of the first row.</param>
-    /// <param name="yStride">Floats from one row of y to the next.</param>
+    /// <param name="y">First element.</param>
+    /// <param name="yStride">Floats from one row of y to the next; 0 for the same row throughout.</param>
     /// <param name="rows">Number of rows.</param>
-    /// <param name="columns">Number of columns; a few hundred keep the sums in the first-level cache.</param>
+    /// <param name="columns">Number of columns.</param>
     /// <param name="sums">The sums.</param>
+    internal static void Columns(
+        CpuDevice cpu, float* x, long xStride, float* y, long yStride, long rows, long columns, double* sums)
+    {
+        long blockRows = Math.Max(1024, CpuReduce.RowGrain(Math.Min(columns, ColumnsPerChunk)));
+        long blocks = Math.Max(1, (rows + blockRows - 1) / blockRows), across = (columns + ColumnsPerChunk - 1) / ColumnsPerChunk;
+        using var partials = new HostScratch(cpu, blocks == 1 ? 0 : checked(blocks * columns * sizeof(double)), "column sums");
+        var body = new ColumnsBody
+        {
+            X = x,
+            XStride = xStride,
+            Y = y,
+            YStride = yStride,
+            Rows = rows,
+            Columns = columns,
+            BlockRows = blockRows,
+            Across = across,
+            Sums = blocks == 1 ? sums : partials.Doubles,
+        };
+        cpu.Team.For(blocks * across, 1, ref body);
+        if (blocks == 1) return;
+        new Span<double>(partials.Doubles, checked((int)columns)).CopyTo(new Span<double>(sums, (int)columns));
+        for (long b = 1; b < blocks; b++)
+            for (long j = 0; j < columns; j++) sums[j] += partials.Doubles[b * columns + j];
+    }
+
+    /// <summary>The same on the calling thread; a few hundred columns keep the sums in the first-level cache.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Columns(float* x, long xStride, float* y, long yStride, long rows, long columns, double* sums)
+    private static void Columns(float* x, long xStride, float* y, long yStride, long rows, long columns, double* sums)
     {
         new Span<double>(sums, (int)columns).Clear();
         long k = 0;
@@ -77,5 +110,25 @@ internal static unsafe class CpuDot
         (Vector256<double> y0, Vector256<double> y1) = Vector256.Widen(Vector256.Load(y));
         lower += x0 * y0;
         upper += x1 * y1;
+    }
+
+    private struct ColumnsBody : IRangeBody
+    {
+        public float* X, Y;
+        public double* Sums;
+        public long XStride, YStride, Rows, Columns, BlockRows, Across;
+
+        public readonly void Run(long start, long end, long chunk)
+        {
+            for (long i = start; i < end; i++)
+            {
+                (long block, long column) = Math.DivRem(i, Across);
+                column *= ColumnsPerChunk;
+                long row = block * BlockRows;
+                CpuDot.Columns(
+                    X + row * XStride + column, XStride, Y + row * YStride + column, YStride, Math.Min(BlockRows, Rows - row),
+                    Math.Min(ColumnsPerChunk, Columns - column), Sums + block * Columns + column);
+            }
+        }
     }
 }

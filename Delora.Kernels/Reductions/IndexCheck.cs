@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using Delora.Core;
 using ILGPU;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Delora.Kernels;
 
@@ -31,6 +32,8 @@ internal static class IndexCheck
     private static (int Used, int FirstBad) OnHost(Tensor indices, int bound, int? ignored)
     {
         Span<int> values = indices.Span<int>();
+        if (values.Length > 0 && ignored is null && TensorPrimitives.Min<int>(values) >= 0 && TensorPrimitives.Max<int>(values) < bound)
+            return (values.Length, int.MaxValue);
         int used = 0;
         for (int i = 0; i < values.Length; i++)
         {

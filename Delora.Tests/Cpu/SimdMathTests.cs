@@ -52,21 +52,6 @@ public sealed unsafe class SimdMathTests
         Assert.Equal(-1f, SimdMath.Erf(new V1(float.NegativeInfinity)).Value);
     }
 
-    [Fact]
-    public void Maximum_finds_every_lane_and_keeps_nan()
-    {
-        float* values = stackalloc float[16];
-        for (int lane = 0; lane < 16; lane++)
-        {
-            for (int i = 0; i < 16; i++) values[i] = i == lane ? 3f : -i;
-            Assert.Equal(3f, V16.Maximum(V16.Load(values)));
-            Assert.Equal(3f, V8.Maximum(V8.Load(values + (lane & 8))));
-            Assert.Equal(3f, V4.Maximum(V4.Load(values + (lane & 12))));
-            values[lane] = float.NaN;
-            Assert.True(float.IsNaN(V16.Maximum(V16.Load(values))));
-        }
-    }
-
     private static IEnumerable<float> Values()
     {
         for (ulong bits = 0; bits <= uint.MaxValue; bits += Stride) yield return BitConverter.UInt32BitsToSingle((uint)bits);

@@ -31,6 +31,19 @@ public sealed class AddBiasTests
         }
     }
 
+    [Theory, MemberData(nameof(TestDevices.CpuNames), MemberType = typeof(TestDevices))]
+    public void Many_rows_keep_their_digits(string device) => OpTesting.MatchesReference(TestDevices.Get(device), Sums, 1e-6);
+
+    [Fact]
+    public void The_bits_do_not_depend_on_threads() => OpTesting.IndependentOfThreads(Sums);
+
+    private static Tensor Sums(Device device)
+    {
+        Tensor sums = OpTesting.Output([131], device);
+        AddBiasKernel.Backward(OpTesting.Floats([5003, 131], device, 3), sums);
+        return sums;
+    }
+
     [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
     public void Gradients(string device)
     {

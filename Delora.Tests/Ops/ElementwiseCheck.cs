@@ -37,6 +37,10 @@ internal static class ElementwiseCheck
                 return result;
             }
         }
+        // NaN stays NaN in every lane and in the tail, and where it is alone.
+        float[] marked = [.. Values(33, 3, range).Select((value, i) => i % 3 == 1 ? float.NaN : value)];
+        Assert.Equal(marked.Select(float.IsNaN), On(device, kernel, marked).Select(float.IsNaN));
+        Assert.All(On(device, kernel, [.. Enumerable.Repeat(float.NaN, 33)]), value => Assert.True(float.IsNaN(value)));
     }
 
     /// <param name="device">Name of the test device.</param>

@@ -47,6 +47,69 @@ public sealed class FrozenWeightTests
             left.Y.SequenceEqual(right.Y) && left.Dx.SequenceEqual(right.Dx);
     }
 
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void RowsAndColumnNormsAreThoseOfTheWeight(string name)
+    {
+        Device device = TestDevices.Get(name);
+        foreach ((int outputs, int inputs) in new[] { (3, 0), (1, 1), (31, 33), (33, 129), (2, 1025) })
+        {
+            using Tensor w = LinearAssert.Operand(1, [outputs, inputs], device);
+            using FrozenWeight weight = FrozenWeight.Create(w);
+            using Tensor norms = weight.ColumnNorms("w"), expected = Tensor.Empty([inputs], device.FloatType, device);
+            ColumnNormKernel.Forward(w, expected);
+            Assert.Equal(("w", expected.Shape), (norms.Name, norms.Shape));
+            Assert.Equal(expected.ToArray<double>(), norms.ToArray<double>());
+
+            using Tensor ids = Tensor.From([outputs - 1, 0, outputs / 2, 0], [2, 2], device);
+            using Tensor rows = Tensor.Empty([2, 2, inputs], device.FloatType, device);
+            using Tensor looked = Tensor.Empty(rows.Shape, rows.DType, device);
+            weight.Rows(ids, rows);
+            EmbeddingKernel.Forward(ids, w, looked);
+            Assert.Equal(looked.ToArray<double>(), rows.ToArray<double>());
+
+            using Tensor bad = Tensor.From([0, outputs], [2], device), two = Tensor.Empty([2, inputs], device.FloatType, device);
+            Assert.Contains($"below {outputs}", Assert.Throws<IndexException>(() => weight.Rows(bad, two)).Message);
+            Assert.Throws<ShapeException>(() => weight.Rows(ids, two));
+        }
+    }
+
+    [Fact]
+    public void TheWayBackIsMadeOnceByWhoeverAsksFirst()
+    {
+        using var cpu = new CpuDevice(2);
+        using (Tensor w = LinearAssert.Operand(1, [65, 33], cpu), dy = LinearAssert.Operand(2, [7, 65], cpu))
+        using (FrozenWeight weight = FrozenWeight.Create(w), alone = FrozenWeight.Create(w))
+        {
+            float[] expected = Back(alone, dy);
+            long before = weight.ByteLength, blocks = cpu.Memory.Statistics.LiveAllocations;
+            using var start = new Barrier(4);
+            var threads = new Thread[4];
+            float[][] results = new float[4][];
+            for (int i = 0; i < 4; i++)
+            {
+                int own = i;
+                threads[i] = new Thread(() =>
+                {
+                    start.SignalAndWait();
+                    results[own] = Back(weight, dy);
+                });
+                threads[i].Start();
+            }
+            foreach (Thread thread in threads) thread.Join();
+            Assert.All(results, result => Assert.Equal(expected, result));
+            Assert.Equal((alone.ByteLength, blocks + 1), (weight.ByteLength, cpu.Memory.Statistics.LiveAllocations));
+            Assert.True(weight.ByteLength > before);
+        }
+        Assert.Equal(0, cpu.Memory.Statistics.LiveAllocations);
+
+        static float[] Back(FrozenWeight weight, Tensor dy)
+        {
+            using Tensor dx = Tensor.Empty([7, 33], DType.Float32, weight.Device);
+            FrozenLinearKernel.Backward(dy, weight, dx);
+            return dx.ToArray<float>();
+        }
+    }
+
     [Fact]
     public void RefusesOtherShapesAndDevices()
     {
@@ -57,5 +120,7 @@ public sealed class FrozenWeightTests
         Assert.Throws<ShapeException>(() => FrozenWeight.Create(vector));
         Assert.Throws<ShapeException>(() => weight.Replace(other));
         Assert.Throws<DeviceException>(() => weight.Replace(elsewhere));
+        using Tensor ids = Tensor.From([0], [1], Devices.Reference), rows = Tensor.Zeros([1, 4], DType.Float64, Devices.Reference);
+        Assert.Throws<DeviceException>(() => weight.Rows(ids, rows));
     }
 }

@@ -1,3 +1,4 @@
+using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
 
@@ -6,17 +7,24 @@ namespace Delora.Tests.Ops;
 public sealed class ReluTests
 {
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Forward(string name)
+    public void Forward(string device) => ElementwiseCheck.Unary(device, ReluKernel.Forward, 0);
+
+    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
+    public void Backward(string device) => ElementwiseCheck.Binary(device, ReluKernel.Backward, 0);
+
+    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
+    public void Special_values(string device) =>
+        Assert.Equal([0f, 0f, float.PositiveInfinity, 0f, float.Epsilon], ElementwiseCheck.On(
+            device, ReluKernel.Forward, 0f, -1f, float.PositiveInfinity, float.NegativeInfinity, float.Epsilon));
+
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void Gradients(string device) => ElementwiseCheck.Gradients(device, x => x.Relu(), 3, 5);
+
+    [Fact]
+    public void Shapes_must_agree()
     {
-        Device device = TestDevices.Get(name);
-        foreach (int n in new[] { 0, 1, 31, 33 })
-        {
-            var v = new float[n];
-            for (int i = 0; i < n; i++) v[i] = i - 10;
-            using Tensor x = Tensor.From(v, [n], device);
-            using Tensor y = Tensor.Empty([n], DType.Float32, device);
-            ReluKernel.Forward(x, y);
-            Assert.Equal(v.Select(a => Math.Max(a, 0)), y.ToArray<float>());
-        }
+        using Tensor x = Tensor.Zeros([2, 3], DType.Float32, Devices.Cpu), y = Tensor.Zeros([3, 2], DType.Float32, Devices.Cpu);
+        var error = Assert.Throws<ShapeException>(() => ReluKernel.Forward(x, y));
+        Assert.Equal("Relu: shapes differ: x [2, 3], y [3, 2]", error.Message);
     }
 }

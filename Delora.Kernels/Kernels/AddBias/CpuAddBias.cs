@@ -6,8 +6,6 @@ namespace Delora.Kernels;
 /// <summary>The SIMD implementation of <see cref="AddBiasKernel"/>.</summary>
 internal static unsafe class CpuAddBias
 {
-    private const int ColumnsPerChunk = 128;
-
     internal static void Forward(CpuDevice cpu, Tensor x, Tensor bias, Tensor y)
     {
         switch (cpu.Simd)
@@ -20,15 +18,15 @@ internal static unsafe class CpuAddBias
 
     internal static void Backward(CpuDevice cpu, Tensor dy, Tensor dBias, bool accumulate)
     {
-        var body = new BackwardBody
-        {
-            Dy = dy.Pointer<float>(),
-            DBias = dBias.Pointer<float>(),
-            Rows = dy.Shape.Rows,
-            Columns = dy.Shape.Columns,
-            Accumulate = accumulate,
-        };
-        cpu.Team.For(body.Columns, ColumnsPerChunk, ref body);
+        int columns = dy.Shape.Columns;
+        using var scratch = new HostScratch(cpu, columns * (long)(sizeof(double) + sizeof(float)), "AddBias.sums");
+        double* sums = scratch.Doubles;
+        // The same row of ones for every row: Σ dy·1.
+        var ones = (float*)(sums + columns);
+        new Span<float>(ones, columns).Fill(1f);
+        CpuDot.Columns(cpu, dy.Pointer<float>(), columns, ones, 0, dy.Shape.Rows, columns, sums);
+        float* to = dBias.Pointer<float>();
+        for (int j = 0; j < columns; j++) to[j] = (float)(accumulate ? to[j] + sums[j] : sums[j]);
     }
 
     private static void Forward<TVector>(CpuDevice cpu, Tensor x, Tensor bias, Tensor y) where TVector : unmanaged, ISimd<TVector>
@@ -60,23 +58,6 @@ internal static unsafe class CpuAddBias
                 for (; j + TVector.Count <= columns; j += TVector.Count) TVector.Store(TVector.Load(x + j) + TVector.Load(bias + j), y + j);
                 for (; j < columns; j++) y[j] = x[j] + bias[j];
             }
-        }
-    }
-
-    private struct BackwardBody : IRangeBody
-    {
-        public float* Dy, DBias;
-        public long Rows, Columns;
-        public bool Accumulate;
-
-        public readonly void Run(long start, long end, long chunk)
-        {
-            double* sums = stackalloc double[ColumnsPerChunk];
-            float* ones = stackalloc float[ColumnsPerChunk];
-            new Span<float>(ones, ColumnsPerChunk).Fill(1f);
-            // The same row of ones for every row: Σ dy·1.
-            CpuDot.Columns(Dy + start, Columns, ones, 0, Rows, end - start, sums);
-            for (long j = start; j < end; j++) DBias[j] = (float)(Accumulate ? DBias[j] + sums[j - start] : sums[j - start]);
         }
     }
 }

@@ -6,16 +6,15 @@ namespace Delora.Kernels;
 /// <summary>The SIMD implementation of <see cref="ColumnNormKernel"/>.</summary>
 internal static unsafe class CpuColumnNorm
 {
-    private const int ColumnsPerChunk = 256;
-
     internal static void Forward(CpuDevice cpu, Tensor w, Tensor norm) =>
         Norms(cpu, w.Pointer<float>(), w.Shape[0], w.Shape[1], norm.Pointer<float>());
 
     /// <summary>The norms of the columns of a contiguous [rows, columns] matrix.</summary>
     internal static void Norms(CpuDevice cpu, float* x, long rows, long columns, float* norm)
     {
-        var body = new ForwardBody { X = x, Norm = norm, Rows = rows, Columns = columns };
-        cpu.Team.For(columns, ColumnsPerChunk, ref body);
+        using var sums = new HostScratch(cpu, checked(columns * sizeof(double)), "ColumnNorm.sums");
+        CpuDot.Columns(cpu, x, columns, x, columns, rows, columns, sums.Doubles);
+        for (long j = 0; j < columns; j++) norm[j] = (float)Math.Sqrt(sums.Doubles[j]);
     }
 
     internal static void Backward(CpuDevice cpu, Tensor w, Tensor norm, Tensor dNorm, Tensor dW)
@@ -40,19 +39,6 @@ internal static unsafe class CpuColumnNorm
             Columns = w.Shape[1],
         };
         cpu.Team.For(w.Shape[0], CpuReduce.RowGrain(w.Shape[1]), ref body);
-    }
-
-    private struct ForwardBody : IRangeBody
-    {
-        public float* X, Norm;
-        public long Rows, Columns;
-
-        public readonly void Run(long start, long end, long chunk)
-        {
-            double* sums = stackalloc double[ColumnsPerChunk];
-            CpuDot.Columns(X + start, Columns, X + start, Columns, Rows, end - start, sums);
-            for (long j = start; j < end; j++) Norm[j] = (float)Math.Sqrt(sums[j - start]);
-        }
     }
 
     private struct BackwardBody<TVector> : IRangeBody where TVector : unmanaged, ISimd<TVector>

@@ -51,7 +51,7 @@ internal static unsafe class CpuDeloraFold
         double* ds = scratch.Doubles;
         float* alongA = (float*)(ds + rank), alongB = alongA + rank;
         if (dFoldedB is null) new Span<double>(ds, rank).Clear();
-        else CpuDot.Columns(y, rank, dFoldedB.Pointer<float>() + offset, dFoldedB.Shape[1], rows, rank, ds);
+        else CpuDot.Columns(cpu, y, rank, dFoldedB.Pointer<float>() + offset, dFoldedB.Shape[1], rows, rank, ds);
         double sumLambda = 0;
         for (int i = 0; i < rank; i++)
         {

@@ -26,7 +26,8 @@ internal static unsafe class CpuScatter
         long count = ids.ElementCount;
         int dim = table.Shape.Columns;
         if (count == 0 || dim == 0) return;
-        using var scratch = new HostScratch(cpu, checked(count * sizeof(Place)), "scatter places");
+        // A place keeps its number in 32 bits.
+        using var scratch = new HostScratch(cpu, checked((int)count * (long)sizeof(Place)), "scatter places");
         var places = (Place*)scratch.Pointer;
         long* starts = stackalloc long[Shards + 1];
         Deal(ids.Pointer<int>(), count, offsets is null ? null : offsets.Pointer<int>(), mean, places, starts);

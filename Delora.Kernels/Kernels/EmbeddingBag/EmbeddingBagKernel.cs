@@ -75,7 +75,7 @@ public static partial class EmbeddingBagKernel
         Device device = Check.Floats(Op, weight, y);
         IndexCheck.Count(Op, ids, weight.Shape[0]);
         // Few numbers: read back from a GPU rather than checked there.
-        int[] starts = offsets.ToArray<int>();
+        ReadOnlySpan<int> starts = device is GpuDevice ? offsets.ToArray<int>() : offsets.Span<int>();
         int total = ids.Shape[0];
         if (starts[0] != 0) throw new IndexException($"{Op}: offsets {offsets.Shape} start with {starts[0]}, not with 0");
         for (int b = 1; b < starts.Length; b++)

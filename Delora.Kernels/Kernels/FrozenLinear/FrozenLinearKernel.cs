@@ -15,11 +15,13 @@ public static partial class FrozenLinearKernel
     /// <param name="bias">[out]; null for none.</param>
     /// <param name="y">[N, out]; must not overlap x.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">y shares memory with an input.</exception>
     public static void Forward(Tensor x, FrozenWeight weight, Tensor? bias, Tensor y)
     {
         CheckOperand(Op, x, weight, weight.In);
         Check.HasShape(Op, y, [x.Shape[0], weight.Out]);
         if (bias is not null) Check.HasShape(Op, bias, [weight.Out]);
+        Check.Apart(Op, y, x, bias);
         switch (Check.Floats(Op, x, bias, y))
         {
             case CpuDevice cpu: CpuFrozenLinear.Forward(cpu, x, (CpuFrozenWeight)weight, bias, y); break;
@@ -35,10 +37,12 @@ public static partial class FrozenLinearKernel
     /// <param name="dx">[N, in]; must not overlap dy.</param>
     /// <param name="accumulate">Adds to dx instead of overwriting it.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">dx shares memory with dy.</exception>
     public static void Backward(Tensor dy, FrozenWeight weight, Tensor dx, bool accumulate = false)
     {
         CheckOperand(Op, dy, weight, weight.Out);
         Check.HasShape(Op, dx, [dy.Shape[0], weight.In]);
+        Check.Apart(Op, dx, dy);
         switch (Check.Floats(Op, dy, dx))
         {
             case CpuDevice cpu: CpuFrozenLinear.Backward(cpu, dy, (CpuFrozenWeight)weight, dx, accumulate); break;

@@ -55,8 +55,17 @@ internal sealed unsafe class CpuFrozenWeight : FrozenWeight
 
     private protected override void ReplaceCore(Tensor weight)
     {
-        PackForward(weight);
-        if (_backward is { } panels) Pack(weight.Pointer<float>(), panels);
+        lock (_lock)
+        {
+            PackForward(weight);
+            if (_backward is { } panels) Pack(weight.Pointer<float>(), panels);
+        }
+    }
+
+    private protected override void RowsCore(Tensor ids, Tensor y)
+    {
+        var body = new RowsBody { Source = Forward, Ids = ids.Pointer<int>(), Y = y.Pointer<float>() };
+        Cpu.Team.For(ids.ElementCount, CpuReduce.RowGrain(In), ref body);
     }
 
     private void PackForward(Tensor weight) =>
@@ -75,4 +84,16 @@ internal sealed unsafe class CpuFrozenWeight : FrozenWeight
 
     private Tensor Panels(int k, int n) =>
         Tensor.Empty([k, checked((int)PackedMatrix.Padded(n, Cpu.Simd))], DType.Float32, Device, nameof(FrozenWeight)).Own();
+
+    private struct RowsBody : IRangeBody
+    {
+        public PackedMatrix Source;
+        public int* Ids;
+        public float* Y;
+
+        public readonly void Run(long start, long end, long chunk)
+        {
+            for (long i = start; i < end; i++) Source.CopyColumn(Ids[i], Y + i * Source.K);
+        }
+    }
 }

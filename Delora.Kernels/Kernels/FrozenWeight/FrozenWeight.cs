@@ -45,14 +45,44 @@ public abstract class FrozenWeight : IDisposable
     /// <summary>The weight as a new tensor [out, in], with exactly the bits that were given.</summary>
     public abstract Tensor ToTensor(string name = "weight");
 
+    /// <summary>The norms of the columns, ‖W_:,j‖₂, as a new tensor [in] (<see cref="ColumnNormKernel"/>): DeLoRA's w.</summary>
+    public Tensor ColumnNorms(string name = "column norms")
+    {
+        Tensor norms = Tensor.Empty([In], Device.FloatType, Device, name);
+        try
+        {
+            ColumnNormsCore(norms);
+        }
+        catch
+        {
+            norms.Dispose();
+            throw;
+        }
+        return norms;
+    }
+
+    /// <summary>Rows of the weight by their number, y[i] = W[ids[i]]: the lookup of an embedding that is tied to this weight.</summary>
+    /// <param name="ids">int32 [..].</param>
+    /// <param name="y">Output, [.., in].</param>
+    /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="IndexException">An id is negative, or not below out.</exception>
+    public void Rows(Tensor ids, Tensor y)
+    {
+        string op = $"{nameof(FrozenWeight)}.{nameof(Rows)}";
+        Check.HasShape(op, y, new Shape([.. ids.Shape.Dims, In]));
+        Check.OneDevice(op, ids, y);
+        CheckDevice(op, Check.Floats(op, y), y);
+        IndexCheck.Count(op, ids, Out);
+        RowsCore(ids, y);
+    }
+
     /// <summary>Overwrites the weight, for instance with the merged one. Nobody may be reading it.</summary>
     /// <param name="weight">[out, in].</param>
     /// <exception cref="ShapeException">The shape differs.</exception>
     public void Replace(Tensor weight)
     {
         Check.HasShape($"{nameof(FrozenWeight)}.{nameof(Replace)}", weight, [Out, In]);
-        if (Check.Floats(nameof(FrozenWeight), weight) != Device)
-            throw new DeviceException($"FrozenWeight.Replace: the weight lies on {Device.Name}, '{weight.Name}' on {weight.Device.Name}");
+        CheckDevice($"{nameof(FrozenWeight)}.{nameof(Replace)}", Check.Floats(nameof(FrozenWeight), weight), weight);
         ReplaceCore(weight);
     }
 
@@ -60,4 +90,18 @@ public abstract class FrozenWeight : IDisposable
     public abstract void Dispose();
 
     private protected abstract void ReplaceCore(Tensor weight);
+
+    private protected abstract void RowsCore(Tensor ids, Tensor y);
+
+    private protected virtual void ColumnNormsCore(Tensor norms)
+    {
+        using Tensor weight = ToTensor();
+        ColumnNormKernel.Forward(weight, norms);
+    }
+
+    private void CheckDevice(string op, Device device, Tensor tensor)
+    {
+        if (device != Device)
+            throw new DeviceException($"{op}: the weight lies on {Device.Name}, '{tensor.Name}' {tensor.Shape} on {device.Name}");
+    }
 }

@@ -29,6 +29,10 @@ internal class TensorFrozenWeight : FrozenWeight
     public override void Dispose() => Weight.Dispose();
 
     private protected override void ReplaceCore(Tensor weight) => Weight.CopyFrom(weight);
+
+    private protected override void RowsCore(Tensor ids, Tensor y) => EmbeddingKernel.Forward(ids, Weight, y);
+
+    private protected override void ColumnNormsCore(Tensor norms) => ColumnNormKernel.Forward(Weight, norms);
 }
 
 /// <summary>The reference device's frozen weight.</summary>

@@ -29,12 +29,15 @@ public static partial class LowRankLinearKernel
     /// <param name="y">Output [N, out]; must not overlap an input.</param>
     /// <param name="dropout">The mask on x of the low-rank branch; null for none.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">An output shares memory with another operand.</exception>
     public static void Forward(Tensor x, FrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout = null)
     {
         FrozenLinearKernel.CheckOperand(Op, x, weight, weight.In);
         CheckBranch(weight, a, b, x.Shape[0], h);
         Check.HasShape(Op, y, [x.Shape[0], weight.Out]);
         if (bias is not null) Check.HasShape(Op, bias, [weight.Out]);
+        Check.Apart(Op, h, x, a, b, bias, y);
+        Check.Apart(Op, y, x, a, b, bias);
         dropout = dropout?.Validated();
         switch (Check.Floats(Op, x, bias, a, b, h, y))
         {
@@ -58,6 +61,7 @@ public static partial class LowRankLinearKernel
     /// <param name="dropout">The mask of the forward pass.</param>
     /// <param name="accumulateDx">Adds to dx instead of overwriting it.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">A gradient shares memory with another operand.</exception>
     public static void Backward(Tensor x, FrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da, Tensor? db,
         DropoutMask? dropout = null, bool accumulateDx = false)
     {
@@ -67,6 +71,9 @@ public static partial class LowRankLinearKernel
         if (dx is not null) Check.SameShape(Op, x, dx);
         if (da is not null) Check.SameShape(Op, a, da);
         if (db is not null) Check.SameShape(Op, b, db);
+        if (dx is not null) Check.Apart(Op, dx, x, a, b, h, dy, da, db);
+        if (da is not null) Check.Apart(Op, da, x, a, b, h, dy, db);
+        if (db is not null) Check.Apart(Op, db, x, a, b, h, dy);
         dropout = dropout?.Validated();
         switch (Check.Floats(Op, x, a, b, h, dy, dx, da, db))
         {

@@ -31,11 +31,13 @@ public static partial class MatMulKernel
     /// <param name="bias">[n]; null for none.</param>
     /// <param name="accumulate">Adds to c instead of overwriting it.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">c shares memory with an input.</exception>
     public static void Forward(Tensor a, Tensor b, Tensor c, MatMulLayout layout = MatMulLayout.NN, Tensor? bias = null, bool accumulate = false)
     {
         MatMulSize size = Measure(a, b, layout);
         Check.HasShape(Op, c, OutputShape(a, b, layout));
         if (bias is not null) Check.HasShape(Op, bias, [size.N]);
+        Check.Apart(Op, c, a, b, bias);
         Run(Check.Floats(Op, a, b, c, bias), size, a, b, c, layout, bias, accumulate);
     }
 
