@@ -167,6 +167,21 @@ public sealed class SafetensorsReadTests : IDisposable
     }
 
     [Fact]
+    public void Every_bfloat16_is_widened_exactly_and_every_one_that_is_not_finite_is_counted()
+    {
+        // All bit patterns after three more, so that no pattern keeps its lane, and a tail.
+        ushort[] bits = [0x3F80, 0xC000, 0x0001, .. Enumerable.Range(0, 1 << 16).Select(value => (ushort)value)];
+        byte[] bytes = File($"{{{Entry("w", "BF16", $"[{bits.Length}]", 0, 2 * bits.Length)}}}",
+            [.. bits.SelectMany(BitConverter.GetBytes)]);
+        var warnings = new List<string>();
+        using SafetensorsFile file = Open(bytes, new SafetensorsOptions { Warn = warnings.Add });
+        using Tensor stored = file.Read("w", Devices.Cpu), wide = file.ReadFloat("w", Devices.Cpu);
+        Assert.Equal(bits.Select(value => (uint)value << 16), wide.ToArray<float>().Select(BitConverter.SingleToUInt32Bits));
+        Assert.Equal(2, warnings.Count);
+        Assert.All(warnings, warning => Assert.Contains($"'w': 256 of {bits.Length} values", warning));
+    }
+
+    [Fact]
     public void A_float64_beyond_float32_becomes_infinite_and_is_reported()
     {
         byte[] bytes = File($"{{{Entry("w", "F64", "[1]", 0, 8)}}}", BitConverter.GetBytes(1e300));

@@ -31,6 +31,34 @@ public sealed class LowRankLinearTests
     }
 
     [Fact]
+    public void OneDeviceServesManyThreads()
+    {
+        using var cpu = new CpuDevice(2);
+        cpu.Memory.PoisonNewAllocations = true;
+        using (Tensor w = LinearAssert.Operand(1, [130, 70], cpu))
+        using (FrozenWeight weight = FrozenWeight.Create(w))
+        {
+            float[][] expected = [.. Enumerable.Range(0, 4).Select(seed => Round(weight, seed))];
+            var four = new ParallelOptions { MaxDegreeOfParallelism = 4 };
+            Parallel.For(0, 40, four, i => Assert.Equal(expected[i % 4], Round(weight, i % 4)));
+        }
+        Assert.Equal(0, cpu.Memory.Statistics.LiveAllocations);
+
+        static float[] Round(FrozenWeight weight, int seed)
+        {
+            using var scope = new TensorScope("round");
+            Device cpu = weight.Device;
+            Tensor x = LinearAssert.Operand(seed, [65 + seed, 70], cpu), dy = LinearAssert.Operand(seed + 4, [65 + seed, 130], cpu);
+            Tensor a = LinearAssert.Operand(seed + 8, [5, 70], cpu), b = LinearAssert.Operand(seed + 12, [130, 5], cpu);
+            Tensor h = OpTesting.Output([65 + seed, 5], cpu), y = OpTesting.Output(dy.Shape, cpu), dx = OpTesting.Output(x.Shape, cpu);
+            Tensor da = OpTesting.Output(a.Shape, cpu), db = OpTesting.Output(b.Shape, cpu);
+            LowRankLinearKernel.Forward(x, weight, null, a, b, h, y, s_mask);
+            LowRankLinearKernel.Backward(x, weight, a, b, h, dy, dx, da, db, s_mask);
+            return [.. y.ToArray<float>(), .. dx.ToArray<float>(), .. da.ToArray<float>(), .. db.ToArray<float>()];
+        }
+    }
+
+    [Fact]
     public void OnlyTheWantedGradientsAreComputed()
     {
         Device device = Devices.Cpu;

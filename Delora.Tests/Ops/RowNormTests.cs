@@ -38,6 +38,8 @@ public sealed class RowNormTests
         float[] gradient = dA.ToArray<float>();
         OpTesting.Close([0.6, -0.8, 0, 0, 0.6, 0.8], [.. gradient[..6]], 1e-6);
         Assert.True(float.IsNaN(gradient[6]));
+        RowNormKernel.Backward(a, norm, Tensor.From([1f, float.PositiveInfinity, 1, 1], [4], device), dA);
+        Assert.Equal([0f, 0f], dA.ToArray<float>()[2..4]);
     }
 
     [Fact]

@@ -25,20 +25,6 @@ internal static unsafe class CpuCast
         _ => (byte*)tensor.Pointer<Half>(),
     };
 
-    /// <summary>Exact widening of <paramref name="count"/> bfloat16 values.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Widen(ushort* source, float* destination, int count)
-    {
-        int i = 0;
-        for (; i + 16 <= count; i += 16)
-        {
-            (Vector256<uint> lower, Vector256<uint> upper) = Vector256.Widen(Vector256.Load(source + i));
-            (lower << 16).AsSingle().Store(destination + i);
-            (upper << 16).AsSingle().Store(destination + i + 8);
-        }
-        for (; i < count; i++) destination[i] = BFloat16.FromBits(source[i]);
-    }
-
     /// <summary>Rounds <paramref name="count"/> values to bfloat16, as <see cref="BFloat16"/> does.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Narrow(float* source, ushort* destination, int count)
@@ -70,7 +56,8 @@ internal static unsafe class CpuCast
             {
                 int count = (int)Math.Min(Piece, end - i);
                 float* values = From == DType.Float32 ? (float*)X + i : To == DType.Float32 ? (float*)Y + i : buffer;
-                if (From == DType.BFloat16) Widen((ushort*)X + i, values, count);
+                if (From == DType.BFloat16)
+                    FloatBytes.Widen(new ReadOnlySpan<BFloat16>((BFloat16*)X + i, count), new Span<float>(values, count));
                 else if (From == DType.Float16)
                     TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>((Half*)X + i, count), new Span<float>(values, count));
                 if (To == DType.BFloat16) Narrow(values, (ushort*)Y + i, count);

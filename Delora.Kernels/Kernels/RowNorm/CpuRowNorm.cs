@@ -66,8 +66,8 @@ internal static unsafe class CpuRowNorm
             for (long i = start; i < end; i++)
             {
                 float* from = A + i * Columns, to = DA + i * Columns;
-                // A row of zeros is divided by 1. The quotient of all others is at most 1: it cannot overflow, however short the row.
-                float norm = Norm[i] == 0 ? 1 : Norm[i], gradient = DNorm[i];
+                // A row of zeros gives 0/1 · 0. The quotient of all others is at most 1: it cannot overflow, however short the row.
+                (float norm, float gradient) = Norm[i] == 0 ? (1, 0) : (Norm[i], DNorm[i]);
                 long j = 0;
                 for (; j + TVector.Count <= Columns; j += TVector.Count)
                     TVector.Store(TVector.Load(from + j) / TVector.Set(norm) * TVector.Set(gradient), to + j);
