@@ -12,14 +12,11 @@ public static partial class Functions
     /// <exception cref="ShapeException">The shapes differ.</exception>
     public static Tensor Add(this Tensor a, Tensor b)
     {
-        // Before the output is made: it would have no owner when the kernel refuses.
-        Check.SameShape("Add", a, b);
-        Check.Floats("Add", a, b);
         Tape? tape = Tape.For(a, b);
-        Tensor y = Tensor.Empty(a.Shape, a.DType, a.Device);
+        using var y = new Output(a.Shape, a);
         AddKernel.Forward(a, b, y);
         tape?.Record(new AddFunction(a, b, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class AddFunction(Tensor a, Tensor b, Tensor y) : Function

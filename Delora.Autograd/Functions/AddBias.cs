@@ -12,13 +12,11 @@ public static partial class Functions
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
     public static Tensor AddBias(this Tensor x, Tensor bias)
     {
-        AddBiasKernel.CheckBias(x, bias);
-        Check.Floats("AddBias", x, bias);
         Tape? tape = Tape.For(x, bias);
-        Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
+        using var y = new Output(x.Shape, x);
         AddBiasKernel.Forward(x, bias, y);
         tape?.Record(new AddBiasFunction(x, bias, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class AddBiasFunction(Tensor x, Tensor bias, Tensor y) : Function

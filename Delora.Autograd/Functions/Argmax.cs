@@ -13,16 +13,8 @@ public static partial class Functions
     /// <returns>int32 [..].</returns>
     public static Tensor Argmax(this Tensor x)
     {
-        Tensor y = Tensor.Empty(RowShape.Of("Argmax", x), DType.Int32, x.Device);
-        try
-        {
-            ArgmaxKernel.Forward(x, y);
-        }
-        catch
-        {
-            y.Dispose();
-            throw;
-        }
-        return y;
+        using var y = new Output(RowShape.Of("Argmax", x), DType.Int32, x.Device);
+        ArgmaxKernel.Forward(x, y);
+        return y.Keep();
     }
 }

@@ -6,8 +6,7 @@ namespace Delora.Autograd;
 public static partial class Functions
 {
     /// <summary>
-    /// The same numbers in another storage type; see <see cref="CastKernel"/>. The gradient passes unchanged (the rounding counts as the
-    /// identity),
+    /// The same numbers in another storage type; see <see cref="CastKernel"/>. The gradient passes unchanged (the rounding counts as the identity),
     /// in the device's floating-point type.
     /// </summary>
     /// <param name="x">Any shape.</param>
@@ -16,12 +15,11 @@ public static partial class Functions
     /// <exception cref="DTypeException">Either type is none of the three.</exception>
     public static Tensor Cast(this Tensor x, DType dtype)
     {
-        CastKernel.CheckTypes(x.DType, dtype, x.Device);
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(x.Shape, dtype, x.Device);
+        using var y = new Output(x.Shape, dtype, x.Device);
         CastKernel.Forward(x, y);
         tape?.Record(new CastFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class CastFunction(Tensor x, Tensor y) : Function

@@ -13,10 +13,10 @@ public static partial class Functions
     {
         Check.HasRank(nameof(ColumnNorm), w, 2);
         Tape? tape = Tape.For(w);
-        Tensor norm = Tensor.Empty([w.Shape[1]], w.DType, w.Device);
+        using var norm = new Output([w.Shape[1]], w);
         ColumnNormKernel.Forward(w, norm);
         tape?.Record(new ColumnNormFunction(w, norm), norm);
-        return norm;
+        return norm.Keep();
     }
 
     private sealed class ColumnNormFunction(Tensor w, Tensor norm) : Function

@@ -12,12 +12,10 @@ public static partial class Functions
     public static Tensor Concat(int axis, params ReadOnlySpan<Tensor> parts)
     {
         Tape? tape = Tape.For(parts);
-        Shape shape = ConcatKernel.ShapeOf(parts, axis);
-        foreach (Tensor part in parts) Check.Floats("Concat", parts[0], part);
-        Tensor y = Tensor.Empty(shape, parts[0].DType, parts[0].Device);
+        using var y = new Output(ConcatKernel.ShapeOf(parts, axis), parts[0]);
         ConcatKernel.Forward(parts, axis, y);
         tape?.Record(new ConcatFunction(parts.ToArray(), axis, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class ConcatFunction(Tensor[] parts, int axis, Tensor y) : Function

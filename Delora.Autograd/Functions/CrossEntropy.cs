@@ -15,22 +15,11 @@ public static partial class Functions
     public static Tensor CrossEntropy(this Tensor logits, Tensor labels, int ignoreIndex = CrossEntropyKernel.IgnoreIndex)
     {
         Tape? tape = Tape.For(logits);
-        Tensor loss = Tensor.Empty([], logits.DType, logits.Device);
-        Tensor? logSumExp = null;
-        try
-        {
-            logSumExp = Tensor.Empty(RowShape.Of("CrossEntropy", logits), logits.DType, logits.Device, "CrossEntropy.logSumExp");
-            int count = CrossEntropyKernel.Forward(logits, labels, loss, logSumExp, ignoreIndex);
-            if (tape is null) logSumExp.Dispose();
-            else tape.Record(new CrossEntropyFunction(logits, labels, logSumExp, loss, count, ignoreIndex), loss);
-            return loss;
-        }
-        catch
-        {
-            loss.Dispose();
-            logSumExp?.Dispose();
-            throw;
-        }
+        using var loss = new Output([], logits);
+        using var logSumExp = new Output(RowShape.Of("CrossEntropy", logits), logits, "CrossEntropy.logSumExp");
+        int count = CrossEntropyKernel.Forward(logits, labels, loss, logSumExp, ignoreIndex);
+        tape?.Record(new CrossEntropyFunction(logits, labels, logSumExp.Keep(), loss, count, ignoreIndex), loss);
+        return loss.Keep();
     }
 
     /// <summary>The cross-entropy of each row, 0 where it is ignored; see <see cref="CrossEntropyKernel"/>.</summary>
@@ -44,22 +33,11 @@ public static partial class Functions
     {
         Tape? tape = Tape.For(logits);
         Shape rows = RowShape.Of("CrossEntropy", logits);
-        Tensor losses = Tensor.Empty(rows, logits.DType, logits.Device);
-        Tensor? logSumExp = null;
-        try
-        {
-            logSumExp = Tensor.Empty(rows, logits.DType, logits.Device, "CrossEntropyRows.logSumExp");
-            CrossEntropyKernel.ForwardRows(logits, labels, losses, logSumExp, ignoreIndex);
-            if (tape is null) logSumExp.Dispose();
-            else tape.Record(new CrossEntropyFunction(logits, labels, logSumExp, losses, null, ignoreIndex), losses);
-            return losses;
-        }
-        catch
-        {
-            losses.Dispose();
-            logSumExp?.Dispose();
-            throw;
-        }
+        using var losses = new Output(rows, logits);
+        using var logSumExp = new Output(rows, logits, "CrossEntropyRows.logSumExp");
+        CrossEntropyKernel.ForwardRows(logits, labels, losses, logSumExp, ignoreIndex);
+        tape?.Record(new CrossEntropyFunction(logits, labels, logSumExp.Keep(), losses, null, ignoreIndex), losses);
+        return losses.Keep();
     }
 
     /// <summary>Of the mean over <c>count</c> rows or, where it is null, of each row.</summary>

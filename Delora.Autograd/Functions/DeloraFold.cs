@@ -3,8 +3,9 @@ using Delora.Kernels;
 
 namespace Delora.Autograd;
 
-/// <summary>One branch of a DeLoRA update: the adapter itself, or the frozen initial one that the residual initialization
-/// subtracts.</summary>
+/// <summary>
+/// One branch of a DeLoRA update: the adapter itself, or the frozen initial one that the residual initialization subtracts.
+/// </summary>
 /// <param name="A">A, [r, in].</param>
 /// <param name="B">B, [out, r].</param>
 /// <param name="Lambda">λ, [1]; branches may share it.</param>
@@ -39,20 +40,20 @@ public static partial class Functions
             tape ??= own;
             rank = checked(rank + branch.A.Shape[0]);
         }
-        Tensor foldedA = Tensor.Empty([rank, a0.Shape[1]], a0.DType, a0.Device, "DeloraFold.A'");
-        Tensor foldedB = Tensor.Empty([b0.Shape[0], rank], b0.DType, b0.Device, "DeloraFold.B'");
-        var scales = new Tensor[branches.Length];
+        using var foldedA = new Output([rank, a0.Shape[1]], a0, "DeloraFold.A'");
+        using var foldedB = new Output([b0.Shape[0], rank], b0, "DeloraFold.B'");
+        Tensor[]? saved = tape is null ? null : new Tensor[branches.Length];
         int offset = 0;
         for (int i = 0; i < branches.Length; i++)
         {
             (Tensor a, Tensor b, Tensor lambda, Tensor w, bool negative) = branches[i];
-            scales[i] = Tensor.Empty([3, a.Shape[0]], a.DType, a.Device, "DeloraFold.scales");
-            DeloraFoldKernel.Forward(a, b, lambda, w, scales[i], foldedA, foldedB, offset, negative);
+            using var scales = new Output([3, a.Shape[0]], a, "DeloraFold.scales");
+            DeloraFoldKernel.Forward(a, b, lambda, w, scales, foldedA, foldedB, offset, negative);
             offset += a.Shape[0];
-            if (tape is null) scales[i].Dispose();
+            saved?[i] = scales.Keep();
         }
-        tape?.Record(new DeloraFoldFunction(branches.ToArray(), scales, foldedA, foldedB), foldedA, foldedB);
-        return (foldedA, foldedB);
+        tape?.Record(new DeloraFoldFunction(branches.ToArray(), saved!, foldedA, foldedB), foldedA, foldedB);
+        return (foldedA.Keep(), foldedB.Keep());
     }
 
     private sealed class DeloraFoldFunction : Function

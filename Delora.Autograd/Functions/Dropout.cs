@@ -15,10 +15,10 @@ public static partial class Functions
     {
         DropoutMask mask = new DropoutMask(probability, stream).Validated();
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
+        using var y = new Output(x.Shape, x);
         DropoutKernel.Forward(x, mask, y);
         tape?.Record(new DropoutFunction(x, mask, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class DropoutFunction(Tensor x, DropoutMask mask, Tensor y) : Function

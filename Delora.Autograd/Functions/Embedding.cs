@@ -14,18 +14,10 @@ public static partial class Functions
     public static Tensor Embedding(this Tensor weight, Tensor ids)
     {
         Tape? tape = Tape.For(weight);
-        Tensor y = Tensor.Empty(EmbeddingKernel.OutputShape(ids, weight), weight.DType, weight.Device);
-        try
-        {
-            EmbeddingKernel.Forward(ids, weight, y);
-        }
-        catch
-        {
-            y.Dispose();
-            throw;
-        }
+        using var y = new Output(EmbeddingKernel.OutputShape(ids, weight), weight);
+        EmbeddingKernel.Forward(ids, weight, y);
         tape?.Record(new EmbeddingFunction(weight, ids, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class EmbeddingFunction(Tensor weight, Tensor ids, Tensor y) : Function

@@ -16,18 +16,10 @@ public static partial class Functions
     public static Tensor EmbeddingBag(this Tensor weight, Tensor ids, Tensor offsets, EmbeddingBagMode mode = EmbeddingBagMode.Mean)
     {
         Tape? tape = Tape.For(weight);
-        Tensor y = Tensor.Empty(EmbeddingBagKernel.OutputShape(offsets, weight), weight.DType, weight.Device);
-        try
-        {
-            EmbeddingBagKernel.Forward(ids, offsets, weight, y, mode);
-        }
-        catch
-        {
-            y.Dispose();
-            throw;
-        }
+        using var y = new Output(EmbeddingBagKernel.OutputShape(offsets, weight), weight);
+        EmbeddingBagKernel.Forward(ids, offsets, weight, y, mode);
         tape?.Record(new EmbeddingBagFunction(weight, ids, offsets, y, mode), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class EmbeddingBagFunction(Tensor weight, Tensor ids, Tensor offsets, Tensor y, EmbeddingBagMode mode) : Function

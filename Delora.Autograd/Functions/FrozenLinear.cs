@@ -14,17 +14,17 @@ public static partial class Functions
     public static Tensor FrozenLinear(this Tensor x, FrozenWeight weight, Tensor? bias = null)
     {
         Tape? tape = Tape.For(x, bias);
-        Tensor y = EmptyLike(x, weight.Out);
+        using var y = new Output(OutputShape(x, weight.Out), x);
         using (Tensor rows = AsRows(x), result = AsRows(y)) FrozenLinearKernel.Forward(rows, weight, bias, result);
         tape?.Record(new FrozenLinearFunction(x, weight, bias, y), y);
-        return y;
+        return y.Keep();
     }
 
-    /// <summary>The shape of x with another last dimension, not yet written.</summary>
-    private static Tensor EmptyLike(Tensor x, int columns)
+    /// <summary>The shape of x with another last dimension.</summary>
+    private static Shape OutputShape(Tensor x, int columns)
     {
         if (x.Shape.Rank == 0) throw new ShapeException($"A linear layer wants at least one dimension: '{x.Name}' is a scalar.");
-        return Tensor.Empty(x.Shape.WithColumns(columns), x.DType, x.Device);
+        return x.Shape.WithColumns(columns);
     }
 
     /// <summary>A view of x with its leading dimensions flattened into one: [N, columns].</summary>

@@ -11,10 +11,10 @@ public static partial class Functions
     public static Tensor GeluTanh(this Tensor x)
     {
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
+        using var y = new Output(x.Shape, x);
         GeluTanhKernel.Forward(x, y);
         tape?.Record(new GeluTanhFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class GeluTanhFunction(Tensor x, Tensor y) : Function

@@ -15,10 +15,10 @@ public static partial class Functions
     {
         Check.HasRank("Linear", weight, 2);
         Tape? tape = Tape.For(x, weight, bias);
-        Tensor y = EmptyLike(x, weight.Shape[0]);
+        using var y = new Output(OutputShape(x, weight.Shape[0]), x);
         using (Tensor rows = AsRows(x), result = AsRows(y)) MatMulKernel.Forward(rows, weight, result, MatMulLayout.NT, bias);
         tape?.Record(new LinearFunction(x, weight, bias, y), y);
-        return y;
+        return y.Keep();
     }
 
     /// <summary>db = Σ over the rows of dy [N, out], where the bias needs it.</summary>

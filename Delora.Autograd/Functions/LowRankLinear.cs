@@ -21,13 +21,12 @@ public static partial class Functions
     {
         Check.HasRank("LowRankLinear", a, 2);
         Tape? tape = Tape.For(x, bias, a, b);
-        Tensor y = EmptyLike(x, weight.Out);
+        using var y = new Output(OutputShape(x, weight.Out), x);
         using Tensor rows = AsRows(x), result = AsRows(y);
-        Tensor h = Tensor.Empty([rows.Shape[0], a.Shape[0]], x.DType, x.Device, "LowRankLinear.h");
+        using var h = new Output([rows.Shape[0], a.Shape[0]], x, "LowRankLinear.h");
         LowRankLinearKernel.Forward(rows, weight, bias, a, b, h, result, dropout);
-        if (tape is null) h.Dispose();
-        else tape.Record(new LowRankLinearFunction(x, weight, bias, a, b, h, y, dropout), y);
-        return y;
+        tape?.Record(new LowRankLinearFunction(x, weight, bias, a, b, h.Keep(), y, dropout), y);
+        return y.Keep();
     }
 
     private sealed class LowRankLinearFunction : Function

@@ -14,10 +14,10 @@ public static partial class Functions
     public static Tensor MatMul(this Tensor a, Tensor b, MatMulLayout layout = MatMulLayout.NN)
     {
         Tape? tape = Tape.For(a, b);
-        Tensor c = Tensor.Empty(MatMulKernel.OutputShape(a, b, layout), a.DType, a.Device);
+        using var c = new Output(MatMulKernel.OutputShape(a, b, layout), a);
         MatMulKernel.Forward(a, b, c, layout);
         tape?.Record(new MatMulFunction(a, b, c, layout), c);
-        return c;
+        return c.Keep();
     }
 
     private sealed class MatMulFunction(Tensor a, Tensor b, Tensor c, MatMulLayout layout) : Function

@@ -11,18 +11,10 @@ public static partial class Functions
     public static Tensor Mean(this Tensor x)
     {
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty([], x.DType, x.Device);
-        try
-        {
-            MeanKernel.Forward(x, y);
-        }
-        catch
-        {
-            y.Dispose();
-            throw;
-        }
+        using var y = new Output([], x);
+        MeanKernel.Forward(x, y);
         tape?.Record(new MeanFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     /// <summary>The mean of each row, that is over the last dimension; see <see cref="MeanKernel"/>.</summary>
@@ -31,18 +23,10 @@ public static partial class Functions
     public static Tensor MeanRows(this Tensor x)
     {
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(RowShape.Of("Mean", x), x.DType, x.Device);
-        try
-        {
-            MeanKernel.ForwardRows(x, y);
-        }
-        catch
-        {
-            y.Dispose();
-            throw;
-        }
+        using var y = new Output(RowShape.Of("Mean", x), x);
+        MeanKernel.ForwardRows(x, y);
         tape?.Record(new MeanRowsFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class MeanFunction(Tensor x, Tensor y) : Function

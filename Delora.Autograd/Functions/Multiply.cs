@@ -12,14 +12,11 @@ public static partial class Functions
     /// <exception cref="ShapeException">The shapes differ.</exception>
     public static Tensor Multiply(this Tensor a, Tensor b)
     {
-        // Before the output is made: it would have no owner when the kernel refuses.
-        Check.SameShape("Multiply", a, b);
-        Check.Floats("Multiply", a, b);
         Tape? tape = Tape.For(a, b);
-        Tensor y = Tensor.Empty(a.Shape, a.DType, a.Device);
+        using var y = new Output(a.Shape, a);
         MultiplyKernel.Forward(a, b, y);
         tape?.Record(new MultiplyFunction(a, b, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class MultiplyFunction(Tensor a, Tensor b, Tensor y) : Function

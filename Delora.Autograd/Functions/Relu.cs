@@ -12,10 +12,10 @@ public static partial class Functions
     public static Tensor Relu(this Tensor x)
     {
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
+        using var y = new Output(x.Shape, x);
         ReluKernel.Forward(x, y);
         tape?.Record(new ReluFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class ReluFunction(Tensor x, Tensor y) : Function

@@ -13,10 +13,10 @@ public static partial class Functions
     {
         Check.HasRank(nameof(RowNorm), a, 2);
         Tape? tape = Tape.For(a);
-        Tensor norm = Tensor.Empty([a.Shape[0]], a.DType, a.Device);
+        using var norm = new Output([a.Shape[0]], a);
         RowNormKernel.Forward(a, norm);
         tape?.Record(new RowNormFunction(a, norm), norm);
-        return norm;
+        return norm.Keep();
     }
 
     private sealed class RowNormFunction(Tensor a, Tensor norm) : Function

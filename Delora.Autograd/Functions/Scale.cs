@@ -12,12 +12,11 @@ public static partial class Functions
     /// <exception cref="NonFiniteException">The factor is not a finite float32.</exception>
     public static Tensor Scale(this Tensor x, double factor)
     {
-        ScaleKernel.CheckFactor(factor);
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
+        using var y = new Output(x.Shape, x);
         ScaleKernel.Forward(x, factor, y);
         tape?.Record(new ScaleFunction(x, factor, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class ScaleFunction(Tensor x, double factor, Tensor y) : Function

@@ -11,10 +11,10 @@ public static partial class Functions
     public static Tensor Silu(this Tensor x)
     {
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
+        using var y = new Output(x.Shape, x);
         SiluKernel.Forward(x, y);
         tape?.Record(new SiluFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class SiluFunction(Tensor x, Tensor y) : Function

@@ -11,10 +11,10 @@ public static partial class Functions
     public static Tensor Sum(this Tensor x)
     {
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty([], x.DType, x.Device);
+        using var y = new Output([], x);
         SumKernel.Forward(x, y);
         tape?.Record(new SumFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     /// <summary>The sum of each row, that is over the last dimension; see <see cref="SumKernel"/>.</summary>
@@ -23,10 +23,10 @@ public static partial class Functions
     public static Tensor SumRows(this Tensor x)
     {
         Tape? tape = Tape.For(x);
-        Tensor y = Tensor.Empty(RowShape.Of("Sum", x), x.DType, x.Device);
+        using var y = new Output(RowShape.Of("Sum", x), x);
         SumKernel.ForwardRows(x, y);
         tape?.Record(new SumRowsFunction(x, y), y);
-        return y;
+        return y.Keep();
     }
 
     private sealed class SumFunction(Tensor x, Tensor y) : Function
