@@ -10,6 +10,7 @@ namespace Delora.Autograd;
 public sealed class GradientFlow
 {
     private readonly Dictionary<Tensor, Tensor> _gradients = new(ReferenceEqualityComparer.Instance);
+    private readonly List<Parameter> _unwritten = [];
 
     internal GradientFlow() { }
 
@@ -74,7 +75,23 @@ public sealed class GradientFlow
         if (existing is not null) return existing;
         Tensor fresh = Tensor.Empty(input.Shape, input.DType, input.Device, $"gradient of {input.Name}");
         Add(input, fresh);
+        if (input.GradientState is Parameter owner) _unwritten.Add(owner);
         return fresh;
+    }
+
+    /// <summary>Plays one function backward. Where it fails, no parameter keeps a target that may not have been written.</summary>
+    internal void Run(Function function)
+    {
+        _unwritten.Clear();
+        try
+        {
+            function.Backward(this);
+        }
+        catch
+        {
+            foreach (Parameter parameter in _unwritten) parameter.ZeroGradient();
+            throw;
+        }
     }
 
     internal void Start(Tensor root, Tensor gradient) => _gradients.Add(root, gradient);

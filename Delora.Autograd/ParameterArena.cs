@@ -31,7 +31,15 @@ public sealed class ParameterArena : IDisposable
         Parameters = [.. parameters];
         Shape flat = [checked((int)length)];
         Values = Tensor.Zeros(flat, device.FloatType, device, "ParameterArena.values").Own();
-        Gradients = Tensor.Zeros(flat, device.FloatType, device, "ParameterArena.gradients").Own();
+        try
+        {
+            Gradients = Tensor.Zeros(flat, device.FloatType, device, "ParameterArena.gradients").Own();
+        }
+        catch
+        {
+            Values.Dispose();
+            throw;
+        }
         foreach ((Parameter parameter, long offset) in _offsets)
             parameter.Rebind(this, Values.View(parameter.Shape, offset), Gradients.View(parameter.Shape, offset));
     }

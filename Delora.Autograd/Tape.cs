@@ -70,7 +70,9 @@ public sealed class Tape : IDisposable
 
     /// <summary>
     /// Adds the derivative of <paramref name="root"/> with respect to every parameter that it was computed from to <see cref="Parameter.Gradient"/>.
-    /// Intermediate tensors are freed as the pass leaves them behind; only the root can still be read afterwards.
+    /// Intermediate tensors are freed as the pass leaves them behind; only the root can still be read afterwards. Gradients add up over
+    /// passes: zero them between two steps (<see cref="Parameter.ZeroGradient"/>, or the optimizer's <c>ZeroGradients</c>). Where a pass
+    /// fails, some parameters have been given their share of it and others not: zero the gradients before going on.
     /// </summary>
     /// <param name="root">A result recorded on this tape.</param>
     /// <param name="gradient">∂L/∂root, of the root's shape; it stays the caller's. May be null for a root of one element: 1.</param>
@@ -102,7 +104,7 @@ public sealed class Tape : IDisposable
             for (int i = _functions.Count - 1; i >= 0; i--)
             {
                 Function function = _functions[i];
-                if (flow.Reached(function)) function.Backward(flow);
+                if (flow.Reached(function)) flow.Run(function);
                 flow.Release(function);
                 if (retain) continue;
                 // Nothing earlier on the tape can have saved what this function made.
@@ -123,13 +125,23 @@ public sealed class Tape : IDisposable
     public Tensor Keep(Tensor tensor) => _scope.Keep(tensor);
 
     /// <summary>Frees every tensor made under the tape that was not kept.</summary>
+    /// <exception cref="InvalidOperationException">A scope or tape opened inside this one is still open.</exception>
     public void Dispose()
     {
         if (_closed) return;
         _closed = true;
+        try
+        {
+            _scope.Dispose();
+        }
+        catch
+        {
+            // It refuses while a scope opened inside is open: then the tape stays open as well.
+            _closed = false;
+            throw;
+        }
         _functions.Clear();
         if (s_current.Value == this) s_current.Value = _outer;
-        _scope.Dispose();
     }
 
     /// <summary>

@@ -6,7 +6,7 @@ namespace Delora.Core;
 /// using (var scope = new TensorScope("evaluation"))
 /// {
 ///     Tensor logits = model.Forward(ids);   // freed, with all intermediates, at the closing brace
-///     best = scope.Keep(logits.ArgMax());   // survives: belongs to the enclosing scope, or to the caller where there is none
+///     best = scope.Keep(logits.Argmax());   // survives: belongs to the enclosing scope, or to the caller where there is none
 /// }
 /// </code>
 /// The current scope follows the flow of execution: it is seen across <c>await</c> and in tasks started while it is open. Scopes nest; an
@@ -76,13 +76,11 @@ public sealed class TensorScope : IDisposable
             _closed = true;
             tensors = [.. _tensors];
             _tensors.Clear();
+            // Under the lock: another thread may be disposing one of them.
+            foreach (Tensor tensor in tensors) tensor.Scope = null;
         }
         if (s_current.Value == this) s_current.Value = _outer;
-        for (int i = tensors.Length - 1; i >= 0; i--)
-        {
-            tensors[i].Scope = null;
-            tensors[i].Dispose();
-        }
+        for (int i = tensors.Length - 1; i >= 0; i--) tensors[i].Dispose();
     }
 
     /// <summary>Hands a new tensor to the innermost open scope, where there is one.</summary>

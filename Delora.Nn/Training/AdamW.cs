@@ -52,9 +52,4 @@ public sealed class AdamW : Optimizer
         int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step) =>
         AdamWKernel.Step(arena.Values, arena.Gradients, _first[index], _second[index], scale,
             new AdamWSettings(learningRate, Beta1, Beta2, Epsilon, weightDecay), step);
-
-    private protected override void DisposeState()
-    {
-        foreach (Tensor tensor in _first.Concat(_second)) tensor.Dispose();
-    }
 }

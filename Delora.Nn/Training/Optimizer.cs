@@ -6,18 +6,22 @@ namespace Delora.Nn;
 
 /// <summary>
 /// Moves parameters against their gradients. The values and gradients of each group are gathered in a <see cref="ParameterArena"/>, so
-/// that a step,
-/// the norm of the gradients and zeroing them are one pass each.
+/// that a step, the norm of the gradients and zeroing them are one pass each.
+/// <code>
+/// using (var tape = new Tape()) tape.Backward(model.Forward(x).CrossEntropy(labels));
+/// optimizer.Step();
+/// optimizer.ZeroGradients();    // without it the next pass adds to this one's gradients
+/// </code>
 /// </summary>
 /// <remarks>
 /// A parameter that no gradient reached has a gradient of zeros in its arena and takes part in the step (weight decay, momentum);
-/// PyTorch leaves it
-/// out as long as its <c>grad</c> is None.
+/// PyTorch leaves it out as long as its <c>grad</c> is None.
 /// </remarks>
 public abstract class Optimizer : IDisposable
 {
     private readonly ParameterArena[] _arenas;
     private readonly Tensor[] _gradients;
+    private readonly List<Tensor> _own = [];
     private readonly Tensor _norm, _scale;
 
     private protected Optimizer(IReadOnlyList<ParameterGroup> groups, double learningRate, double weightDecay)
@@ -29,9 +33,8 @@ public abstract class Optimizer : IDisposable
         WeightDecay = weightDecay;
         _arenas = Gather(Groups);
         _gradients = [.. _arenas.Select(arena => arena.Gradients)];
-        Device device = _gradients[0].Device;
-        _norm = Tensor.Zeros([1], device.FloatType, device, "gradient norm").Own();
-        _scale = Tensor.Zeros([1], device.FloatType, device, "clip scale").Own();
+        _norm = Zeros([1], "gradient norm");
+        _scale = Zeros([1], "clip scale");
     }
 
     /// <summary>The groups.</summary>
@@ -86,9 +89,10 @@ public abstract class Optimizer : IDisposable
         if (!(maxGradientNorm >= 0))
             throw new ArgumentOutOfRangeException(nameof(maxGradientNorm), maxGradientNorm, "The largest norm must be ≥ 0.");
         // Everything is checked before the first group moves.
-        if (!(LearningRate * LearningRateFactor >= 0 && WeightDecay >= 0))
-            throw new ArgumentOutOfRangeException(nameof(LearningRate), LearningRate * LearningRateFactor,
-                "Learning rate and weight decay must be ≥ 0.");
+        foreach ((string name, double value) in (ReadOnlySpan<(string, double)>)
+            [(nameof(LearningRate), LearningRate), (nameof(LearningRateFactor), LearningRateFactor), (nameof(WeightDecay), WeightDecay)])
+            if (!(value >= 0 && double.IsFinite(value)))
+                throw new ArgumentOutOfRangeException(name, value, $"The {name} must be a finite number ≥ 0.");
         foreach (ParameterGroup group in Groups) group.RequireGradients();
         Tensor? scale = null;
         if (maxGradientNorm > 0)
@@ -147,10 +151,8 @@ public abstract class Optimizer : IDisposable
     /// <summary>Frees the optimizer's memory; the parameters get values of their own again.</summary>
     public void Dispose()
     {
-        DisposeState();
+        foreach (Tensor tensor in _own) tensor.Dispose();
         foreach (ParameterArena arena in _arenas) arena.Dispose();
-        _norm.Dispose();
-        _scale.Dispose();
         GC.SuppressFinalize(this);
     }
 
@@ -171,11 +173,25 @@ public abstract class Optimizer : IDisposable
     private protected abstract void StepGroup(
         int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step);
 
-    private protected abstract void DisposeState();
-
     /// <summary>A tensor of zeros as long as each arena.</summary>
-    private protected Tensor[] ZerosLikeArenas(string name) =>
-        [.. _arenas.Select(arena => Tensor.Zeros(arena.Values.Shape, arena.Values.DType, arena.Values.Device, name).Own())];
+    private protected Tensor[] ZerosLikeArenas(string name) => [.. _arenas.Select(arena => Zeros(arena.Values.Shape, name))];
+
+    /// <summary>Memory of the optimizer. Where there is none left, the parameters go back to what they were.</summary>
+    private Tensor Zeros(Shape shape, string name)
+    {
+        try
+        {
+            Device device = _gradients[0].Device;
+            Tensor tensor = Tensor.Zeros(shape, device.FloatType, device, name).Own();
+            _own.Add(tensor);
+            return tensor;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
 
     private static ParameterArena[] Gather(IReadOnlyList<ParameterGroup> groups)
     {

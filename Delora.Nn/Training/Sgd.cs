@@ -44,9 +44,4 @@ public sealed class Sgd : Optimizer
         int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step) =>
         SgdKernel.Step(arena.Values, arena.Gradients, _buffers.Length == 0 ? null : _buffers[index], scale,
             new SgdSettings(learningRate, Momentum, weightDecay, Nesterov), step);
-
-    private protected override void DisposeState()
-    {
-        foreach (Tensor tensor in _buffers) tensor.Dispose();
-    }
 }

@@ -109,6 +109,39 @@ public sealed class TapeTests
     }
 
     [Fact]
+    public void ATapeThatCannotCloseYetStaysOpen()
+    {
+        using Parameter p = Make(1);
+        var tape = new Tape();
+        Tensor y = p.Value.Relu();
+        using (new TensorScope("inner"))
+            Assert.Throws<InvalidOperationException>(tape.Dispose);
+        tape.Backward(y);
+        tape.Dispose();
+        Assert.True(y.IsDisposed);
+        Assert.Equal([1], p.Gradient!.ToArray<double>());
+        Assert.Null(Tape.Current);
+    }
+
+    [Fact]
+    public void ABackwardPassThatFailsLeavesNoMemoryAndNoUnwrittenGradient()
+    {
+        using Parameter p = Make(1), q = Make(2);
+        HashSet<long> before = NoLeaksAttribute.Ids(s_device);
+        using (var tape = new Tape())
+        {
+            Tensor y = Tensor.Empty(p.Shape, p.Value.DType, s_device);
+            ReluKernel.Forward(p, y);
+            tape.Record(new FailingFunction(p), y);
+            Assert.Throws<DeloraException>(() => tape.Backward(y.Add(q)));
+        }
+        Assert.Null(p.Gradient);
+        Assert.Equal([1], q.Gradient!.ToArray<double>());
+        q.ZeroGradient();
+        Assert.Empty(NoLeaksAttribute.Forgotten(s_device, before));
+    }
+
+    [Fact]
     public void TheGradientToStartFromMustFit()
     {
         using Parameter p = Make(1, 2);
@@ -157,6 +190,16 @@ public sealed class TapeTests
         ReluKernel.Forward(x, y);
         Tape.For(x)?.Record(new WrongFunction(x, y), y);
         return y;
+    }
+
+    /// <summary>Asks for the memory of a gradient and fails before it is written.</summary>
+    private sealed class FailingFunction(Tensor x) : Function
+    {
+        protected internal override void Backward(GradientFlow flow)
+        {
+            Assert.False(flow.Target(x, out bool accumulate).IsDisposed || accumulate);
+            throw new DeloraException("fails");
+        }
     }
 
     private sealed class WrongFunction(Tensor x, Tensor y) : Function

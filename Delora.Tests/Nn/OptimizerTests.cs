@@ -32,6 +32,37 @@ public sealed class OptimizerTests
     }
 
     [Fact]
+    public void WithoutMemoryForTheMomentsTheParametersStayAsTheyWere()
+    {
+        // Blocks of 256 bytes: values, gradients, norm (in what was p's), scale, first moment; none for the second.
+        using var device = new Core.LimitedDevice(5 * 256);
+        using Parameter p = Make(device, "p", 1, -2);
+        Assert.Throws<DeviceMemoryException>(() => new AdamW([p]));
+        Assert.Null(p.Arena);
+        Assert.Equal([1, -2], p.Value.ToArray<float>());
+        Assert.Equal(1, device.Memory.Statistics.LiveAllocations);
+        using var sgd = new Sgd([p], momentum: 0.9);
+        Assert.NotNull(p.Arena);
+    }
+
+    [Fact]
+    public void ALearningRateThatIsNoNumberMovesNothing()
+    {
+        using Parameter p = Make(Devices.Reference, "p", 1);
+        using var sgd = new Sgd([new ParameterGroup([p]) { LearningRate = 1 }]);
+        SetGradient(p, 1);
+        foreach (double wrong in (double[])[double.NaN, double.PositiveInfinity, -1])
+        {
+            sgd.LearningRateFactor = wrong;
+            Assert.Throws<ArgumentOutOfRangeException>(() => sgd.Step());
+            (sgd.LearningRateFactor, sgd.LearningRate) = (1, wrong);
+            Assert.Throws<ArgumentOutOfRangeException>(() => sgd.Step());
+            sgd.LearningRate = 1;
+        }
+        Assert.Equal([1], p.Value.ToArray<double>());
+    }
+
+    [Fact]
     public void EachGroupHasItsOwnLearningRateAndWeightDecay()
     {
         using Parameter a = Make(Devices.Reference, "a", 1), b = Make(Devices.Reference, "b", 1);
