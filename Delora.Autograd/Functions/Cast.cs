@@ -6,8 +6,8 @@ namespace Delora.Autograd;
 public static partial class Functions
 {
     /// <summary>
-    /// The same numbers in another storage type; see <see cref="CastKernel"/>. The gradient passes unchanged (the rounding counts as the identity),
-    /// in the device's floating-point type.
+    /// The same numbers in another storage type; see <see cref="CastKernel"/>. The gradient passes unchanged (the rounding counts as the
+    /// identity), in the device's floating-point type.
     /// </summary>
     /// <param name="x">Any shape.</param>
     /// <param name="dtype">bfloat16, float16 or the device's floating-point type.</param>

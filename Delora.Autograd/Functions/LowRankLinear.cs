@@ -7,7 +7,8 @@ public static partial class Functions
 {
     /// <summary>
     /// A linear layer over a frozen weight with a low-rank branch: y = x Wᵀ + bias + (x̃ A'ᵀ) B'ᵀ; see
-    /// <see cref="LowRankLinearKernel"/>. x, the bias, A' and B' get gradients, W none. Between the passes only x and h = x̃ A'ᵀ [N, r] are kept; a dropout mask is computed again.
+    /// <see cref="LowRankLinearKernel"/>. x, the bias, A' and B' get gradients, W none. Between the passes only x and h = x̃ A'ᵀ [N, r] are
+    /// kept; a dropout mask is computed again.
     /// </summary>
     /// <param name="x">[…, in]</param>
     /// <param name="weight">W [out, in]</param>

@@ -56,7 +56,7 @@ public sealed partial class SafetensorsFile : IDisposable
     /// <exception cref="DeloraFormatException">The file is not there, not readable or not a safetensors file; says why.</exception>
     public static SafetensorsFile Open(string path, SafetensorsOptions? options = null)
     {
-        SafeFileHandle handle = OpenRegularFile(path);
+        SafeFileHandle handle = RegularFile.Open(path);
         try
         {
             long length = RandomAccess.GetLength(handle);
@@ -105,33 +105,12 @@ public sealed partial class SafetensorsFile : IDisposable
     /// <summary>Closes the file. Tensors that were read stay.</summary>
     public void Dispose() => _handle.Dispose();
 
-    private static SafeFileHandle OpenRegularFile(string path)
-    {
-        try
-        {
-            // Looked at before it is opened, because opening a FIFO waits for a writer. Pipes, devices and sockets have no length.
-            var info = new FileInfo(path);
-            if (Directory.Exists(info.FullName)) throw new DeloraFormatException(path, null, "is a folder, not a file");
-            if (!info.Exists) throw new DeloraFormatException(path, null, "there is no such file");
-            if (info.ResolveLinkTarget(returnFinalTarget: true) is { } target) info = new FileInfo(target.FullName);
-            if (!info.Exists) throw new DeloraFormatException(path, null, $"is a link to {info.FullName}, which is not there");
-            if (info.Length == 0 || (info.Attributes & FileAttributes.Device) != 0)
-                throw new DeloraFormatException(path, null, "is empty (0 bytes), or not a regular file");
-            // Sharing with Delete lets a writer replace the file while it is open here.
-            return File.OpenHandle(info.FullName, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new DeloraFormatException(path, null, $"cannot be opened: {error.Message}", error);
-        }
-    }
-
     private static SafetensorsHeader ReadHeader(string path, SafeFileHandle handle, long fileLength, out long dataStart)
     {
         Span<byte> start = stackalloc byte[LengthBytes];
         if (fileLength < LengthBytes)
             throw new DeloraFormatException(path, null, $"has {fileLength} bytes, too short for the 8 bytes of the header length");
-        if (!ReadFully(handle, start, 0)) throw Shortened(path);
+        if (!RegularFile.ReadFully(handle, start, 0)) throw Shortened(path);
         if (start.SequenceEqual("version "u8))
             throw new DeloraFormatException(path, null, "is a Git LFS pointer: the file itself was not downloaded (git lfs pull)");
         if (start.StartsWith("PK\u0003\u0004"u8))
@@ -144,21 +123,9 @@ public sealed partial class SafetensorsFile : IDisposable
             throw new DeloraFormatException(path, "header length",
                 $"{headerLength} reaches beyond the end of the file ({fileLength} bytes): the file was cut short");
         byte[] json = GC.AllocateUninitializedArray<byte>((int)headerLength);
-        if (!ReadFully(handle, json, LengthBytes)) throw Shortened(path);
+        if (!RegularFile.ReadFully(handle, json, LengthBytes)) throw Shortened(path);
         dataStart = LengthBytes + (long)headerLength;
         return SafetensorsHeader.Parse(path, json, fileLength - dataStart);
-    }
-
-    private static bool ReadFully(SafeFileHandle handle, Span<byte> destination, long offset)
-    {
-        while (destination.Length > 0)
-        {
-            int count = RandomAccess.Read(handle, destination, offset);
-            if (count == 0) return false;
-            destination = destination[count..];
-            offset += count;
-        }
-        return true;
     }
 
     private static DeloraFormatException Shortened(string path) => new(path, null, "ended early: it was shortened while it was read");
@@ -200,7 +167,7 @@ public sealed partial class SafetensorsFile : IDisposable
         {
             int count = (int)Math.Min(perChunk, entry.Shape.ElementCount - done);
             Span<byte> source = bytes.AsSpan(0, count * storedSize), destination = converted.AsSpan(0, count * size);
-            if (!ReadFully(_handle, source, _dataStart + entry.Begin + done * storedSize)) throw Shortened(Path);
+            if (!RegularFile.ReadFully(_handle, source, _dataStart + entry.Begin + done * storedSize)) throw Shortened(Path);
             if (stored != tensor.DType) FloatBytes.Convert(source, stored, destination, tensor.DType);
             // Counted after the conversion: a float64 beyond float32's range has become infinite.
             nonFinite += FloatBytes.CountNonFinite(destination, tensor.DType);

@@ -39,8 +39,11 @@ public sealed class LinearAdapters : IDisposable
     /// <summary>Adds an adapter, which the layer takes over, without activating it. The layer is frozen from now on.</summary>
     /// <exception cref="ArgumentException">There is one of that name.</exception>
     /// <exception cref="ShapeException">The adapter does not fit the layer.</exception>
+    /// <exception cref="InvalidOperationException">The layer is trained as a whole (<c>modules_to_save</c>).</exception>
     public void Add(string name, LinearAdapter adapter)
     {
+        if (_layer.KeepsParameters)
+            throw new InvalidOperationException("The layer is trained as a whole by modules_to_save; it takes no adapter.");
         foreach ((string key, Parameter parameter) in adapter.Parameters)
             if (key.Contains("_A") && parameter.Shape[1] != _layer.In || key.Contains("_B") && parameter.Shape[0] != _layer.Out)
                 throw new ShapeException($"adapter '{name}': {key} {parameter.Shape} does not fit the weight [{_layer.Out}, {_layer.In}]");
@@ -48,8 +51,11 @@ public sealed class LinearAdapters : IDisposable
         _layer.Freeze();
     }
 
-    /// <summary>Chooses which adapters act, in order; those that are not there are passed over, because not every layer has every adapter.</summary>
-    public void Activate(params IEnumerable<string> names) => _active = [.. names.Where(_adapters.ContainsKey)];
+    /// <summary>
+    /// Chooses which adapters act, in order, each once; those that are not there are passed over, because not every layer has every
+    /// adapter.
+    /// </summary>
+    public void Activate(params IEnumerable<string> names) => _active = [.. names.Where(_adapters.ContainsKey).Distinct()];
 
     /// <summary>Removes an adapter and frees it.</summary>
     /// <exception cref="InvalidOperationException">It is merged.</exception>
@@ -77,7 +83,7 @@ public sealed class LinearAdapters : IDisposable
     public void Merge(params IEnumerable<string> names)
     {
         if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
-        string[] wanted = [.. names.Where(_adapters.ContainsKey)];
+        string[] wanted = [.. names.Where(_adapters.ContainsKey).Distinct()];
         if (wanted.Length == 0) return;
         FrozenWeight weight = _layer.FrozenWeight!;
         using IDisposable pause = Tape.Pause();
@@ -112,7 +118,10 @@ public sealed class LinearAdapters : IDisposable
     {
         foreach (LinearAdapter adapter in _adapters.Values) adapter.Dispose();
         _adapters.Clear();
+        _active = [];
         _base?.Dispose();
+        _base = null;
+        Merged = [];
     }
 
     internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias)
@@ -120,6 +129,9 @@ public sealed class LinearAdapters : IDisposable
         if (Merged.Count > 0)
         {
             if (!Enabled) throw new InvalidOperationException("The adapters are merged into the weight; unmerge them before computing without them.");
+            if (Tape.Current is not null && Merged.Any(name => _adapters[name].Parameters.Any(entry => entry.Parameter.RequiresGradient)))
+                throw new GradientException(
+                    $"{string.Join(", ", Merged)} is merged into the weight: no gradient would reach it. Unmerge it, or compute without a tape.");
             return x.FrozenLinear(weight, bias);
         }
         if (!Enabled || _active.Length == 0) return x.FrozenLinear(weight, bias);

@@ -14,89 +14,129 @@ public sealed partial class PeftModel
     private const string KeyPrefix = "base_model.model.";
 
     /// <summary>
-    /// Writes every adapter as PEFT's <c>save_pretrained</c> does: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>, in the folder itself for
-    /// the adapter called <c>default</c>, in a subfolder of its name for every other. Each file is replaced as a whole or not at all.
+    /// Writes every adapter as PEFT's <c>save_pretrained</c> does: <c>adapter_model.safetensors</c> and then <c>adapter_config.json</c>, in
+    /// the folder itself for the adapter called <c>default</c>, in a subfolder of its name for every other. Each file is replaced as a whole
+    /// or not at all.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
     /// <param name="names">The adapters to save; all where none is named.</param>
-    /// <exception cref="ArgumentException">There is no adapter of that name.</exception>
+    /// <exception cref="ArgumentException">There is no adapter of that name; nothing was written.</exception>
+    /// <exception cref="DeloraException">
+    /// The system refused (no permission, disk full); the file that was being written is as it was.
+    /// </exception>
     public void Save(string folder, params string[] names)
     {
-        foreach (string name in names.Length == 0 ? [.. _configs.Keys] : names)
+        if (names.Length == 0) names = [.. _configs.Keys];
+        // All of them before the first file is touched.
+        (string Name, byte[] Json)[] adapters = [.. names.Select(name => (name, Encoding.UTF8.GetBytes(AsSaved(
+            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names))).ToJson())))];
+        foreach ((string name, byte[] json) in adapters)
         {
-            if (!_configs.TryGetValue(name, out AdapterConfig? config)) throw new ArgumentException($"There is no adapter '{name}'.", nameof(names));
             string path = name == DefaultAdapter ? folder : Path.Combine(folder, name);
-            Directory.CreateDirectory(path);
+            MakeFolder(path);
             using (var scope = new TensorScope("save adapter"))
                 SafetensorsFile.Write(Path.Combine(path, WeightsFileName), SavedTensors(name), floatType: DType.Float32);
-            byte[] json = Encoding.UTF8.GetBytes(AsSaved(config).ToJson());
             AtomicFile.Write(Path.Combine(path, AdapterConfig.FileName), stream => stream.Write(json));
         }
     }
 
-    /// <summary>Reads an adapter folder, DeLoRA or LoRA, that PEFT or this library wrote, and activates the adapter alone.</summary>
+    /// <summary>
+    /// Reads an adapter folder, DeLoRA or LoRA, that PEFT or this library wrote, and activates the adapter alone. On any failure the model
+    /// computes what it did before.
+    /// </summary>
     /// <param name="folder">The folder with <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>.</param>
     /// <param name="name">The name that the adapter gets.</param>
     /// <param name="generator">Where dropout masks come from when the adapter is trained on; a fixed seed where nothing is given.</param>
-    /// <param name="warn">Told what was ignored, for instance unknown fields; nothing is printed where it is null.</param>
-    /// <exception cref="DeloraFormatException">A file is missing or wrong, tensors are missing or extra, or a shape does not fit the model.</exception>
-    public void Load(string folder, string name = DefaultAdapter, Generator? generator = null, Action<string>? warn = null)
+    /// <param name="warn">
+    /// Told what was ignored, for instance unknown fields, and of NaN or infinity in the weights. Where it is null the latter goes to
+    /// <see cref="System.Diagnostics.Trace"/>.
+    /// </param>
+    /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <exception cref="DeloraFormatException">
+    /// A file is missing or wrong, tensors are missing or extra, or a shape does not fit the model.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">Adapters are merged.</exception>
+    public void Load(
+        string folder, string name = DefaultAdapter, Generator? generator = null, Action<string>? warn = null, bool strict = false)
     {
         AdapterConfig config = AdapterConfig.Load(Path.Combine(folder, AdapterConfig.FileName), warn);
-        using SafetensorsFile file = OpenWeights(folder, warn is null ? null : new SafetensorsOptions { Warn = warn });
-        string path = file.Path;
+        var options = new SafetensorsOptions { Strict = strict };
+        using SafetensorsFile file = OpenWeights(folder, warn is null ? options : options with { Warn = warn });
         generator ??= new Generator(0);
-        HashSet<string> used = [];
-        List<string> missing = [];
+        AdapterPlan plan = Plan(name, config, warn);
+        HashSet<string> adapted = [.. plan.Layers.Select(entry => entry.Target.Name)];
+        string[] saved = [.. _savedModules.Keys, .. plan.Saved.Select(entry => entry.Name)];
+        (string Key, Parameter Bias)[] biases = [.. SavedBiases(config.Bias, adapted, saved)];
+        CheckTensors(file, plan, biases);
 
-        Tensor Read(string key, Shape shape, Device device)
+        Attach(plan, (layerName, layer, target) =>
         {
-            used.Add(key);
-            if (!file.Contains(key))
-            {
-                missing.Add(key);
-                return Tensor.Zeros(shape, device.FloatType, device, key);
-            }
-            if (file[key].Shape != shape) throw new DeloraFormatException(path, key, $"has the shape {file[key].Shape}; the model and the configuration ask for {shape}.");
-            return file.ReadFloat(key, device);
-        }
-
-        LinearAdapter Make(string layerName, Linear layer, AdapterTarget target)
-        {
-            string prefix = $"{KeyPrefix}{layerName}.";
-            switch (config)
-            {
-                case DeloraConfig delora:
-                    return new DeloraAdapter(
-                        Read(prefix + "delora_A", [target.Rank, layer.In], layer.Device), Read(prefix + "delora_B", [layer.Out, target.Rank], layer.Device),
-                        Read(prefix + "delora_lambda", [1], layer.Device), Read(prefix + "delora_w_norm", [layer.In], layer.Device),
-                        (float)delora.ModuleDropout, generator);
-                case LoraConfig lora:
-                    return new LoraAdapter(
-                        Read(prefix + "lora_A.weight", [target.Rank, layer.In], layer.Device), Read(prefix + "lora_B.weight", [layer.Out, target.Rank], layer.Device),
-                        LoraAdapter.ScalingOf(lora, target), (float)lora.LoraDropout, generator);
-                default:
-                    throw new DeloraFormatException(config.Source, "peft_type", $"{config.PeftType} adapters are not supported; DELORA and LORA are.");
-            }
-        }
-
-        using var scope = new TensorScope("load adapter");
-        Add(name, config, Make, warn);
+            Tensor[] tensors = [.. AdapterTensors(config, layer, target)
+                .Select(entry => file.ReadFloat($"{KeyPrefix}{layerName}.{entry.Key}", layer.Device))];
+            return config is LoraConfig lora
+                ? new LoraAdapter(tensors[0], tensors[1], LoraAdapter.ScalingOf(lora, target), (float)lora.LoraDropout, generator)
+                : new DeloraAdapter(tensors[0], tensors[1], tensors[2], tensors[3], (float)((DeloraConfig)config).ModuleDropout, generator);
+        });
         try
         {
-            foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
-                foreach ((string own, Parameter parameter) in saved.Copies(name))
-                    parameter.Value.CopyFrom(Read($"{KeyPrefix}{saved.Name}.{own}", parameter.Shape, parameter.Value.Device));
-            foreach ((string key, Parameter bias) in SavedBiases(name))
-                if (file.Contains(key)) bias.Value.CopyFrom(Read(key, bias.Shape, bias.Value.Device));
-            string[] extra = [.. file.Entries.Select(entry => entry.Name).Where(key => !used.Contains(key))];
-            if (missing.Count > 0 || extra.Length > 0)
-                throw new DeloraFormatException(path, null, $"does not fit the model: missing {List(missing)}; not expected {List(extra)}.");
+            using var scope = new TensorScope("load adapter");
+            foreach ((string module, _) in plan.Saved)
+                foreach ((string own, Parameter parameter) in _savedModules[module].Copies(name))
+                    parameter.Value.CopyFrom(file.ReadFloat($"{KeyPrefix}{module}.{own}", parameter.Value.Device));
+            // All are read before the first of the base model's own is overwritten.
+            (Parameter Bias, Tensor Value)[] values = [.. biases.Where(entry => file.Contains(entry.Key))
+                .Select(entry => (entry.Bias, file.ReadFloat(entry.Key, entry.Bias.Value.Device)))];
+            foreach ((Parameter bias, Tensor value) in values) bias.Value.CopyFrom(value);
         }
         catch
         {
             Delete(name);
             throw;
+        }
+        Activate(name);
+    }
+
+    /// <summary>The tensors of one layer's adapter in a file, in the order of its constructor.</summary>
+    private static (string Key, Shape Shape)[] AdapterTensors(AdapterConfig config, Linear layer, AdapterTarget target) => config switch
+    {
+        DeloraConfig =>
+        [
+            ("delora_A", [target.Rank, layer.In]), ("delora_B", [layer.Out, target.Rank]),
+            ("delora_lambda", [1]), ("delora_w_norm", [layer.In]),
+        ],
+        LoraConfig => [("lora_A.weight", [target.Rank, layer.In]), ("lora_B.weight", [layer.Out, target.Rank])],
+        _ => throw config.Wrong("peft_type", $"{config.PeftType} adapters are not supported; DELORA and LORA are."),
+    };
+
+    /// <summary>Compares a file with what a plan needs, before memory is spent on either.</summary>
+    private static void CheckTensors(SafetensorsFile file, AdapterPlan plan, (string Key, Parameter Bias)[] biases)
+    {
+        Dictionary<string, Shape> needed = [];
+        foreach ((Linear layer, AdapterTarget target) in plan.Layers)
+            foreach ((string key, Shape shape) in AdapterTensors(plan.Config, layer, target))
+                needed.Add($"{KeyPrefix}{target.Name}.{key}", shape);
+        foreach ((string name, Module module) in plan.Saved)
+            foreach ((string own, ModuleState state) in module.NamedState()) needed.Add($"{KeyPrefix}{name}.{own}", state.Shape);
+        string[] missing = [.. needed.Keys.Where(key => !file.Contains(key))];
+        // PEFT leaves some biases out, so they may be there or not.
+        foreach ((string key, Parameter bias) in biases) needed.Add(key, bias.Shape);
+        string[] extra = [.. file.Entries.Select(entry => entry.Name).Where(key => !needed.ContainsKey(key))];
+        string[] wrong = [.. needed.Where(pair => file.Contains(pair.Key) && file[pair.Key].Shape != pair.Value)
+            .Select(pair => $"{pair.Key} has the shape {file[pair.Key].Shape} instead of {pair.Value}")];
+        if (missing.Length + extra.Length + wrong.Length > 0)
+            throw new DeloraFormatException(file.Path, null, "does not fit the model and the configuration: " +
+                $"missing {List(missing)}; not expected {List(extra)}; of another shape {List(wrong)}.");
+    }
+
+    private static void MakeFolder(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraException($"{path}: the folder could not be made: {error.Message}", error);
         }
     }
 
@@ -129,24 +169,27 @@ public sealed partial class PeftModel
         }
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
-        foreach ((string key, Parameter bias) in SavedBiases(name)) yield return new(key, bias.Value);
+        HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
+        foreach ((string key, Parameter bias) in SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys))
+            yield return new(key, bias.Value);
     }
 
     /// <summary>
-    /// The biases that the adapter's <c>bias</c> setting trains, with the keys that PEFT gives them. PEFT itself looks for
+    /// The biases that an adapter's <c>bias</c> setting trains, with the keys that PEFT gives them. PEFT itself looks for
     /// <c>delora_only</c> biases under a key that does not exist and leaves them out; here they are saved under the key that <c>all</c> uses.
     /// </summary>
-    private IEnumerable<(string Key, Parameter Bias)> SavedBiases(string name)
+    private IEnumerable<(string Key, Parameter Bias)> SavedBiases(
+        AdapterBias mode, HashSet<string> adapted, IReadOnlyCollection<string> saved)
     {
-        AdapterBias mode = _configs[name].Bias;
         if (mode == AdapterBias.None) yield break;
         foreach ((string moduleName, Module module) in Base.NamedModules())
         {
-            if (_savedModules.ContainsKey(moduleName) || IsInsideSavedModule(moduleName)) continue;
-            bool adapted = module is Linear linear && linear.Adapters.Contains(name);
-            if (!adapted && mode != AdapterBias.All) continue;
+            if (IsSaved(moduleName, saved)) continue;
+            bool isAdapted = adapted.Contains(moduleName);
+            if (!isAdapted && mode != AdapterBias.All) continue;
             foreach ((string own, Parameter parameter) in module.OwnParameters())
-                if (own.Contains("bias", StringComparison.Ordinal)) yield return ($"{KeyPrefix}{moduleName}.{(adapted ? "base_layer." : "")}{own}", parameter);
+                if (own.Contains("bias", StringComparison.Ordinal))
+                    yield return ($"{KeyPrefix}{moduleName}.{(isAdapted ? "base_layer." : "")}{own}", parameter);
         }
     }
 

@@ -47,47 +47,73 @@ public sealed partial class PeftModel : IDisposable
     /// <param name="warn">Hears of names in the configuration that match nothing.</param>
     /// <exception cref="ArgumentException">There is an adapter of that name, or a target is not a layer that can be adapted.</exception>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
+    /// <exception cref="InvalidOperationException">Adapters are merged.</exception>
     public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter, Action<string>? warn = null)
     {
         config.Validate();
-        Add(name, config, (_, layer, target) => NewAdapter(config, layer, target, generator), warn);
+        Attach(Plan(name, config, warn), (_, layer, target) => NewAdapter(config, layer, target, generator));
+        Activate(name);
     }
 
-    /// <summary>Chooses the adapters that act, in order; their branches add up.</summary>
-    /// <exception cref="ArgumentException">There is no adapter of that name.</exception>
+    /// <summary>Chooses the adapters that act, in order; their branches add up. They alone are trained from now on.</summary>
+    /// <exception cref="ArgumentException">There is no adapter of that name, or one is named twice.</exception>
+    /// <exception cref="InvalidOperationException">Adapters are merged: others could not act before <see cref="Unmerge"/>.</exception>
     public void Activate(params string[] names)
     {
         foreach (string name in names)
-            if (!_configs.ContainsKey(name)) throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", nameof(names));
-        _active = names;
+            if (!_configs.ContainsKey(name))
+                throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", nameof(names));
+        if (names.Distinct().Count() < names.Length)
+            throw new ArgumentException($"An adapter is named twice: {string.Join(", ", names)}.", nameof(names));
+        RefuseWhileMerged();
+        _active = [.. names];
         foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Activate(names);
         ApplySavedModules();
         foreach ((string name, Parameter parameter) in AllAdapterParameters()) parameter.RequiresGradient = names.Contains(name);
         ApplyBiases();
     }
 
-    /// <summary>Computes with the base model alone until the result is disposed (PEFT's <c>disable_adapter</c>).</summary>
+    /// <summary>
+    /// Computes with the base model alone until the result is disposed (PEFT's <c>disable_adapter</c>); calls nest. Merged layers refuse to
+    /// compute meanwhile. Biases that an adapter trained (<see cref="AdapterConfig.Bias"/>) are the base model's own and stay as they are.
+    /// </summary>
     public IDisposable Disable()
     {
         if (++_disabled == 1) SetEnabled(false);
         return new Restore(() =>
         {
-            if (--_disabled == 0) SetEnabled(true);
+            if (_disabled > 0 && --_disabled == 0) SetEnabled(true);
         });
     }
 
-    /// <summary>Removes an adapter and frees it.</summary>
+    /// <summary>Removes an adapter and frees it. Where it was the only active one, the base model is left: no other is activated.</summary>
     /// <exception cref="ArgumentException">There is none of that name.</exception>
+    /// <exception cref="InvalidOperationException">It is merged.</exception>
     public void Delete(string name)
     {
-        if (!_configs.Remove(name)) throw new ArgumentException($"There is no adapter '{name}'.", nameof(name));
+        if (!_configs.TryGetValue(name, out AdapterConfig? config))
+            throw new ArgumentException($"There is no adapter '{name}'.", nameof(name));
+        if (AdaptedLayers.Any(pair => pair.Layer.Adapters.Merged.Contains(name)))
+            throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
+        _configs.Remove(name);
         foreach ((_, Linear layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
         _active = [.. _active.Where(active => active != name)];
         ApplySavedModules();
-        foreach (SavedModule saved in _savedModules.Values) saved.Delete(name);
+        foreach (SavedModule saved in _savedModules.Values.ToArray())
+        {
+            saved.Delete(name);
+            if (saved.IsUsed) continue;
+            saved.Dispose();
+            _savedModules.Remove(saved.Name);
+        }
+        if (config.Bias != AdapterBias.None) ApplyBiases();
     }
 
-    /// <summary>Adds ΔW of the active adapters to the base weights; the base weights are kept for <see cref="Unmerge"/>.</summary>
+    /// <summary>
+    /// Adds ΔW of the active adapters to the base weights; the base weights are kept for <see cref="Unmerge"/>. Merged adapters cannot be
+    /// trained, exchanged for others or deleted.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Adapters are merged already.</exception>
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity; no weight was changed.</exception>
     public void Merge()
     {
@@ -126,7 +152,7 @@ public sealed partial class PeftModel : IDisposable
                 foreach ((string name, Parameter parameter) in saved.Copies(adapter)) yield return ($"{prefix}.modules_to_save.{adapter}.{name}", parameter);
                 continue;
             }
-            if (IsInsideSavedModule(moduleName)) continue;
+            if (IsSaved(moduleName, _savedModules.Keys)) continue;
             var linear = module as Linear;
             bool adapted = linear is not null && linear.Adapters.Names.Any();
             foreach ((string name, Parameter parameter) in module.OwnParameters())
@@ -146,59 +172,88 @@ public sealed partial class PeftModel : IDisposable
                 yield return (name, adapter, layer.Adapters[adapter].DeltaNorm(), layer.Adapters[adapter].NormBound());
     }
 
-    /// <summary>Removes all adapters and restores the base model (merged adapters are unmerged).</summary>
+    /// <summary>
+    /// Removes all adapters and restores the base model (merged adapters are unmerged, disabled layers enabled), except for biases that an
+    /// adapter trained. The base model may have been disposed before.
+    /// </summary>
     public void Dispose()
     {
         Unmerge();
-        foreach (SavedModule saved in _savedModules.Values) saved.Dispose();
-        foreach (string name in _configs.Keys.ToArray())
-            foreach ((_, Linear layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
-        _configs.Clear();
-        _savedModules.Clear();
+        foreach (string name in _configs.Keys.ToArray()) Delete(name);
+        if (_disabled == 0) return;
+        _disabled = 0;
+        SetEnabled(true);
     }
 
     /// <summary>The name in memory: <c>delora_A.default</c>, and for LoRA <c>lora_A.default.weight</c>.</summary>
     private static string InMemoryKey(string key, string adapter) =>
         key.Split('.', 2) is [var head, var tail] ? $"{head}.{adapter}.{tail}" : $"{key}.{adapter}";
 
-    private void Add(string name, AdapterConfig asked, Func<string, Linear, AdapterTarget, LinearAdapter> make, Action<string>? warn)
+    /// <summary>What a configuration comes to in this model. Everything is checked, nothing is changed.</summary>
+    private AdapterPlan Plan(string name, AdapterConfig asked, Action<string>? warn)
     {
         AdapterConfig config = asked.WithTaskHeads();
+        RefuseWhileMerged();
         if (_configs.ContainsKey(name)) throw new ArgumentException($"There is an adapter '{name}' already.", nameof(name));
         if (name.Length == 0 || name.Contains('.') || name.AsSpan().IndexOfAny('/', '\\') >= 0)
             throw new ArgumentException($"'{name}' cannot name an adapter: it would become part of keys and paths.", nameof(name));
         Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
         NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
-        IReadOnlyList<AdapterTarget> targets = TargetResolver.Resolve(config, kinds, new TargetOptions { Warn = warn });
+        var layers = new List<(Linear, AdapterTarget)>();
+        foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, new TargetOptions { Warn = warn }))
+        {
+            Module module = modules[target.Name];
+            if (module is not Linear layer)
+                throw new ArgumentException($"The target '{target.Name}' is a {module.GetType().Name}; adapters exist for Linear.", nameof(asked));
+            if (IsSaved(target.Name, _savedModules.Keys))
+                throw config.Wrong("target_modules", $"'{target.Name}' is trained as a whole by the modules_to_save of another adapter.");
+            if (layer.Adapters.Contains(name))
+                throw new ArgumentException($"The layer '{target.Name}' has an adapter '{name}' of another model already.", nameof(name));
+            layers.Add((layer, target));
+        }
         IReadOnlyList<string> saved = TargetResolver.ResolveModulesToSave(config, kinds);
         if (asked.ModulesToSave is { IsEmpty: false } wanted && saved.Count == 0)
-            throw new DeloraFormatException(config.Source, "modules_to_save", $"no module is called {string.Join(" or ", wanted)}; there are: {string.Join(", ", modules.Keys)}.");
+            throw config.Wrong("modules_to_save",
+                $"no module is called {string.Join(" or ", wanted)}; there are: {string.Join(", ", modules.Keys)}.");
+        if (AdaptedLayers.FirstOrDefault(pair => IsSaved(pair.Name, saved)) is { Layer: not null } both)
+            throw config.Wrong("modules_to_save", $"'{both.Name}' has an adapter: {string.Join(", ", both.Layer.Adapters.Names)}.");
+        return new AdapterPlan(name, config, layers, [.. saved.Select(module => (module, modules[module]))]);
+    }
+
+    /// <summary>Makes the adapters of a plan, without activating them; all or none.</summary>
+    private void Attach(AdapterPlan plan, Func<string, Linear, AdapterTarget, LinearAdapter> make)
+    {
         // Only once: a second time would freeze the trainable copies of modules_to_save.
         if (_configs.Count == 0) Base.Freeze();
-        List<Linear> done = [];
+        // Owns what has been read or made when something later fails.
+        using var scope = new TensorScope("add adapter");
+        _configs.Add(plan.Name, plan.Config);
         try
         {
-            foreach (AdapterTarget target in targets)
+            foreach ((Linear layer, AdapterTarget target) in plan.Layers)
             {
-                if (modules[target.Name] is not Linear layer)
-                    throw new ArgumentException($"The target '{target.Name}' is a {modules[target.Name].GetType().Name}; adapters exist for Linear.", nameof(config));
-                layer.Adapters.Add(name, make(target.Name, layer, target));
-                done.Add(layer);
+                layer.Adapters.Add(plan.Name, make(target.Name, layer, target));
+                layer.Adapters.Enabled = _disabled == 0;
+            }
+            foreach ((string name, Module module) in plan.Saved)
+            {
+                if (!_savedModules.TryGetValue(name, out SavedModule? saved))
+                    _savedModules.Add(name, saved = new SavedModule(name, module));
+                saved.AddCopy(plan.Name);
             }
         }
         catch
         {
-            foreach (Linear layer in done) layer.Adapters.Delete(name);
+            Delete(plan.Name);
             throw;
         }
-        foreach (string moduleName in saved)
-        {
-            if (!_savedModules.TryGetValue(moduleName, out SavedModule? module))
-                _savedModules.Add(moduleName, module = new SavedModule(moduleName, modules[moduleName]));
-            module.AddCopy(name);
-        }
-        _configs.Add(name, config);
-        Activate(name);
+    }
+
+    private void RefuseWhileMerged()
+    {
+        if (AdaptedLayers.FirstOrDefault(pair => pair.Layer.Adapters.Merged.Count > 0) is { Layer: not null } merged)
+            throw new InvalidOperationException(
+                $"{string.Join(", ", merged.Layer.Adapters.Merged)} is merged into '{merged.Name}'; unmerge first.");
     }
 
     private static ModuleKind KindOf(Module module) => module switch
@@ -219,12 +274,15 @@ public sealed partial class PeftModel : IDisposable
 
     private string? ActiveOf(SavedModule saved) => _disabled > 0 ? null : _active.LastOrDefault(saved.Has);
 
-    private bool IsInsideSavedModule(string moduleName) =>
-        _savedModules.Values.Any(saved => moduleName.StartsWith($"{saved.Name}.", StringComparison.Ordinal));
+    /// <summary>Whether a module is one of those that are saved as a whole, or lies inside one.</summary>
+    private static bool IsSaved(string moduleName, IEnumerable<string> saved) =>
+        saved.Any(name => moduleName == name || moduleName.StartsWith($"{name}.", StringComparison.Ordinal));
 
     private void SetEnabled(bool enabled)
     {
-        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Enabled = enabled;
+        // Every layer, also those whose adapters come or go meanwhile.
+        foreach ((_, Module module) in Base.NamedModules())
+            if (module is Linear linear) linear.Adapters.Enabled = enabled;
         ApplySavedModules();
     }
 
@@ -246,7 +304,7 @@ public sealed partial class PeftModel : IDisposable
     {
         foreach ((string name, Module module) in Base.NamedModules())
         {
-            if (_savedModules.ContainsKey(name) || IsInsideSavedModule(name)) continue;
+            if (IsSaved(name, _savedModules.Keys)) continue;
             foreach ((string own, Parameter parameter) in module.OwnParameters())
                 if (own.Contains("bias", StringComparison.Ordinal))
                     parameter.RequiresGradient = _active.Any(adapter => _configs[adapter].Bias switch
@@ -257,6 +315,15 @@ public sealed partial class PeftModel : IDisposable
                     });
         }
     }
+
+    /// <summary>What adding an adapter will change.</summary>
+    /// <param name="Name">The adapter.</param>
+    /// <param name="Config">Its configuration.</param>
+    /// <param name="Layers">The layers that get a branch.</param>
+    /// <param name="Saved">The modules that get a trainable copy.</param>
+    private sealed record AdapterPlan(
+        string Name, AdapterConfig Config, IReadOnlyList<(Linear Layer, AdapterTarget Target)> Layers,
+        IReadOnlyList<(string Name, Module Module)> Saved);
 
     private sealed class Restore(Action action) : IDisposable
     {

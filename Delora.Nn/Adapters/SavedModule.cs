@@ -11,6 +11,7 @@ internal sealed class SavedModule : IDisposable
 {
     private readonly List<(Module Owner, string OwnName, string Name, Parameter Base)> _base = [];
     private readonly Dictionary<string, Parameter[]> _copies = [];
+    private bool _modelIsGone;
 
     internal SavedModule(string name, Module module)
     {
@@ -18,7 +19,11 @@ internal sealed class SavedModule : IDisposable
         foreach ((string path, Module part) in module.NamedModules())
         {
             // A prepared frozen weight cannot be trained: the part keeps an ordinary parameter from now on.
-            if (part is Linear linear) linear.Unfreeze();
+            if (part is Linear linear)
+            {
+                linear.Unfreeze();
+                linear.KeepsParameters = true;
+            }
             foreach ((string own, Parameter parameter) in part.OwnParameters())
             {
                 parameter.RequiresGradient = false;
@@ -30,6 +35,9 @@ internal sealed class SavedModule : IDisposable
 
     /// <summary>Full name of the module in the base model.</summary>
     internal string Name { get; }
+
+    /// <summary>Whether any adapter has a copy.</summary>
+    internal bool IsUsed => _copies.Count > 0;
 
     internal bool Has(string adapter) => _copies.ContainsKey(adapter);
 
@@ -51,12 +59,28 @@ internal sealed class SavedModule : IDisposable
     internal void Delete(string adapter)
     {
         if (!_copies.Remove(adapter, out Parameter[]? copy)) return;
+        // Nobody disposes a copy but the model that it stands in.
+        _modelIsGone |= copy.Any(parameter => parameter.Value.IsDisposed);
         foreach (Parameter parameter in copy) parameter.Dispose();
     }
 
+    /// <summary>Frees the copies; the module is frozen with its base parameters again.</summary>
     public void Dispose()
     {
         Activate(null);
         foreach (string adapter in _copies.Keys.ToArray()) Delete(adapter);
+        _modelIsGone |= _base.Any(entry => entry.Base.Value.IsDisposed);
+        foreach ((Module owner, _, _, Parameter parameter) in _base)
+        {
+            if (_modelIsGone)
+            {
+                // It freed the copies that stood in their place.
+                parameter.Dispose();
+                continue;
+            }
+            if (owner is not Linear linear) continue;
+            linear.KeepsParameters = false;
+            linear.Freeze();
+        }
     }
 }

@@ -23,10 +23,14 @@ public sealed class Linear : Module, ITensorModule
     /// <param name="weight">W [out, in]</param>
     /// <param name="bias">b [out]; null for none.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="DTypeException">One is not of the device's floating-point type.</exception>
+    /// <exception cref="DeviceException">They lie on different devices.</exception>
     public Linear(Tensor weight, Tensor? bias = null)
     {
         Check.HasRank(nameof(Linear), weight, 2);
         if (bias is not null) Check.HasShape(nameof(Linear), bias, [weight.Shape[0]]);
+        // Both, before either is taken over.
+        Check.Floats(nameof(Linear), weight, bias);
         In = weight.Shape[1];
         Out = weight.Shape[0];
         _weight = new Parameter("weight", weight);
@@ -54,6 +58,12 @@ public sealed class Linear : Module, ITensorModule
 
     /// <summary>Where the layer lies.</summary>
     public Device Device => FrozenWeight?.Device ?? _weight!.Value.Device;
+
+    /// <summary>
+    /// Whether freezing leaves the weight a parameter, because copies are exchanged for it (PEFT's <c>modules_to_save</c>); such a layer
+    /// takes no adapters.
+    /// </summary>
+    internal bool KeepsParameters { get; set; }
 
     /// <summary>y = x Wᵀ + b, plus the branches of the active adapters.</summary>
     /// <param name="x">[.., in]</param>
@@ -109,7 +119,7 @@ public sealed class Linear : Module, ITensorModule
     protected override void FreezeOwn()
     {
         base.FreezeOwn();
-        if (_weight is null) return;
+        if (_weight is null || KeepsParameters) return;
         FrozenWeight = FrozenWeight.Create(_weight.Value);
         _weight.Dispose();
         _weight = null;

@@ -127,5 +127,6 @@ public sealed record ModuleState(Shape Shape, Func<Tensor> Read, Action<Tensor> 
 {
     /// <summary>The state of a parameter.</summary>
     public static ModuleState Of(Parameter parameter) =>
-        new(parameter.Shape, () => Tensor.CopyOf(parameter.Value, parameter.Value.Device, parameter.Name), parameter.Value.CopyFrom);
+        new(parameter.Shape, () => Tensor.CopyOf(parameter.Value, parameter.Value.Device, parameter.Name),
+            tensor => parameter.Value.CopyFrom(tensor));
 }

@@ -5,7 +5,9 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Autograd;
 
-/// <summary>A call that a function refuses, outside of any scope, leaves no memory to the finalizer: neither its output nor what it saves.</summary>
+/// <summary>
+/// A call that a function refuses, outside of any scope, leaves no memory to the finalizer: neither its output nor what it saves.
+/// </summary>
 public sealed class RefusedCallTests
 {
     /// <summary>Calls that must be refused, for every function.</summary>
@@ -18,32 +20,36 @@ public sealed class RefusedCallTests
         ["ColumnNorm"] = [o => o.Row.ColumnNorm(), o => o.Ids.ColumnNorm()],
         ["Concat"] =
         [
-            o => Functions.Concat(0, o.Matrix, o.Row), o => Functions.Concat(0, o.Matrix, o.Ids), o => Functions.Concat(1, o.Matrix, o.Elsewhere),
-            o => Functions.Concat(0),
+            o => Functions.Concat(0, o.Matrix, o.Row), o => Functions.Concat(0, o.Matrix, o.Ids),
+            o => Functions.Concat(1, o.Matrix, o.Elsewhere), o => Functions.Concat(0),
         ],
         ["CrossEntropy"] =
         [
             o => o.Matrix.CrossEntropy(o.BadIds), o => o.Matrix.CrossEntropy(o.Row), o => o.Matrix.CrossEntropy(o.Ids),
             o => o.Scalar.CrossEntropy(o.BadIds),
         ],
-        ["CrossEntropyRows"] = [o => o.Matrix.CrossEntropyRows(o.BadIds), o => o.Matrix.CrossEntropyRows(o.Row), o => o.Matrix.CrossEntropyRows(o.Ids)],
+        ["CrossEntropyRows"] =
+            [o => o.Matrix.CrossEntropyRows(o.BadIds), o => o.Matrix.CrossEntropyRows(o.Row), o => o.Matrix.CrossEntropyRows(o.Ids)],
         ["DeloraFold"] =
         [
             o => Functions.DeloraFold(new DeloraBranch(o.Matrix, o.Matrix, o.Row, o.Row)),
-            o => Functions.DeloraFold(new DeloraBranch(o.Square, o.Square, o.One, o.Row), new DeloraBranch(o.Square, o.Square, o.Elsewhere, o.Row)),
+            o => Functions.DeloraFold(
+                new DeloraBranch(o.Square, o.Square, o.One, o.Row), new DeloraBranch(o.Square, o.Square, o.Elsewhere, o.Row)),
         ],
         ["Detach"] = [o => o.Gone.Detach()],
         ["Dropout"] = [o => o.Ids.Dropout(0.5f, default), o => o.Matrix.Dropout(2, default), o => o.Gone.Dropout(0.5f, default)],
         ["Embedding"] = [o => o.Matrix.Embedding(o.BadIds), o => o.Row.Embedding(o.BadIds), o => o.Matrix.Embedding(o.Row)],
         ["EmbeddingBag"] = [o => o.Matrix.EmbeddingBag(o.BadIds, o.BadIds), o => o.Matrix.EmbeddingBag(o.Row, o.BadIds)],
-        ["FrozenLinear"] = [o => o.Matrix.FrozenLinear(o.Weight, o.One), o => o.Ids.FrozenLinear(o.Weight), o => o.Scalar.FrozenLinear(o.Weight)],
+        ["FrozenLinear"] =
+            [o => o.Matrix.FrozenLinear(o.Weight, o.One), o => o.Ids.FrozenLinear(o.Weight), o => o.Scalar.FrozenLinear(o.Weight)],
         ["Gelu"] = [o => o.Ids.Gelu(), o => o.Gone.Gelu()],
         ["GeluTanh"] = [o => o.Ids.GeluTanh(), o => o.Gone.GeluTanh()],
-        ["Linear"] = [o => o.Matrix.Linear(o.Row), o => o.Ids.Linear(o.Square), o => o.Matrix.Linear(o.Square, o.One), o => o.Scalar.Linear(o.Square)],
+        ["Linear"] =
+            [o => o.Matrix.Linear(o.Row), o => o.Ids.Linear(o.Square), o => o.Matrix.Linear(o.Square, o.One), o => o.Scalar.Linear(o.Square)],
         ["LowRankLinear"] =
         [
-            o => o.Matrix.LowRankLinear(o.Weight, null, o.Matrix, o.Matrix), o => o.Matrix.LowRankLinear(o.Weight, o.Elsewhere, o.Square, o.Square),
-            o => o.Matrix.LowRankLinear(o.Weight, null, o.Row, o.Row), o => o.Ids.LowRankLinear(o.Weight, null, o.Square, o.Square),
+            o => o.Matrix.LowRankLinear(o.Weight, null, o.Matrix, o.Matrix), o => o.Matrix.LowRankLinear(o.Weight, null, o.Row, o.Row),
+            o => o.Matrix.LowRankLinear(o.Weight, o.Elsewhere, o.Square, o.Square), o => o.Ids.LowRankLinear(o.Weight, null, o.Square, o.Square),
         ],
         ["MatMul"] = [o => o.Matrix.MatMul(o.Matrix), o => o.Matrix.MatMul(o.Ids), o => o.Elsewhere.MatMul(o.Square)],
         ["Mean"] = [o => o.Ids.Mean(), o => o.Gone.Mean()],
@@ -65,7 +71,8 @@ public sealed class RefusedCallTests
     [Fact]
     public void Every_function_has_calls_that_it_must_refuse() =>
         Assert.Equal(
-            typeof(Functions).GetMethods(BindingFlags.Static | BindingFlags.Public).Select(method => method.Name).Distinct().Order(StringComparer.Ordinal),
+            typeof(Functions).GetMethods(BindingFlags.Static | BindingFlags.Public).Select(method => method.Name).Distinct()
+                .Order(StringComparer.Ordinal),
             s_refused.Keys.Order(StringComparer.Ordinal));
 
     [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]

@@ -198,4 +198,17 @@ public sealed class AdapterConfigTests
         Assert.Equal(["classifier", "score"], config.ModulesToSave!.Value);
         Assert.Null(new DeloraConfig { TaskType = "CAUSAL_LM" }.WithTaskHeads().ModulesToSave);
     }
+
+    [Fact]
+    public void ALinkToADeviceIsRefusedBeforeItIsRead()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() || OperatingSystem.IsMacOS(), "Windows has no devices in folders");
+        using var folder = new TemporaryFolder();
+        string link = Path.Combine(folder.Path, AdapterConfig.FileName);
+        File.CreateSymbolicLink(link, "/dev/zero");
+        Assert.Contains("not a regular file", Assert.Throws<DeloraFormatException>(() => AdapterConfig.Load(link)).Message);
+        File.Delete(link);
+        File.CreateSymbolicLink(link, "gone");
+        Assert.Contains("gone", Assert.Throws<DeloraFormatException>(() => AdapterConfig.Load(link)).Message);
+    }
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Delora.Core;
+using Microsoft.Win32.SafeHandles;
 
 namespace Delora.Nn;
 
@@ -34,16 +35,15 @@ internal sealed class JsonFields
         byte[] bytes;
         try
         {
-            // Looked at before it is opened, because opening a FIFO waits for a writer. Pipes and devices have no length.
-            var info = new FileInfo(path);
-            if (Directory.Exists(path)) throw new DeloraFormatException(path, null, "is a folder, not a file.");
-            if (!info.Exists) throw new DeloraFormatException(path, null, "there is no such file.");
-            if (info.Length == 0) throw new DeloraFormatException(path, null, "is empty, or not a regular file.");
-            if (info.Length > MaxBytes)
-                throw new DeloraFormatException(path, null, $"has {info.Length} bytes; more than {MaxBytes} is no configuration.");
-            bytes = File.ReadAllBytes(path);
+            using SafeFileHandle handle = RegularFile.Open(path);
+            long length = RandomAccess.GetLength(handle);
+            if (length > MaxBytes)
+                throw new DeloraFormatException(path, null, $"has {length} bytes; more than {MaxBytes} is no configuration.");
+            bytes = new byte[length];
+            if (!RegularFile.ReadFully(handle, bytes, 0))
+                throw new DeloraFormatException(path, null, "ended early: it was shortened while it was read.");
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (IOException error)
         {
             throw new DeloraFormatException(path, null, $"cannot be read: {error.Message}", error);
         }
