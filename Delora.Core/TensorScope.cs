@@ -76,11 +76,13 @@ public sealed class TensorScope : IDisposable
             _closed = true;
             tensors = [.. _tensors];
             _tensors.Clear();
-            // Under the lock: another thread may be disposing one of them.
-            foreach (Tensor tensor in tensors) tensor.Scope = null;
         }
         if (s_current.Value == this) s_current.Value = _outer;
-        for (int i = tensors.Length - 1; i >= 0; i--) tensors[i].Dispose();
+        for (int i = tensors.Length - 1; i >= 0; i--)
+        {
+            tensors[i].Scope = null;
+            tensors[i].Dispose();
+        }
     }
 
     /// <summary>Hands a new tensor to the innermost open scope, where there is one.</summary>
