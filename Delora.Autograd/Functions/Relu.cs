@@ -9,22 +9,5 @@ public static partial class Functions
     /// <summary>Rectified linear unit, max(x, 0), elementwise; see <see cref="ReluKernel"/>.</summary>
     /// <param name="x">Any shape.</param>
     /// <returns>The shape of x.</returns>
-    public static Tensor Relu(this Tensor x)
-    {
-        Tape? tape = Tape.For(x);
-        using var y = new Output(x.Shape, x);
-        ReluKernel.Forward(x, y);
-        tape?.Record(new ReluFunction(x, y), y);
-        return y.Keep();
-    }
-
-    private sealed class ReluFunction(Tensor x, Tensor y) : Function
-    {
-        protected internal override void Backward(GradientFlow flow)
-        {
-            Tensor dy = flow.Take(y);
-            ReluKernel.Backward(x, dy, dy);
-            flow.Add(x, dy);
-        }
-    }
+    public static Tensor Relu(this Tensor x) => Unary(x, ReluKernel.Forward, ReluKernel.Backward, fromResult: false);
 }
