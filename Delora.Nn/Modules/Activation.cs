@@ -6,7 +6,10 @@ namespace Delora.Nn;
 /// <summary>Something with one tensor in and one out: what <see cref="Sequential"/> strings together.</summary>
 public interface ITensorModule
 {
-    /// <summary>Computes the output.</summary>
+    /// <summary>
+    /// Computes the output. Call it in an open <see cref="Tape"/> to train, or in a <see cref="TensorScope"/> otherwise: they free what is
+    /// made on the way, which nobody else can dispose.
+    /// </summary>
     Tensor Forward(Tensor x);
 }
 

@@ -6,9 +6,14 @@ namespace Delora.Nn;
 
 /// <summary>
 /// The training loop: forward, backward, step, over batches of any kind. Each batch has a tape of its own, so its memory is returned
-/// before the next one;
-/// after the first step no new memory is asked for. The loss and the norm of the gradients are looked at before the parameters move.
+/// before the next one; after the first step no new memory is asked for. The loss and the norm of the gradients are looked at before the
+/// parameters move.
 /// </summary>
+/// <remarks>
+/// The trainer knows no model: <see cref="Module.Train"/> comes before the run, or dropout does nothing, and a callback that evaluates
+/// switches to <c>Train(false)</c> and back. Gradients are zeroed before each step. Callbacks and progress are told on the thread that
+/// trains, in no scope: what they compute belongs in a <see cref="TensorScope"/> of their own.
+/// </remarks>
 /// <typeparam name="TBatch">What the loss function is computed from.</typeparam>
 public sealed class Trainer<TBatch>
 {

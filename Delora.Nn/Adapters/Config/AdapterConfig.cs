@@ -156,7 +156,7 @@ public abstract record AdapterConfig
         foreach ((string key, int rank) in RankPattern)
             Require(rank > 0, $"rank_pattern[\"{key}\"]", $"must be at least 1, not {rank}.");
         foreach ((string key, double strength) in StrengthPattern)
-            Require(double.IsFinite(strength), $"{StrengthPatternField}[\"{key}\"]", $"must be finite, not {PythonJson.Float(strength)}.");
+            RequireFinite(strength, $"{StrengthPatternField}[\"{key}\"]");
         Require(TaskType is null || s_taskTypes.Contains(TaskType), "task_type",
             $"'{TaskType}' is none of {string.Join(", ", s_taskTypes)}.");
         Require(Enum.IsDefined(Bias), "bias", $"{Bias} is not defined.");
@@ -191,6 +191,10 @@ public abstract record AdapterConfig
     {
         if (!condition) throw Wrong(field, reason);
     }
+
+    /// <summary>As float32, in which adapters are computed and saved.</summary>
+    private protected void RequireFinite(double value, string field) =>
+        Require(float.IsFinite((float)value), field, $"must be finite as float32, not {PythonJson.Float(value)}.");
 
     private protected static object WholeOrFloat(double value) =>
         value == Math.Truncate(value) && Math.Abs(value) <= int.MaxValue ? (object)(int)value : value;

@@ -48,7 +48,7 @@ public sealed record DeloraConfig : AdapterConfig
 
     private protected override void ValidateOwnFields()
     {
-        Require(double.IsFinite(DeloraLambda), "delora_lambda", $"must be finite, not {PythonJson.Float(DeloraLambda)}.");
+        RequireFinite(DeloraLambda, "delora_lambda");
         Require(ModuleDropout is >= 0 and < 1, "module_dropout", $"must be in [0, 1), not {PythonJson.Float(ModuleDropout)}.");
         Require(!ResidualInitialization || InitWeights, "init_weights",
             "false contradicts the residual initialization, which starts as the base model.");

@@ -63,7 +63,7 @@ public sealed record LoraConfig : AdapterConfig
 
     private protected override void ValidateOwnFields()
     {
-        Require(double.IsFinite(LoraAlpha), "lora_alpha", $"must be finite, not {PythonJson.Float(LoraAlpha)}.");
+        RequireFinite(LoraAlpha, "lora_alpha");
         Require(LoraDropout is >= 0 and < 1, "lora_dropout", $"must be in [0, 1), not {PythonJson.Float(LoraDropout)}.");
     }
 
