@@ -1,42 +1,6 @@
-using BenchmarkDotNet.Attributes;
-using Delora.Core;
 using Delora.Kernels;
 
 namespace Delora.Bench.Ops;
 
 /// <summary>Euclidean norms of the columns of a weight, and their derivative.</summary>
-public class ColumnNormBenchmarks : OpBenchmarks
-{
-    private Tensor _w = null!, _norm = null!, _given = null!, _dNorm = null!, _dW = null!;
-
-    public override IEnumerable<BenchShape> Shapes => WeightShapes.All;
-
-    protected override BenchShape ValidationShape => WeightShapes.Validation;
-
-    protected override void Prepare(BenchShape shape)
-    {
-        int count = shape.Dims[1];
-        _w = Input([.. shape.Dims]);
-        _norm = Output([count]);
-        _given = Input([count], 1, 2);
-        _dNorm = Input([count]);
-        _dW = Output([.. shape.Dims]);
-    }
-
-    [Benchmark]
-    public void Forward()
-    {
-        ColumnNormKernel.Forward(_w, _norm);
-        Device.Synchronize();
-    }
-
-    [Benchmark]
-    public void Backward()
-    {
-        ColumnNormKernel.Backward(_w, _given, _dNorm, _dW);
-        Device.Synchronize();
-    }
-
-    public override Work WorkOf(string benchmark, BenchShape shape) =>
-        Work.Floats((benchmark == nameof(Forward) ? 1.0 : 2.0) * shape.Dims[0] * shape.Dims[1]);
-}
+public class ColumnNormBenchmarks() : NormBenchmarks(1, ColumnNormKernel.Forward, ColumnNormKernel.Backward);

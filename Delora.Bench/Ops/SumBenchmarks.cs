@@ -1,47 +1,6 @@
-using BenchmarkDotNet.Attributes;
-using Delora.Core;
 using Delora.Kernels;
 
 namespace Delora.Bench.Ops;
 
 /// <summary>Sums over everything and over rows: losses, gradient norms, bias gradients.</summary>
-public class SumBenchmarks : OpBenchmarks
-{
-    private Tensor _x = null!, _all = null!, _rows = null!, _dx = null!, _dy = null!;
-
-    public override IEnumerable<BenchShape> Shapes => ElementwiseShapes.All;
-
-    protected override BenchShape ValidationShape => ElementwiseShapes.Validation;
-
-    protected override void Prepare(BenchShape shape)
-    {
-        _x = Input([.. shape.Dims]);
-        _dy = Input([shape.Dims[0]]);
-        _all = Output([]);
-        _rows = Output([shape.Dims[0]]);
-        _dx = Output([.. shape.Dims]);
-    }
-
-    [Benchmark]
-    public void Forward()
-    {
-        SumKernel.Forward(_x, _all);
-        Device.Synchronize();
-    }
-
-    [Benchmark]
-    public void ForwardRows()
-    {
-        SumKernel.ForwardRows(_x, _rows);
-        Device.Synchronize();
-    }
-
-    [Benchmark]
-    public void BackwardRows()
-    {
-        SumKernel.BackwardRows(_dy, _dx);
-        Device.Synchronize();
-    }
-
-    public override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats((double)shape.Dims[0] * shape.Dims[1]);
-}
+public class SumBenchmarks() : ReductionBenchmarks(SumKernel.Forward, SumKernel.ForwardRows, SumKernel.BackwardRows);

@@ -4,76 +4,17 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Ops;
 
-public sealed class ColumnNormTests
+public sealed class ColumnNormTests : NormTests
 {
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void ForwardAndBackwardMatchTheReference(string name)
-    {
-        Device device = TestDevices.Get(name);
-        foreach (int rows in (int[])[0, 1, 3, 33])
-            foreach (int columns in (int[])[0, 1, 31, 32, 33, 127, 129, 1025])
-            {
-                if (name == "simulator" && rows * columns > 200) continue;
-                OpTesting.MatchesReference(device, d => Norms(OpTesting.Floats([rows, columns], d, columns)), 1e-6);
-                OpTesting.MatchesReference(device, d =>
-                {
-                    Tensor a = OpTesting.Floats([rows, columns], d, columns), dA = OpTesting.Output(a.Shape, d);
-                    ColumnNormKernel.Backward(a, Norms(a), OpTesting.Floats([columns], d, 7), dA);
-                    return dA;
-                });
-            }
-    }
+    protected override int Axis => 1;
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void NoValueIsTooLargeAndAZeroColumnHasNoGradient(string name)
-    {
-        using var scope = new TensorScope();
-        Device device = TestDevices.Get(name);
-        Tensor a = Tensor.From([3e30f, 0, 3e-30f, float.NaN, -4e30f, 0, 4e-30f, 1], [2, 4], device), dA = OpTesting.Output(a.Shape, device);
-        Tensor norm = Norms(a);
-        float[] norms = norm.ToArray<float>();
-        Assert.Equal([5e30f, 0, 5e-30f], norms[..3]);
-        Assert.True(float.IsNaN(norms[3]));
-        ColumnNormKernel.Backward(a, norm, Tensor.From([1f, 1, 1, 1], [4], device), dA);
-        float[] gradient = dA.ToArray<float>();
-        OpTesting.Close([0.6, 0, 0.6, -0.8, 0, 0.8], [.. gradient[..3], .. gradient[4..7]], 1e-6);
-        Assert.True(float.IsNaN(gradient[3]));
-    }
+    protected override int[] Large => [333, 1000];
 
-    [Fact]
-    public void TheBitsDoNotDependOnThreads() => OpTesting.IndependentOfThreads(d => Norms(OpTesting.Floats([333, 1000], d, 5)));
+    protected override int[] Long => [1 << 20, 3];
 
-    [Theory, MemberData(nameof(TestDevices.CpuNames), MemberType = typeof(TestDevices))]
-    public void LongColumnsKeepTheirDigits(string name) =>
-        OpTesting.MatchesReference(TestDevices.Get(name), d => Norms(OpTesting.Floats([1 << 20, 3], d, 3)), 2e-7);
+    protected override void Forward(Tensor a, Tensor norm) => ColumnNormKernel.Forward(a, norm);
 
-    [Fact]
-    public void GradientsMatchNumericalDifferentiation()
-    {
-        using Parameter a = OpTesting.Parameter("a", [3, 5], Devices.Reference, 1);
-        GradientCheck.Numerical(() => a.Value.ColumnNorm(), [a]);
-    }
+    protected override void Backward(Tensor a, Tensor norm, Tensor dNorm, Tensor dA) => ColumnNormKernel.Backward(a, norm, dNorm, dA);
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void GradientsMatchAlongADirection(string name)
-    {
-        using Parameter a = OpTesting.Parameter("a", [3, 5], TestDevices.Get(name), 1);
-        GradientCheck.Directional(() => a.Value.ColumnNorm(), [a]);
-    }
-
-    [Fact]
-    public void ShapesThatDoNotFitAreRefused()
-    {
-        using var scope = new TensorScope();
-        Device device = Devices.Reference;
-        Assert.Throws<ShapeException>(() => OpTesting.Floats([3], device, 1).ColumnNorm());
-        Assert.Throws<ShapeException>(() => ColumnNormKernel.Forward(OpTesting.Floats([3, 2], device, 1), OpTesting.Output([3], device)));
-    }
-
-    private static Tensor Norms(Tensor a)
-    {
-        Tensor norm = OpTesting.Output([a.Shape[1]], a.Device);
-        ColumnNormKernel.Forward(a, norm);
-        return norm;
-    }
+    protected override Tensor Function(Tensor a) => a.ColumnNorm();
 }

@@ -4,31 +4,14 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Ops;
 
-public sealed class GeluTests
+public sealed class GeluTests() : ActivationTests("Gelu")
 {
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Forward(string device) => ElementwiseCheck.Unary(device, GeluKernel.Forward, 1e-6);
+    protected override (float X, float Y)[] KnownValues =>
+        [(0, 0), (-0f, 0), (1, 0.84134475f), (-1, -0.15865525f), (30, 30), (-30, 0)];
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Backward(string device) => ElementwiseCheck.Binary(device, GeluKernel.Backward, 3e-6);
+    protected override void ForwardKernel(Tensor x, Tensor y) => GeluKernel.Forward(x, y);
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Known_and_special_values(string device)
-    {
-        float[] x = [0f, -0f, 1f, -1f, 30f, -30f], expected = [0f, 0f, 0.84134475f, -0.15865525f, 30f, 0f];
-        float[] actual = ElementwiseCheck.On(device, GeluKernel.Forward, [.. x, float.NaN]);
-        for (int i = 0; i < x.Length; i++) Assert.Equal(expected[i], actual[i], 1e-6f);
-        Assert.True(float.IsNaN(actual[^1]));
-    }
+    protected override void BackwardKernel(Tensor saved, Tensor dy, Tensor dx) => GeluKernel.Backward(saved, dy, dx);
 
-    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
-    public void Gradients(string device) => ElementwiseCheck.Gradients(device, x => x.Gelu(), 3, 5);
-
-    [Fact]
-    public void Shapes_must_agree()
-    {
-        using Tensor x = Tensor.Zeros([2, 3], DType.Float32, Devices.Cpu), y = Tensor.Zeros([3, 2], DType.Float32, Devices.Cpu);
-        var error = Assert.Throws<ShapeException>(() => GeluKernel.Forward(x, y));
-        Assert.Equal("Gelu: shapes differ: x [2, 3], y [3, 2]", error.Message);
-    }
+    protected override Tensor Function(Tensor x) => x.Gelu();
 }

@@ -4,73 +4,21 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Ops;
 
-public sealed class MeanTests
+public sealed class MeanTests : ReductionTests
 {
-    private static readonly int[] s_lengths = [1, 31, 32, 33, 127, 129, 1025];
+    protected override bool ReducesNothing => false;
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void ForwardAndBackwardMatchTheReference(string name)
-    {
-        Device device = TestDevices.Get(name);
-        foreach (int n in (int[])[.. s_lengths, 20_001])
-        {
-            if (name == "simulator" && n > 200) continue;
-            OpTesting.MatchesReference(device, d =>
-            {
-                Tensor y = OpTesting.Output([], d);
-                MeanKernel.Forward(OpTesting.Floats([n], d, n), y);
-                return y;
-            });
-            OpTesting.MatchesReference(device, d =>
-            {
-                Tensor dx = OpTesting.Output([n], d);
-                MeanKernel.Backward(OpTesting.Floats([], d, 3), dx);
-                return dx;
-            });
-        }
-    }
+    protected override void Forward(Tensor x, Tensor y) => MeanKernel.Forward(x, y);
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void RowsMatchTheReference(string name)
-    {
-        Device device = TestDevices.Get(name);
-        foreach (int rows in (int[])[0, 1, 3])
-            foreach (int columns in s_lengths)
-            {
-                if (name == "simulator" && columns > 40) continue;
-                OpTesting.MatchesReference(device, d =>
-                {
-                    Tensor y = OpTesting.Output([rows, 2], d);
-                    MeanKernel.ForwardRows(OpTesting.Floats([rows, 2, columns], d, columns), y);
-                    return y;
-                });
-                OpTesting.MatchesReference(device, d =>
-                {
-                    Tensor dx = OpTesting.Output([rows, columns], d);
-                    MeanKernel.BackwardRows(OpTesting.Floats([rows], d, 4), dx);
-                    return dx;
-                });
-            }
-    }
+    protected override void Backward(Tensor dy, Tensor dx) => MeanKernel.Backward(dy, dx);
 
-    [Fact]
-    public void TheBitsDoNotDependOnThreads() => OpTesting.IndependentOfThreads(d => OpTesting.Floats([100_003], d, 5).Mean());
+    protected override void ForwardRows(Tensor x, Tensor y) => MeanKernel.ForwardRows(x, y);
 
-    [Fact]
-    public void GradientsMatchNumericalDifferentiation()
-    {
-        using Parameter x = OpTesting.Parameter("x", [3, 5], Devices.Reference, 6);
-        GradientCheck.Numerical(() => x.Value.Mean(), [x]);
-        GradientCheck.Numerical(() => x.Value.MeanRows(), [x]);
-    }
+    protected override void BackwardRows(Tensor dy, Tensor dx) => MeanKernel.BackwardRows(dy, dx);
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void GradientsMatchAlongADirection(string name)
-    {
-        using Parameter x = OpTesting.Parameter("x", [3, 17], TestDevices.Get(name), 7);
-        GradientCheck.Directional(() => x.Value.Mean(), [x]);
-        GradientCheck.Directional(() => x.Value.MeanRows(), [x]);
-    }
+    protected override Tensor Function(Tensor x) => x.Mean();
+
+    protected override Tensor FunctionOfRows(Tensor x) => x.MeanRows();
 
     [Fact]
     public void AMeanOverNothingIsRefused()

@@ -4,33 +4,16 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Ops;
 
-public sealed class SigmoidTests
+public sealed class SigmoidTests() : ActivationTests("Sigmoid")
 {
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Forward(string device) => ElementwiseCheck.Unary(device, SigmoidKernel.Forward, 1e-6);
+    protected override (float X, float Y)[] KnownValues =>
+        [(0, 0.5f), (1, 0.7310586f), (-1, 0.2689414f), (100, 1), (float.NegativeInfinity, 0), (float.PositiveInfinity, 1)];
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Backward(string device) =>
-        ElementwiseCheck.Binary(device, SigmoidKernel.Backward, 3e-6, value => 1 / (1 + MathF.Exp(-value)));
+    protected override void ForwardKernel(Tensor x, Tensor y) => SigmoidKernel.Forward(x, y);
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Known_and_special_values(string device)
-    {
-        float[] x = [0f, 1f, -1f, 100f, float.NegativeInfinity, float.PositiveInfinity];
-        float[] expected = [0.5f, 0.7310586f, 0.2689414f, 1f, 0f, 1f];
-        float[] actual = ElementwiseCheck.On(device, SigmoidKernel.Forward, [.. x, float.NaN]);
-        for (int i = 0; i < x.Length; i++) Assert.Equal(expected[i], actual[i], 1e-6f);
-        Assert.True(float.IsNaN(actual[^1]));
-    }
+    protected override void BackwardKernel(Tensor saved, Tensor dy, Tensor dx) => SigmoidKernel.Backward(saved, dy, dx);
 
-    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
-    public void Gradients(string device) => ElementwiseCheck.Gradients(device, x => x.Sigmoid(), 3, 5);
+    protected override Tensor Function(Tensor x) => x.Sigmoid();
 
-    [Fact]
-    public void Shapes_must_agree()
-    {
-        using Tensor x = Tensor.Zeros([2, 3], DType.Float32, Devices.Cpu), y = Tensor.Zeros([3, 2], DType.Float32, Devices.Cpu);
-        var error = Assert.Throws<ShapeException>(() => SigmoidKernel.Forward(x, y));
-        Assert.Equal("Sigmoid: shapes differ: x [2, 3], y [3, 2]", error.Message);
-    }
+    protected override float Saved(float x) => 1 / (1 + MathF.Exp(-x));
 }

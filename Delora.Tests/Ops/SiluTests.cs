@@ -4,31 +4,14 @@ using Delora.Kernels;
 
 namespace Delora.Tests.Ops;
 
-public sealed class SiluTests
+public sealed class SiluTests() : ActivationTests("Silu")
 {
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Forward(string device) => ElementwiseCheck.Unary(device, SiluKernel.Forward, 1e-6);
+    protected override (float X, float Y)[] KnownValues =>
+        [(0, 0), (-0f, 0), (1, 0.7310586f), (-1, -0.2689414f), (100, 100), (-100, 0)];
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Backward(string device) => ElementwiseCheck.Binary(device, SiluKernel.Backward, 3e-6);
+    protected override void ForwardKernel(Tensor x, Tensor y) => SiluKernel.Forward(x, y);
 
-    [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
-    public void Known_and_special_values(string device)
-    {
-        float[] x = [0f, -0f, 1f, -1f, 100f, -100f], expected = [0f, 0f, 0.7310586f, -0.2689414f, 100f, 0f];
-        float[] actual = ElementwiseCheck.On(device, SiluKernel.Forward, [.. x, float.NaN]);
-        for (int i = 0; i < x.Length; i++) Assert.Equal(expected[i], actual[i], 1e-6f);
-        Assert.True(float.IsNaN(actual[^1]));
-    }
+    protected override void BackwardKernel(Tensor saved, Tensor dy, Tensor dx) => SiluKernel.Backward(saved, dy, dx);
 
-    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
-    public void Gradients(string device) => ElementwiseCheck.Gradients(device, x => x.Silu(), 3, 5);
-
-    [Fact]
-    public void Shapes_must_agree()
-    {
-        using Tensor x = Tensor.Zeros([2, 3], DType.Float32, Devices.Cpu), y = Tensor.Zeros([3, 2], DType.Float32, Devices.Cpu);
-        var error = Assert.Throws<ShapeException>(() => SiluKernel.Forward(x, y));
-        Assert.Equal("Silu: shapes differ: x [2, 3], y [3, 2]", error.Message);
-    }
+    protected override Tensor Function(Tensor x) => x.Silu();
 }
