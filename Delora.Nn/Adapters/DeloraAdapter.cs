@@ -59,6 +59,12 @@ public sealed class DeloraAdapter : LinearAdapter
     public bool IsResidual => _initialA is not null;
 
     /// <inheritdoc/>
+    public override int In => A.Shape[1];
+
+    /// <inheritdoc/>
+    public override int Out => B.Shape[0];
+
+    /// <inheritdoc/>
     public override int Rank => A.Shape[0] * (IsResidual ? 2 : 1);
 
     /// <inheritdoc/>

@@ -20,6 +20,12 @@ public abstract class LinearAdapter : IDisposable
     /// <summary>Rank of ΔW as the adapter computes it (the residual initialization counts twice).</summary>
     public abstract int Rank { get; }
 
+    /// <summary>Input features: columns of A' and ΔW.</summary>
+    public abstract int In { get; }
+
+    /// <summary>Output features: rows of B' and ΔW.</summary>
+    public abstract int Out { get; }
+
     /// <summary>Probability with which elements of x are dropped on the way into the branch, in training only.</summary>
     public float Dropout { get; }
 

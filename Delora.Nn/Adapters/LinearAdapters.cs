@@ -44,9 +44,8 @@ public sealed class LinearAdapters : IDisposable
     {
         if (_layer.KeepsParameters)
             throw new InvalidOperationException("The layer is trained as a whole by modules_to_save; it takes no adapter.");
-        foreach ((string key, Parameter parameter) in adapter.Parameters)
-            if (key.Contains("_A") && parameter.Shape[1] != _layer.In || key.Contains("_B") && parameter.Shape[0] != _layer.Out)
-                throw new ShapeException($"adapter '{name}': {key} {parameter.Shape} does not fit the weight [{_layer.Out}, {_layer.In}]");
+        if (adapter.In != _layer.In || adapter.Out != _layer.Out)
+            throw new ShapeException($"adapter '{name}': ΔW [{adapter.Out}, {adapter.In}] does not fit the weight [{_layer.Out}, {_layer.In}]");
         if (!_adapters.TryAdd(name, adapter)) throw new ArgumentException($"The layer has an adapter '{name}' already.", nameof(name));
         _layer.Freeze();
     }

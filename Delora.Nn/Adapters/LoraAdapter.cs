@@ -36,6 +36,12 @@ public sealed class LoraAdapter : LinearAdapter
     public double Scaling { get; }
 
     /// <inheritdoc/>
+    public override int In => A.Shape[1];
+
+    /// <inheritdoc/>
+    public override int Out => B.Shape[0];
+
+    /// <inheritdoc/>
     public override int Rank => A.Shape[0];
 
     /// <inheritdoc/>

@@ -58,6 +58,17 @@ public sealed class ModuleTests
     }
 
     [Fact]
+    public void AnAdapterOfAnotherSizeIsRefusedWithBothShapes()
+    {
+        using var layer = new Linear(5, 7, s_device, new Generator(3));
+        using LoraAdapter adapter = LoraAdapter.Create(5, 6, 2, 1, s_device, new Generator(4));
+        string message = Assert.Throws<ShapeException>(() => layer.Adapters.Add("default", adapter)).Message;
+        Assert.Contains("[6, 5]", message);
+        Assert.Contains("[7, 5]", message);
+        Assert.Empty(layer.Adapters.Names);
+    }
+
+    [Fact]
     public void BelowTheLowestTrainableTensorNothingIsRecorded()
     {
         var random = new Generator(1);
