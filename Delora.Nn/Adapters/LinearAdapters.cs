@@ -77,13 +77,16 @@ public sealed class LinearAdapters : IDisposable
     }
 
     /// <summary>Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>.</summary>
-    /// <exception cref="InvalidOperationException">Adapters are merged already.</exception>
+    /// <exception cref="InvalidOperationException">Adapters are merged already, or the weight is tied to an embedding.</exception>
     /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
     public void Merge(params IEnumerable<string> names)
     {
         if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
         string[] wanted = [.. names.Where(_adapters.ContainsKey).Distinct()];
         if (wanted.Length == 0) return;
+        if (_layer.IsTied)
+            throw new InvalidOperationException(
+                $"{string.Join(", ", wanted)} cannot be merged: the weight is the embedding's as well, which the adapter leaves as it is.");
         FrozenWeight weight = _layer.FrozenWeight!;
         using IDisposable pause = Tape.Pause();
         Tensor original = weight.ToTensor("base weight");
@@ -123,17 +126,22 @@ public sealed class LinearAdapters : IDisposable
         Merged = [];
     }
 
+    /// <summary>Whether the layer computes with its frozen weight alone, which may have adapters merged into it.</summary>
+    /// <exception cref="InvalidOperationException">Adapters are merged, and should not act.</exception>
+    /// <exception cref="GradientException">Adapters are merged that should be trained.</exception>
+    internal bool AreIdle()
+    {
+        if (Merged.Count == 0) return !Enabled || _active.Length == 0;
+        if (!Enabled) throw new InvalidOperationException("The adapters are merged into the weight; unmerge them before computing without them.");
+        if (Tape.Current is not null && Merged.Any(name => _adapters[name].Parameters.Any(entry => entry.Parameter.RequiresGradient)))
+            throw new GradientException(
+                $"{string.Join(", ", Merged)} is merged into the weight: no gradient would reach it. Unmerge it, or compute without a tape.");
+        return true;
+    }
+
     internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias)
     {
-        if (Merged.Count > 0)
-        {
-            if (!Enabled) throw new InvalidOperationException("The adapters are merged into the weight; unmerge them before computing without them.");
-            if (Tape.Current is not null && Merged.Any(name => _adapters[name].Parameters.Any(entry => entry.Parameter.RequiresGradient)))
-                throw new GradientException(
-                    $"{string.Join(", ", Merged)} is merged into the weight: no gradient would reach it. Unmerge it, or compute without a tape.");
-            return x.FrozenLinear(weight, bias);
-        }
-        if (!Enabled || _active.Length == 0) return x.FrozenLinear(weight, bias);
+        if (AreIdle()) return x.FrozenLinear(weight, bias);
 
         // Adapters without a mask share one product; a masked one sees another input and gets a product of its own.
         Tensor? y = null, foldedA = null, foldedB = null;

@@ -125,7 +125,7 @@ public sealed partial class PeftModel
             .Select(pair => $"{pair.Key} has the shape {file[pair.Key].Shape} instead of {pair.Value}")];
         if (missing.Length + extra.Length + wrong.Length > 0)
             throw new DeloraFormatException(file.Path, null, "does not fit the model and the configuration: " +
-                $"missing {List(missing)}; not expected {List(extra)}; of another shape {List(wrong)}.");
+                $"missing {Names.List(missing)}; not expected {Names.List(extra)}; of another shape {Names.List(wrong)}.");
     }
 
     private static void MakeFolder(string path)
@@ -152,13 +152,6 @@ public sealed partial class PeftModel
                 folder, "adapter_model.bin", "is a pickle file, which can run code when it is read: convert it to safetensors.");
         return SafetensorsFile.Open(path, options);
     }
-
-    private static string List(IReadOnlyCollection<string> keys) => keys.Count switch
-    {
-        0 => "nothing",
-        <= 8 => string.Join(", ", keys),
-        _ => $"{string.Join(", ", keys.Take(8))} and {keys.Count - 8} more",
-    };
 
     private IEnumerable<KeyValuePair<string, Tensor>> SavedTensors(string name)
     {

@@ -200,7 +200,8 @@ public sealed partial class PeftModel : IDisposable
         Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
         NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
         var layers = new List<(Linear, AdapterTarget)>();
-        foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, new TargetOptions { Warn = warn }))
+        TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with { Warn = warn };
+        foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, options))
         {
             Module module = modules[target.Name];
             if (module is not Linear layer)
@@ -215,6 +216,8 @@ public sealed partial class PeftModel : IDisposable
         if (asked.ModulesToSave is { IsEmpty: false } wanted && saved.Count == 0)
             throw config.Wrong("modules_to_save",
                 $"no module is called {string.Join(" or ", wanted)}; there are: {string.Join(", ", modules.Keys)}.");
+        if (saved.FirstOrDefault(module => SavedModule.SharesWeights(modules[module])) is { } shared)
+            throw config.Wrong("modules_to_save", $"'{shared}' shares its weight with another module (tied embeddings); a copy would part them.");
         if (AdaptedLayers.FirstOrDefault(pair => IsSaved(pair.Name, saved)) is { Layer: not null } both)
             throw config.Wrong("modules_to_save", $"'{both.Name}' has an adapter: {string.Join(", ", both.Layer.Adapters.Names)}.");
         return new AdapterPlan(name, config, layers, [.. saved.Select(module => (module, modules[module]))]);

@@ -33,6 +33,10 @@ internal sealed class SavedModule : IDisposable
         if (_base.Count == 0) throw new ArgumentException($"modules_to_save: the module '{name}' has no parameters.", nameof(name));
     }
 
+    /// <summary>Whether a weight of the module is another module's as well: a copy would part the two.</summary>
+    internal static bool SharesWeights(Module module) =>
+        module.NamedModules().Any(part => part.Module is Linear { IsTied: true } or Embedding { IsTied: true });
+
     /// <summary>Full name of the module in the base model.</summary>
     internal string Name { get; }
 

@@ -1,12 +1,14 @@
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
 /// <summary>Table of vectors: ids [..] int32 → [.., dim], weight [vocabulary, dim].</summary>
 public sealed class Embedding : Module, ITensorModule
 {
-    private Parameter _weight;
+    private readonly Linear? _tied;
+    private Parameter? _weight;
 
     /// <summary>A table with PyTorch's default initialization, standard normal, or with the given standard deviation.</summary>
     public Embedding(int vocabulary, int dim, Device device, Generator generator, double standardDeviation = 1)
@@ -21,19 +23,54 @@ public sealed class Embedding : Module, ITensorModule
         _weight = new Parameter("weight", weight);
     }
 
-    /// <summary>The table [vocabulary, dim].</summary>
-    public Parameter Weight => _weight;
+    /// <summary>
+    /// A table that is the weight of a linear layer (tied embeddings). The weight belongs to this module's parameters and state from now
+    /// on, so that a model lists it once and under the table's name; the layer keeps it, prepared for products while it is frozen.
+    /// </summary>
+    /// <param name="tied">The output layer, weight [vocabulary, dim], without adapters.</param>
+    public Embedding(Linear tied)
+    {
+        tied.IsTied = true;
+        _tied = tied;
+    }
+
+    /// <summary>Whether the table is the weight of a linear layer as well.</summary>
+    internal bool IsTied => _tied is not null;
+
+    /// <summary>The table [vocabulary, dim]; null where it is tied to a layer that is frozen.</summary>
+    public Parameter? Weight => _tied is null ? _weight : _tied.Weight;
+
+    /// <summary>Where the table lies.</summary>
+    public Device Device => _tied?.Device ?? _weight!.Value.Device;
 
     /// <summary>The rows of the given ids.</summary>
     /// <param name="x">ids, int32, any shape.</param>
     /// <returns>[.., dim]</returns>
-    /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>
-    public Tensor Forward(Tensor x) => Functions.Embedding(_weight, x);
+    /// <exception cref="IndexException">An id is not in the vocabulary.</exception>
+    public Tensor Forward(Tensor x)
+    {
+        if (_tied?.FrozenWeight is not { } frozen) return Functions.Embedding(Weight!, x);
+        Tensor y = Tensor.Empty(new Shape([.. x.Shape.Dims, frozen.In]), frozen.Device.FloatType, frozen.Device, nameof(Embedding));
+        try
+        {
+            frozen.Rows(x, y);
+        }
+        catch
+        {
+            y.Dispose();
+            throw;
+        }
+        return y;
+    }
 
     /// <inheritdoc/>
-    public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters() => [("weight", _weight)];
+    public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters() => Weight is { } weight ? [("weight", weight)] : [];
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, ModuleState State)> OwnState() =>
+        _tied is null ? base.OwnState() : [("weight", _tied.WeightState)];
 
     /// <inheritdoc/>
     public override Parameter ExchangeParameter(string name, Parameter replacement) =>
-        name == "weight" ? Exchange(ref _weight, replacement) : base.ExchangeParameter(name, replacement);
+        name == "weight" && _weight is not null ? Exchange(ref _weight!, replacement) : base.ExchangeParameter(name, replacement);
 }

@@ -65,6 +65,11 @@ public sealed class Linear : Module, ITensorModule
     /// </summary>
     internal bool KeepsParameters { get; set; }
 
+    /// <summary>Whether the weight is an embedding's as well, which lists it among its own.</summary>
+    internal bool IsTied { get; set; }
+
+    internal ModuleState WeightState => new([Out, In], () => CopyWeight(), WriteWeight);
+
     /// <summary>y = x Wᵀ + b, plus the branches of the active adapters.</summary>
     /// <param name="x">[.., in]</param>
     /// <returns>[.., out]</returns>
@@ -75,6 +80,22 @@ public sealed class Linear : Module, ITensorModule
             throw new ShapeException($"Linear: inner dimensions differ: x {x.Shape}, weight [{Out}, {In}] ({(x.Shape.Rank == 0 ? "scalar" : x.Shape.Columns)} ≠ {In})");
         Tensor? bias = _bias?.Value;
         return FrozenWeight is null ? x.Linear(_weight!, bias) : Adapters.Forward(x, FrozenWeight, bias);
+    }
+
+    /// <summary>
+    /// The mean cross-entropy of the layer's outputs as logits. Where neither a bias nor an adapter acts, they are made a block at a time and
+    /// never all at once; see <see cref="LinearCrossEntropyKernel"/>.
+    /// </summary>
+    /// <param name="x">[.., in]</param>
+    /// <param name="labels">int32 [..]: a class, or −100 where the row does not count.</param>
+    /// <returns>The loss, a scalar [].</returns>
+    /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="IndexException">A label is no class, or none counts.</exception>
+    public Tensor CrossEntropy(Tensor x, Tensor labels)
+    {
+        if (_bias is not null) return Forward(x).CrossEntropy(labels);
+        if (FrozenWeight is null) return x.LinearCrossEntropy(_weight!.Value, labels);
+        return Adapters.AreIdle() ? x.LinearCrossEntropy(FrozenWeight, labels) : Forward(x).CrossEntropy(labels);
     }
 
     /// <summary>A copy of the weight [out, in], whichever way it is kept. The caller disposes it.</summary>
@@ -96,21 +117,21 @@ public sealed class Linear : Module, ITensorModule
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters()
     {
-        if (_weight is not null) yield return ("weight", _weight);
+        if (_weight is not null && !IsTied) yield return ("weight", _weight);
         if (_bias is not null) yield return ("bias", _bias);
     }
 
     /// <inheritdoc/>
     public override IEnumerable<(string Name, ModuleState State)> OwnState()
     {
-        yield return ("weight", new ModuleState([Out, In], () => CopyWeight(), WriteWeight));
+        if (!IsTied) yield return ("weight", WeightState);
         if (_bias is not null) yield return ("bias", ModuleState.Of(_bias));
     }
 
     /// <inheritdoc/>
     public override Parameter ExchangeParameter(string name, Parameter replacement) => name switch
     {
-        "weight" when _weight is not null => Exchange(ref _weight!, replacement),
+        "weight" when _weight is not null && !IsTied => Exchange(ref _weight!, replacement),
         "bias" when _bias is not null => Exchange(ref _bias!, replacement),
         _ => base.ExchangeParameter(name, replacement),
     };
@@ -120,6 +141,7 @@ public sealed class Linear : Module, ITensorModule
     {
         base.FreezeOwn();
         if (_weight is null || KeepsParameters) return;
+        _weight.RequiresGradient = false;
         FrozenWeight = FrozenWeight.Create(_weight.Value);
         _weight.Dispose();
         _weight = null;

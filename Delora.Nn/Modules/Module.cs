@@ -68,7 +68,7 @@ public abstract class Module : IDisposable
     }
 
     /// <summary>Frees all parameters.</summary>
-    public void Dispose()
+    public virtual void Dispose()
     {
         foreach ((_, Module module) in NamedModules().Reverse()) module.DisposeOwn();
         GC.SuppressFinalize(this);

@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Delora.Tests.Golden;
 
 /// <summary>
@@ -21,6 +23,19 @@ public static class GoldenCases
     /// <summary>Theory data: the names of the training cases, for <see cref="TrainingRun"/>.</summary>
     public static TheoryData<string> Training => Find(Root, "training");
 
+    /// <summary>Theory data: the names of the model cases, for <see cref="Model"/>; families that are not supported are skipped.</summary>
+    public static TheoryData<string> Models
+    {
+        get
+        {
+            TheoryData<string> rows = Find(Root, "models");
+            return [.. rows.Select(row => row.Skip is null && Unsupported(row.Data) is { } reason ? new TheoryDataRow<string>(row.Data) { Skip = reason } : row)];
+        }
+    }
+
+    /// <summary>One case of <see cref="Models"/>.</summary>
+    public static GoldenCase Model(string name) => new(Path.Combine(Root, "models", name));
+
     /// <summary>One case of <see cref="Layers"/>.</summary>
     public static GoldenCase Layer(string name) => new(Path.Combine(Root, "layers", name));
 
@@ -42,6 +57,13 @@ public static class GoldenCases
         string[] names = [.. Directory.GetDirectories(folder).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal)];
         if (names.Length == 0) throw new InvalidDataException($"The golden category {folder} holds no case.");
         return [.. names];
+    }
+
+    private static string? Unsupported(string model)
+    {
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Root, "models", model, "case.json")));
+        string architecture = document.RootElement.GetProperty("architecture").GetString()!;
+        return architecture == "LlamaForCausalLM" ? null : $"{model} is a {architecture}, which is not supported";
     }
 
     private static bool IsCase(string folder) => File.Exists(Path.Combine(folder, "case.json"));

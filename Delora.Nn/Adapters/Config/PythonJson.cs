@@ -12,7 +12,7 @@ namespace Delora.Nn;
 internal static class PythonJson
 {
     /// <summary>
-    /// Writes an object. Values are null, bool, string, int, double, <see cref="JsonElement"/>, lists and lists of pairs of those.
+    /// Writes an object. Values are null, bool, string, int, long, double, <see cref="JsonElement"/>, lists and lists of pairs of those.
     /// </summary>
     public static string Write(SortedDictionary<string, object?> fields)
     {
@@ -35,7 +35,7 @@ internal static class PythonJson
             case null: text.Append("null"); break;
             case bool flag: text.Append(flag ? "true" : "false"); break;
             case string words: WriteText(text, words); break;
-            case int number: text.Append(number.ToString(CultureInfo.InvariantCulture)); break;
+            case int or long: text.Append(((IFormattable)value).ToString(null, CultureInfo.InvariantCulture)); break;
             case double number: text.Append(Float(number)); break;
             case JsonElement element: WriteElement(text, element, depth); break;
             case IEnumerable<KeyValuePair<string, object>> pairs:

@@ -1,0 +1,161 @@
+using Delora.Autograd;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A model that predicts the next token of a text. Loaded, it is immutable but for adapters: many requests may compute at once, each with a
+/// <see cref="KeyValueCache"/> of its own.
+/// </summary>
+public abstract class CausalLanguageModel : Module, IAdaptable
+{
+    private readonly Lock _lock = new();
+    private readonly ManualResetEventSlim _idle = new(true);
+    private int _running;
+    private bool _disposed;
+
+    private protected CausalLanguageModel(Device device) => Device = device;
+
+    /// <summary>Where the model lies.</summary>
+    public Device Device { get; }
+
+    /// <summary>The configuration.</summary>
+    public abstract ModelConfig Config { get; }
+
+    /// <inheritdoc/>
+    public abstract TargetOptions Targets { get; }
+
+    /// <summary>Loads a model folder of any supported family, frozen and in evaluation mode.</summary>
+    /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="warn">Hears of what is ignored, and of NaN or infinity in the weights.</param>
+    /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <exception cref="DeloraFormatException">
+    /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the family is not supported.
+    /// </exception>
+    /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
+    public static CausalLanguageModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
+    {
+        ModelConfig config = ModelConfig.Load(folder, warn);
+        var options = new SafetensorsOptions { Strict = strict };
+        using WeightFiles weights = WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn });
+        return config switch
+        {
+            LlamaConfig llama => LlamaForCausalLM.Load(llama, weights, device),
+            _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
+        };
+    }
+
+    /// <summary>Writes the model as transformers does: <c>config.json</c> and float32 safetensors. Adapters are not part of it.</summary>
+    /// <param name="folder">Made where it does not exist.</param>
+    /// <exception cref="DeloraException">The system refused.</exception>
+    public void Save(string folder)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+            WeightWriter.Write(folder, [.. NamedState()]);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraException($"{folder}: the model could not be written: {error.Message}", error);
+        }
+        Config.Save(folder);
+    }
+
+    /// <summary>The scores of every token of the vocabulary to come next, at every position.</summary>
+    /// <param name="ids">int32 [batch, seq].</param>
+    /// <param name="mask">
+    /// int32 [batch, keys], 0 for padding that no token may attend to; null for none. keys is seq, or with a cache its capacity.
+    /// </param>
+    /// <param name="cache">Tokens before these; they are added to it. Only without a tape.</param>
+    /// <param name="positions">int32 [batch, seq], where they are not simply counted from the first token, padding included.</param>
+    /// <returns>[batch, seq, vocabulary]; of no meaning where the mask is 0.</returns>
+    /// <exception cref="ShapeException">The shapes do not fit, or the sequence is longer than the model's context.</exception>
+    /// <exception cref="IndexException">An id is not in the vocabulary.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
+    public Tensor Forward(Tensor ids, Tensor? mask = null, KeyValueCache? cache = null, Tensor? positions = null)
+    {
+        using Lease lease = Enter();
+        return Logits(Hidden(ids, mask, cache, positions));
+    }
+
+    /// <summary>The scores after the last token of each sequence: what generation needs, without those of all others.</summary>
+    /// <returns>[batch, vocabulary]</returns>
+    /// <inheritdoc cref="Forward"/>
+    public Tensor ForwardLast(Tensor ids, KeyValueCache cache, Tensor? mask = null, Tensor? positions = null)
+    {
+        using Lease lease = Enter();
+        Tensor hidden = Hidden(ids, mask, cache, positions);
+        int batch = hidden.Shape[0], seq = hidden.Shape[1], dim = hidden.Shape[2];
+        if (seq > 1)
+        {
+            Tensor[] last = [.. Enumerable.Range(0, batch).Select(b => hidden.Reshape([batch * seq, dim]).Slice(b * seq + seq - 1, 1))];
+            hidden = batch == 1 ? last[0] : Functions.Concat(0, last);
+        }
+        return Logits(hidden.Reshape([batch, dim]));
+    }
+
+    /// <summary>The mean cross-entropy of the next tokens, in nats, over all targets that count.</summary>
+    /// <param name="ids">int32 [batch, seq].</param>
+    /// <param name="targets">int32 [batch, seq]: the token after each position; −100 where it does not count.</param>
+    /// <param name="mask">int32 [batch, seq], 0 for padding; null for none.</param>
+    /// <returns>The loss, a scalar [].</returns>
+    /// <exception cref="ShapeException">The shapes do not fit, or the sequence is longer than the model's context.</exception>
+    /// <exception cref="IndexException">An id or a target is not in the vocabulary, or no target counts.</exception>
+    public Tensor Loss(Tensor ids, Tensor targets, Tensor? mask = null)
+    {
+        using Lease lease = Enter();
+        return Loss(Hidden(ids, mask, null, null), targets);
+    }
+
+    /// <summary>An empty cache for requests to this model.</summary>
+    /// <param name="batch">Sequences.</param>
+    /// <param name="capacity">The most tokens of a sequence; at most the model's context.</param>
+    public abstract KeyValueCache CreateCache(int batch, int capacity);
+
+    /// <summary>Frees the model. Waits for computations that are under way; later ones get an <see cref="ObjectDisposedException"/>.</summary>
+    public override void Dispose()
+    {
+        lock (_lock) _disposed = true;
+        _idle.Wait();
+        base.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>The features behind the last norm, [batch, seq, hidden].</summary>
+    private protected abstract Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions);
+
+    /// <summary>The scores of features, [.., vocabulary].</summary>
+    private protected abstract Tensor Logits(Tensor hidden);
+
+    /// <summary>The loss of features [batch, seq, hidden], without a tensor of all scores where that can be had.</summary>
+    private protected abstract Tensor Loss(Tensor hidden, Tensor targets);
+
+    private protected void CheckSequence(Tensor ids, KeyValueCache? cache)
+    {
+        Check.HasRank(GetType().Name, ids, 2);
+        Check.Shapes(cache is null || cache.Batch == ids.Shape[0], $"{GetType().Name}: ids {ids.Shape} for a cache of {cache?.Batch} sequences");
+        long end = (cache?.Length ?? 0) + (long)ids.Shape[1], most = Math.Min(Config.MaxPositionEmbeddings, cache?.Capacity ?? int.MaxValue);
+        Check.Shapes(end <= most, $"{GetType().Name}: {end} tokens are more than the {(most < Config.MaxPositionEmbeddings ? "cache" : "context")} of {most} holds");
+    }
+
+    private Lease Enter()
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_running++ == 0) _idle.Reset();
+        }
+        return new Lease(this);
+    }
+
+    private readonly ref struct Lease(CausalLanguageModel model)
+    {
+        public void Dispose()
+        {
+            lock (model._lock)
+                if (--model._running == 0) model._idle.Set();
+        }
+    }
+}

@@ -1,0 +1,39 @@
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>Files of a folder that another file of it names: plain names only, and no way out of the folder.</summary>
+internal static class FolderFile
+{
+    /// <summary>The path of a named file.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="name">A name from a file.</param>
+    /// <param name="source">The file that gave the name.</param>
+    /// <param name="field">Where in it.</param>
+    /// <exception cref="DeloraFormatException">The name is no plain file name, or a link that leads out of the folder.</exception>
+    internal static string Resolve(string folder, string name, string source, string field)
+    {
+        if (name.Length == 0 || name is "." or ".." || name.AsSpan().IndexOfAny('/', '\\', '\0', ':') >= 0 || Path.IsPathRooted(name))
+            throw new DeloraFormatException(source, field, $"'{Printable(name)}' is not the plain name of a file in the folder.");
+        string path = Path.Combine(folder, name);
+        try
+        {
+            if (new FileInfo(path).ResolveLinkTarget(returnFinalTarget: true) is { } target
+                && Path.GetDirectoryName(target.FullName) != RealPath(folder))
+                throw new DeloraFormatException(source, field, $"'{name}' is a link that leads out of the folder.");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraFormatException(source, field, $"'{name}' cannot be read: {error.Message}", error);
+        }
+        return path;
+    }
+
+    private static string RealPath(string folder)
+    {
+        string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        return new DirectoryInfo(full).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? full;
+    }
+
+    private static string Printable(string name) => new([.. name.Select(c => char.IsControl(c) ? '?' : c)]);
+}

@@ -1,0 +1,132 @@
+using System.Collections.Immutable;
+using System.Text;
+using System.Text.Json;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// What every model's <c>config.json</c> says, with the names of HuggingFace transformers in .NET casing. Immutable; change a copy with
+/// <c>with</c>. Errors name the fields as the file does.
+/// </summary>
+/// <remarks>Source of the fields: transformers, <c>PretrainedConfig</c>.</remarks>
+public abstract record ModelConfig
+{
+    /// <summary>Name of the file in a model folder.</summary>
+    public const string FileName = "config.json";
+
+    private protected ModelConfig()
+    {
+        Source = GetType().Name;
+    }
+
+    /// <summary><c>model_type</c>: the family, for instance <c>llama</c>.</summary>
+    public abstract string ModelType { get; }
+
+    /// <summary><c>architectures</c>: the class that transformers loads the folder with.</summary>
+    public abstract string Architecture { get; }
+
+    /// <summary>Where the configuration comes from, as error messages say it: the path of its file, or the type's name.</summary>
+    public string Source { get; init; }
+
+    /// <summary><c>vocab_size</c>: ids are 0 … vocab_size − 1.</summary>
+    public required int VocabSize { get; init; }
+
+    /// <summary><c>max_position_embeddings</c>: the longest sequence, in tokens.</summary>
+    public int MaxPositionEmbeddings { get; init; } = 2048;
+
+    /// <summary><c>bos_token_id</c>: the token that begins a text; null for none.</summary>
+    public int? BosTokenId { get; init; }
+
+    /// <summary><c>eos_token_id</c>: the tokens that end a text; empty for none.</summary>
+    public ImmutableArray<int> EosTokenIds { get; init; } = [];
+
+    /// <summary>Fields of the file that this version does not use. They are written back.</summary>
+    public ImmutableSortedDictionary<string, JsonElement> AdditionalFields { get; init; } =
+        ImmutableSortedDictionary.Create<string, JsonElement>(StringComparer.Ordinal);
+
+    /// <summary>Number of parameters; tied embeddings count once.</summary>
+    public long ParameterCount => TensorShapes().Values.Sum(shape => shape.ElementCount);
+
+    /// <summary>Names and shapes of all tensors: what a model folder holds.</summary>
+    /// <exception cref="DeloraFormatException">A field is wrong.</exception>
+    public abstract IReadOnlyDictionary<string, Shape> TensorShapes();
+
+    /// <summary>Reads the configuration of a model folder.</summary>
+    /// <param name="folder">A folder as transformers' <c>save_pretrained</c> writes it.</param>
+    /// <param name="warn">Hears of what is set and has no effect here.</param>
+    /// <exception cref="DeloraFormatException">
+    /// The file is missing or wrong, or the family is not supported; the message lists those that are.
+    /// </exception>
+    public static ModelConfig Load(string folder, Action<string>? warn = null)
+    {
+        if (!Directory.Exists(folder)) throw new DeloraFormatException(folder, null, "there is no such folder; a model folder is expected.");
+        string path = Path.Combine(folder, FileName);
+        JsonFields fields = JsonFields.Load(path);
+        string type = fields.Text("model_type", null)
+            ?? throw fields.Wrong("model_type", "is missing. Is this the folder of a transformers model?");
+        return type switch
+        {
+            LlamaConfig.Family => LlamaConfig.Read(fields, path, warn),
+            _ => throw fields.Wrong("model_type", $"'{type}' is not supported; supported are {LlamaConfig.Family}."),
+        };
+    }
+
+    /// <summary>The contents of <c>config.json</c>, as transformers reads it.</summary>
+    /// <exception cref="DeloraFormatException">A field is wrong.</exception>
+    public string ToJson()
+    {
+        Validate();
+        var fields =
+            new SortedDictionary<string, object?>(AdditionalFields.ToDictionary(f => f.Key, f => (object?)f.Value), StringComparer.Ordinal)
+            {
+                ["model_type"] = ModelType,
+                ["architectures"] = (string[])[Architecture],
+                ["vocab_size"] = VocabSize,
+                ["max_position_embeddings"] = MaxPositionEmbeddings,
+                ["bos_token_id"] = BosTokenId,
+                ["eos_token_id"] = EosTokenIds switch { [] => null, [int one] => one, _ => EosTokenIds.Select(id => (object)id) },
+                ["torch_dtype"] = "float32",
+            };
+        WriteOwnFields(fields);
+        return PythonJson.Write(fields);
+    }
+
+    /// <summary>Writes <c>config.json</c> into a folder.</summary>
+    /// <exception cref="DeloraException">The system refused; the old file is as it was.</exception>
+    public void Save(string folder)
+    {
+        byte[] json = Encoding.UTF8.GetBytes(ToJson());
+        AtomicFile.Write(Path.Combine(folder, FileName), stream => stream.Write(json));
+    }
+
+    /// <summary>Checks every field and how they go together, before memory is spent.</summary>
+    /// <exception cref="DeloraFormatException">A field is wrong.</exception>
+    public void Validate()
+    {
+        RequireSize(VocabSize, "vocab_size", 1 << 24);
+        RequireSize(MaxPositionEmbeddings, "max_position_embeddings", 1 << 24);
+        RequireId(BosTokenId, "bos_token_id");
+        foreach (int id in EosTokenIds) RequireId(id, "eos_token_id");
+        ValidateOwnFields();
+    }
+
+    private protected abstract void ValidateOwnFields();
+
+    private protected abstract void WriteOwnFields(SortedDictionary<string, object?> fields);
+
+    /// <summary>The error that a field of this configuration is wrong.</summary>
+    internal DeloraFormatException Wrong(string field, string reason) => new(Source, field, reason);
+
+    /// <summary>A count of something that a model has; bounded, so that a made-up number ends here and not in an allocation.</summary>
+    private protected void RequireSize(int value, string field, int most)
+    {
+        if (value < 1 || value > most) throw Wrong(field, $"must be from 1 to {most}, not {value}.");
+    }
+
+    private void RequireId(int? id, string field)
+    {
+        if (id is { } value && (value < 0 || value >= VocabSize))
+            throw Wrong(field, $"must be from 0 to {VocabSize - 1}, below vocab_size, not {value}.");
+    }
+}

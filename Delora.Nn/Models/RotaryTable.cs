@@ -1,0 +1,87 @@
+using System.Numerics;
+using Delora.Autograd;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// cos and sin of the rotary position embedding: angle(p, i) = p · θ^(−2i/dim), i below dim/2. Shared by all layers and requests; the tables
+/// grow with the longest sequence that was asked for.
+/// </summary>
+/// <remarks>
+/// Su et al., RoFormer, arXiv 2104.09864; half-split pairs as in transformers' <c>LlamaRotaryEmbedding</c>, whose frequencies and angles are
+/// rounded to float32. They are rounded here as well: the models were trained with them.
+/// </remarks>
+/// <param name="positions">The most positions: 0 … positions − 1.</param>
+/// <param name="dim">Features of a head, even.</param>
+/// <param name="theta">θ: the base of the frequencies.</param>
+/// <param name="device">Where.</param>
+public sealed class RotaryTable(int positions, int dim, double theta, Device device) : IDisposable
+{
+    private const int FirstSize = 512;
+
+    private readonly Lock _lock = new();
+    // Requests may still read the smaller ones: all are freed at the end.
+    private readonly List<Angles> _tables = [];
+    private volatile Angles? _current;
+
+    /// <summary>Turns the pairs of every head by the angles of its position.</summary>
+    /// <param name="x">[batch, seq, heads, dim]</param>
+    /// <param name="ids">Positions, int32 [batch, seq], each below <paramref name="end"/>; null: the last seq before <paramref name="end"/>.</param>
+    /// <param name="end">One more than the last position.</param>
+    /// <returns>[batch, seq, heads, dim]</returns>
+    public Tensor Apply(Tensor x, Tensor? ids, int end)
+    {
+        Angles angles = Sized(end);
+        return x.RotaryEmbedding(angles.Cos, angles.Sin, ids, ids is null ? end - x.Shape[1] : 0);
+    }
+
+    /// <summary>Frees the tables.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            foreach (Angles table in _tables)
+            {
+                table.Cos.Dispose();
+                table.Sin.Dispose();
+            }
+            _tables.Clear();
+            _current = null;
+        }
+    }
+
+    private Angles Sized(int end)
+    {
+        if (_current is { } table && table.Rows >= end) return table;
+        lock (_lock)
+        {
+            if (_current is { } grown && grown.Rows >= end) return grown;
+            int rows = Math.Min(positions, Math.Max(FirstSize, (int)BitOperations.RoundUpToPowerOf2((uint)end)));
+            _tables.Add(_current = Make(rows));
+            return _current;
+        }
+    }
+
+    private Angles Make(int rows)
+    {
+        int half = dim / 2;
+        Shape shape = [rows, half];
+        var cos = new float[shape.ElementCount];
+        var sin = new float[shape.ElementCount];
+        for (int i = 0; i < half; i++)
+        {
+            float frequency = 1f / (float)Math.Pow(theta, 2f * i / dim);
+            for (int p = 0; p < rows; p++)
+            {
+                (double s, double c) = Math.SinCos(p * frequency);
+                cos[p * half + i] = (float)c;
+                sin[p * half + i] = (float)s;
+            }
+        }
+        return new Angles(rows, Tensor.From(cos, shape, device, "rotary cos").Own(), Tensor.From(sin, shape, device, "rotary sin").Own());
+    }
+
+    /// <summary>cos and sin, [rows, dim / 2].</summary>
+    private sealed record Angles(int Rows, Tensor Cos, Tensor Sin);
+}

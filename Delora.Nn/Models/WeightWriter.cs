@@ -1,0 +1,66 @@
+using System.Globalization;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>Writes the tensors of a model folder as transformers does: one file, or several with an index where they are larger than a limit.</summary>
+internal static class WeightWriter
+{
+    /// <summary>transformers' limit for one file.</summary>
+    internal const long MaxShardBytes = 5_000_000_000;
+
+    /// <summary>Writes all tensors. A tensor is copied to the host one file at a time; old files of another layout are removed at the end.</summary>
+    /// <param name="folder">An existing folder.</param>
+    /// <param name="state">Names and tensors, in the model's order.</param>
+    /// <param name="maxShardBytes">A file is begun where the next tensor would make it larger.</param>
+    /// <exception cref="DeloraException">The system refused.</exception>
+    internal static void Write(string folder, IReadOnlyList<(string Name, ModuleState State)> state, long maxShardBytes = MaxShardBytes)
+    {
+        List<List<(string Name, ModuleState State)>> shards = [[]];
+        long size = 0;
+        foreach ((string Name, ModuleState State) entry in state)
+        {
+            long bytes = Bytes(entry.State);
+            if (size > 0 && size + bytes > maxShardBytes)
+            {
+                shards.Add([]);
+                size = 0;
+            }
+            shards[^1].Add(entry);
+            size += bytes;
+        }
+        string[] old = [.. Directory.EnumerateFiles(folder, "model*.safetensors"), Path.Combine(folder, WeightFiles.IndexName)];
+        string[] written = [.. shards.Select((shard, i) => WriteShard(folder, shards.Count == 1 ? WeightFiles.SingleName : ShardName(i, shards.Count), shard))];
+        if (shards.Count > 1) written = [.. written, WriteIndex(folder, shards)];
+        foreach (string file in old.Except(written)) File.Delete(file);
+    }
+
+    private static string WriteShard(string folder, string name, IReadOnlyList<(string Name, ModuleState State)> shard)
+    {
+        string path = Path.Combine(folder, name);
+        using var scope = new TensorScope("save model");
+        SafetensorsFile.Write(path, shard.Select(entry => KeyValuePair.Create(entry.Name, entry.State.Read())), floatType: DType.Float32);
+        return path;
+    }
+
+    private static string WriteIndex(string folder, List<List<(string Name, ModuleState State)>> shards)
+    {
+        var map = new SortedDictionary<string, object>(StringComparer.Ordinal);
+        foreach ((int i, List<(string Name, ModuleState State)> shard) in shards.Index())
+            foreach ((string name, _) in shard) map.Add(name, ShardName(i, shards.Count));
+        long total = shards.SelectMany(shard => shard).Sum(entry => Bytes(entry.State));
+        string json = PythonJson.Write(new SortedDictionary<string, object?>(StringComparer.Ordinal)
+        {
+            ["metadata"] = (KeyValuePair<string, object>[])[new("total_size", total)],
+            ["weight_map"] = map,
+        });
+        string path = Path.Combine(folder, WeightFiles.IndexName);
+        AtomicFile.Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(json)));
+        return path;
+    }
+
+    private static long Bytes(ModuleState state) => checked(state.Shape.ElementCount * DType.Float32.Size);
+
+    private static string ShardName(int index, int count) =>
+        string.Create(CultureInfo.InvariantCulture, $"model-{index + 1:D5}-of-{count:D5}.safetensors");
+}
