@@ -33,7 +33,7 @@ public sealed partial class PeftModel
         foreach ((string name, byte[] json) in adapters)
         {
             string path = name == DefaultAdapter ? folder : Path.Combine(folder, name);
-            MakeFolder(path);
+            FolderFile.Make(path);
             using (var scope = new TensorScope("save adapter"))
                 SafetensorsFile.Write(Path.Combine(path, WeightsFileName), SavedTensors(name), floatType: DType.Float32);
             AtomicFile.Write(Path.Combine(path, AdapterConfig.FileName), stream => stream.Write(json));
@@ -126,18 +126,6 @@ public sealed partial class PeftModel
         if (missing.Length + extra.Length + wrong.Length > 0)
             throw new DeloraFormatException(file.Path, null, "does not fit the model and the configuration: " +
                 $"missing {Names.List(missing)}; not expected {Names.List(extra)}; of another shape {Names.List(wrong)}.");
-    }
-
-    private static void MakeFolder(string path)
-    {
-        try
-        {
-            Directory.CreateDirectory(path);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DeloraException($"{path}: the folder could not be made: {error.Message}", error);
-        }
     }
 
     /// <summary>Opens the tensors of an adapter folder.</summary>

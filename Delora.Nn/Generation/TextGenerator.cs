@@ -20,7 +20,7 @@ namespace Delora.Nn;
 public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer tokenizer)
 {
     /// <summary>Continues a prompt, a token at a time as the caller asks for them. Cancelling ends it within a token.</summary>
-    /// <param name="prompt">Begins with the model's begin token; may be empty where there is one.</param>
+    /// <param name="prompt">The text to continue; may be empty where the model has a begin token.</param>
     /// <param name="options">How; greedily up to 128 tokens where nothing is given.</param>
     /// <param name="cancellation">Ends the generation.</param>
     /// <exception cref="PromptException">The prompt is longer than the model's context, or has no token at all.</exception>
@@ -36,7 +36,7 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         ImmutableArray<int> stops = options.StopIds ?? model.Config.EosTokenIds;
         int most = Math.Min(options.MaxNewTokens, context - ids.Length + 1);
         var random = new Generator(options.Seed);
-        var decoder = tokenizer.CreateDecoder();
+        TokenDecoder decoder = tokenizer.StartDecoding(continues: prompt.Length > 0);
         // The last token is not computed on: it needs no place.
         using KeyValueCache cache = model.CreateCache(1, ids.Length + most - 1);
         for (int count = 1; count <= most; count++)
@@ -66,7 +66,8 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
 
     private int[] Prompt(string text)
     {
-        int[] ids = [.. tokenizer.Encode(text, addBegin: true)];
+        // An empty prompt can only start from the begin token, whether or not the model expects it otherwise.
+        int[] ids = [.. tokenizer.Encode(text, addBegin: tokenizer.BeginId is not null && (tokenizer.AddsBegin || text.Length == 0))];
         if (ids.Length == 0) throw new PromptException("The prompt is empty, and the model has no begin token to start from.");
         if (ids.FirstOrDefault(id => id >= model.Config.VocabSize, -1) is var strange and >= 0)
             throw new PromptException($"The tokenizer gives the id {strange}; the model's vocabulary has {model.Config.VocabSize}. They do not belong together.");

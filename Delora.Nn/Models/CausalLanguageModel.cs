@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using Delora.Autograd;
 using Delora.Core;
 
@@ -51,9 +54,9 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     /// <exception cref="DeloraException">The system refused.</exception>
     public void Save(string folder)
     {
+        FolderFile.Make(folder);
         try
         {
-            Directory.CreateDirectory(folder);
             WeightWriter.Write(folder, [.. NamedState()]);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -107,6 +110,19 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     {
         using Lease lease = Enter();
         return Loss(Hidden(ids, mask, null, null), targets);
+    }
+
+    /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Adapters are not part of it.</summary>
+    public string Fingerprint()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach ((string name, ModuleState state) in NamedState())
+        {
+            using Tensor tensor = state.Read();
+            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.Shape} "));
+            hash.AppendData(MemoryMarshal.AsBytes<float>(tensor.ToArray<float>()));
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     /// <summary>An empty cache for requests to this model.</summary>

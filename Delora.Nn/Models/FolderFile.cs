@@ -2,10 +2,10 @@ using Delora.Core;
 
 namespace Delora.Nn;
 
-/// <summary>Files of a folder that another file of it names: plain names only, and no way out of the folder.</summary>
+/// <summary>Folders that are written, and files that another file of a folder names.</summary>
 internal static class FolderFile
 {
-    /// <summary>The path of a named file.</summary>
+    /// <summary>The path of a named file: a plain name, and no way out of the folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="name">A name from a file.</param>
     /// <param name="source">The file that gave the name.</param>
@@ -27,6 +27,20 @@ internal static class FolderFile
             throw new DeloraFormatException(source, field, $"'{name}' cannot be read: {error.Message}", error);
         }
         return path;
+    }
+
+    /// <summary>Makes a folder to write to, where it is not there.</summary>
+    /// <exception cref="DeloraException">The system refused.</exception>
+    internal static void Make(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraException($"{path}: the folder could not be made: {error.Message}", error);
+        }
     }
 
     private static string RealPath(string folder)

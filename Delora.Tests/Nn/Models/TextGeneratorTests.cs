@@ -1,0 +1,128 @@
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Nn;
+
+namespace Delora.Tests.Nn.Models;
+
+public sealed class TextGeneratorTests
+{
+    private static readonly TextTokenizer s_tokenizer = BpeTrainer.Train(["the cat sat on the mat, the cat ate the rat"], 270);
+
+    private static LlamaConfig Config => TinyLlama.Config with { VocabSize = s_tokenizer.VocabularySize, BosTokenId = null, EosTokenIds = [] };
+
+    [Fact]
+    public async Task GreedyGenerationTakesTheMostLikelyTokenEachTime()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config);
+        List<int> ids = [.. s_tokenizer.Encode("the cat")];
+        int prompt = ids.Count;
+        while (ids.Count < prompt + 6)
+        {
+            using var scope = new TensorScope("test");
+            float[] logits = model.Forward(Tensor.From(ids.ToArray(), [1, ids.Count], Devices.Cpu)).ToArray<float>();
+            float[] last = logits[^Config.VocabSize..];
+            ids.Add(Array.IndexOf(last, last.Max()));
+        }
+        List<GeneratedToken> tokens = await All(model, "the cat", new GenerationOptions { MaxNewTokens = 6 });
+        Assert.Equal(ids.Skip(prompt), tokens.Select(token => token.Id));
+        Assert.Equal(s_tokenizer.Decode([.. ids.Skip(prompt)]), string.Concat(tokens.Select(token => token.Text)));
+        Assert.Equal(FinishReason.Length, tokens[^1].Finish);
+        Assert.All(tokens.SkipLast(1), token => Assert.Null(token.Finish));
+    }
+
+    [Fact]
+    public async Task AnEndTokenEndsTheText()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config);
+        List<GeneratedToken> free = await All(model, "the cat", new GenerationOptions { MaxNewTokens = 5 });
+        int stop = free[2].Id;
+        List<GeneratedToken> tokens = await All(model, "the cat", new GenerationOptions { MaxNewTokens = 5, StopIds = [stop] });
+        int first = free.FindIndex(token => token.Id == stop);
+        Assert.Equal(first + 1, tokens.Count);
+        Assert.Equal((stop, FinishReason.Stop), (tokens[^1].Id, tokens[^1].Finish!.Value));
+        Assert.Equal("", tokens[^1].Text);
+    }
+
+    [Fact]
+    public async Task TheContextEndsTheTextToo()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config with { MaxPositionEmbeddings = 8 });
+        int prompt = s_tokenizer.Encode("the cat").Count;
+        List<GeneratedToken> tokens = await All(model, "the cat", new GenerationOptions { MaxNewTokens = 100 });
+        // The last token needs no place of its own: nothing is computed on it.
+        Assert.Equal(8 - prompt + 1, tokens.Count);
+        Assert.Equal(FinishReason.Context, tokens[^1].Finish);
+    }
+
+    [Fact]
+    public async Task PromptsThatCannotBeContinuedAreRefused()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config with { MaxPositionEmbeddings = 4 });
+        PromptException error = await Assert.ThrowsAsync<PromptException>(() => All(model, "a long story of many words", new GenerationOptions()));
+        Assert.Matches(@"The prompt has \d+ tokens; the model's context holds 4", error.Message);
+        using LlamaForCausalLM small = TinyLlama.Create(Config with { VocabSize = 37 });
+        Assert.Contains("do not belong together", (await Assert.ThrowsAsync<PromptException>(() => All(small, "the cat", new GenerationOptions()))).Message);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => All(model, "a", new GenerationOptions { MaxNewTokens = 0 }));
+    }
+
+    [Fact]
+    public async Task TheSameSeedGivesTheSameTextAndAnotherGivesAnother()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config);
+        string[] texts = [.. await Task.WhenAll(((ulong[])[1, 1, 2]).Select(seed => Text(model, "the cat", Sampled(seed))))];
+        Assert.Equal(texts[0], texts[1]);
+        Assert.NotEqual(texts[0], texts[2]);
+    }
+
+    [Fact]
+    public async Task ManyGenerationsAtOnceEachComeOutAsAlone()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config);
+        string[] prompts = [.. Enumerable.Range(0, 32).Select(i => $"the {(i % 3 == 0 ? "cat" : "rat")} {i}")];
+        string[] alone = new string[32];
+        for (int i = 0; i < 32; i++) alone[i] = await Text(model, prompts[i], Sampled((ulong)i));
+        string[] together = await Task.WhenAll(prompts.Select((prompt, i) => Task.Run(() => Text(model, prompt, Sampled((ulong)i)))));
+        Assert.Equal(alone, together);
+    }
+
+    [Fact]
+    public async Task CancellingStopsWithinATokenAndReturnsTheMemory()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config);
+        await Text(model, "the cat", new GenerationOptions { MaxNewTokens = 3 });
+        long before = Devices.Cpu.Memory.BytesInUse;
+        using var cancel = new CancellationTokenSource();
+        int count = 0;
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+        {
+            await foreach (GeneratedToken token in new TextGenerator(model, s_tokenizer).GenerateAsync("the cat", new GenerationOptions { MaxNewTokens = 20 }, cancel.Token))
+                if (++count == 3) await cancel.CancelAsync();
+        });
+        Assert.Equal(3, count);
+        Assert.Equal(before, Devices.Cpu.Memory.BytesInUse);
+    }
+
+    [Fact]
+    public async Task AModelThatIsDisposedMeanwhileEndsTheGeneration()
+    {
+        LlamaForCausalLM model = TinyLlama.Create(Config);
+        await Assert.ThrowsAsync<ObjectDisposedException>(async () =>
+        {
+            await foreach (GeneratedToken token in new TextGenerator(model, s_tokenizer).GenerateAsync("the cat", new GenerationOptions { MaxNewTokens = 20 }))
+                model.Dispose();
+        });
+    }
+
+    private static GenerationOptions Sampled(ulong seed) =>
+        new() { MaxNewTokens = 12, Seed = seed, Sampling = new SamplingOptions { Temperature = 1, TopK = 50, TopP = 0.95f } };
+
+    private static async Task<string> Text(CausalLanguageModel model, string prompt, GenerationOptions options) =>
+        await new TextGenerator(model, s_tokenizer).CompleteAsync(prompt, options);
+
+    private static async Task<List<GeneratedToken>> All(CausalLanguageModel model, string prompt, GenerationOptions options)
+    {
+        List<GeneratedToken> tokens = [];
+        await foreach (GeneratedToken token in new TextGenerator(model, s_tokenizer).GenerateAsync(prompt, options)) tokens.Add(token);
+        return tokens;
+    }
+}
