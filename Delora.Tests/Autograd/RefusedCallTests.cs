@@ -65,6 +65,7 @@ public sealed class RefusedCallTests
         ["Softmax"] = [o => o.Ids.Softmax(), o => o.Scalar.Softmax()],
         ["Sum"] = [o => o.Ids.Sum(), o => o.Gone.Sum()],
         ["SumRows"] = [o => o.Ids.SumRows(), o => o.Scalar.SumRows()],
+        ["SwiGlu"] = [o => o.Matrix.SwiGlu(o.Row), o => o.Ids.SwiGlu(o.Ids), o => o.Matrix.SwiGlu(o.Elsewhere)],
         ["Tanh"] = [o => o.Ids.Tanh(), o => o.Gone.Tanh()],
     };
 
