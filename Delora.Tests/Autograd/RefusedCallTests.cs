@@ -67,6 +67,8 @@ public sealed class RefusedCallTests
             o => o.Matrix.RmsNorm(o.One, 1e-6), o => o.Matrix.RmsNorm(o.Row, double.NaN), o => o.Scalar.RmsNorm(o.Row, 1e-6),
             o => o.Ids.RmsNorm(o.Row, 1e-6),
         ],
+        ["RotaryEmbedding"] =
+            [o => o.Matrix.RotaryEmbedding(o.Square, o.Square), o => o.Ids.RotaryEmbedding(o.Row, o.Row), o => o.Gone.RotaryEmbedding(o.Row, o.Row)],
         ["RowNorm"] = [o => o.Row.RowNorm(), o => o.Ids.RowNorm()],
         ["Scale"] = [o => o.Matrix.Scale(double.NaN), o => o.Ids.Scale(2)],
         ["Sigmoid"] = [o => o.Ids.Sigmoid(), o => o.Gone.Sigmoid()],
