@@ -4,6 +4,21 @@ using Delora.Core;
 
 namespace Delora.Kernels;
 
+/// <summary>What column sums do to the first factor: for each row an operation.</summary>
+internal interface ICpuRowMap<TRow> where TRow : struct, ICpuRowOp
+{
+    /// <summary>The operation of row <paramref name="row"/>.</summary>
+    TRow At(long row);
+}
+
+/// <summary>What column sums do to the elements of one row of the first factor.</summary>
+internal interface ICpuRowOp
+{
+    Vector256<double> Apply(Vector256<double> x);
+
+    double Apply(double x);
+}
+
 /// <summary>
 /// Sums of products of float32 values, accumulated in float64 in a fixed order. A product of two float32 values is exact in float64 and
 /// cannot overflow there, so a sum's error is far below float32's own and no value is too large. The 256-bit vectors serve every vector
@@ -48,13 +63,20 @@ internal static unsafe class CpuDot
     /// <param name="columns">Number of columns.</param>
     /// <param name="sums">The sums.</param>
     internal static void Columns(
-        CpuDevice cpu, float* x, long xStride, float* y, long yStride, long rows, long columns, double* sums)
+        CpuDevice cpu, float* x, long xStride, float* y, long yStride, long rows, long columns, double* sums) =>
+        Columns<Unchanged, Unchanged>(cpu, default, x, xStride, y, yStride, rows, columns, sums);
+
+    /// <summary>sums_j = Σ_k f_k(x[k, j]) y[k, j]: the same with a map of x.</summary>
+    internal static void Columns<TMap, TRow>(
+        CpuDevice cpu, TMap map, float* x, long xStride, float* y, long yStride, long rows, long columns, double* sums)
+        where TMap : struct, ICpuRowMap<TRow> where TRow : struct, ICpuRowOp
     {
         long blockRows = Math.Max(1024, CpuReduce.RowGrain(Math.Min(columns, ColumnsPerChunk)));
         long blocks = Math.Max(1, (rows + blockRows - 1) / blockRows), across = (columns + ColumnsPerChunk - 1) / ColumnsPerChunk;
         using var partials = new HostScratch(cpu, blocks == 1 ? 0 : checked(blocks * columns * sizeof(double)), "column sums");
-        var body = new ColumnsBody
+        var body = new ColumnsBody<TMap, TRow>
         {
+            Map = map,
             X = x,
             XStride = xStride,
             Y = y,
@@ -74,46 +96,64 @@ internal static unsafe class CpuDot
 
     /// <summary>The same on the calling thread; a few hundred columns keep the sums in the first-level cache.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Columns(float* x, long xStride, float* y, long yStride, long rows, long columns, double* sums)
+    private static void Columns<TMap, TRow>(
+        TMap map, float* x, long xStride, float* y, long yStride, long firstRow, long rows, long columns, double* sums)
+        where TMap : struct, ICpuRowMap<TRow> where TRow : struct, ICpuRowOp
     {
         new Span<double>(sums, (int)columns).Clear();
-        long k = 0;
+        long k = firstRow, end = firstRow + rows;
         // Four rows for each pass over the sums; every sum still takes its rows in order.
-        for (; k + 4 <= rows; k += 4, x += 4 * xStride, y += 4 * yStride)
+        for (; k + 4 <= end; k += 4, x += 4 * xStride, y += 4 * yStride)
         {
+            TRow r0 = map.At(k), r1 = map.At(k + 1), r2 = map.At(k + 2), r3 = map.At(k + 3);
             long j = 0;
             for (; j + 8 <= columns; j += 8)
             {
                 Vector256<double> lower = Vector256.Load(sums + j), upper = Vector256.Load(sums + j + 4);
-                Add(x + j, y + j, ref lower, ref upper);
-                Add(x + xStride + j, y + yStride + j, ref lower, ref upper);
-                Add(x + 2 * xStride + j, y + 2 * yStride + j, ref lower, ref upper);
-                Add(x + 3 * xStride + j, y + 3 * yStride + j, ref lower, ref upper);
+                Add(r0, x + j, y + j, ref lower, ref upper);
+                Add(r1, x + xStride + j, y + yStride + j, ref lower, ref upper);
+                Add(r2, x + 2 * xStride + j, y + 2 * yStride + j, ref lower, ref upper);
+                Add(r3, x + 3 * xStride + j, y + 3 * yStride + j, ref lower, ref upper);
                 lower.Store(sums + j);
                 upper.Store(sums + j + 4);
             }
             for (; j < columns; j++)
             {
-                double sum = sums[j];
-                for (int i = 0; i < 4; i++) sum += (double)x[i * xStride + j] * y[i * yStride + j];
-                sums[j] = sum;
+                double sum = sums[j] + r0.Apply(x[j]) * y[j];
+                sum += r1.Apply(x[xStride + j]) * y[yStride + j];
+                sum += r2.Apply(x[2 * xStride + j]) * y[2 * yStride + j];
+                sums[j] = sum + r3.Apply(x[3 * xStride + j]) * y[3 * yStride + j];
             }
         }
-        for (; k < rows; k++, x += xStride, y += yStride)
-            for (long j = 0; j < columns; j++) sums[j] += (double)x[j] * y[j];
+        for (; k < end; k++, x += xStride, y += yStride)
+        {
+            TRow row = map.At(k);
+            for (long j = 0; j < columns; j++) sums[j] += row.Apply(x[j]) * y[j];
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(float* x, float* y, ref Vector256<double> lower, ref Vector256<double> upper)
+    private static void Add<TRow>(TRow row, float* x, float* y, ref Vector256<double> lower, ref Vector256<double> upper)
+        where TRow : struct, ICpuRowOp
     {
         (Vector256<double> x0, Vector256<double> x1) = Vector256.Widen(Vector256.Load(x));
         (Vector256<double> y0, Vector256<double> y1) = Vector256.Widen(Vector256.Load(y));
-        lower += x0 * y0;
-        upper += x1 * y1;
+        lower += row.Apply(x0) * y0;
+        upper += row.Apply(x1) * y1;
     }
 
-    private struct ColumnsBody : IRangeBody
+    private readonly struct Unchanged : ICpuRowMap<Unchanged>, ICpuRowOp
     {
+        public Unchanged At(long row) => this;
+
+        public Vector256<double> Apply(Vector256<double> x) => x;
+
+        public double Apply(double x) => x;
+    }
+
+    private struct ColumnsBody<TMap, TRow> : IRangeBody where TMap : struct, ICpuRowMap<TRow> where TRow : struct, ICpuRowOp
+    {
+        public TMap Map;
         public float* X, Y;
         public double* Sums;
         public long XStride, YStride, Rows, Columns, BlockRows, Across;
@@ -125,8 +165,8 @@ internal static unsafe class CpuDot
                 (long block, long column) = Math.DivRem(i, Across);
                 column *= ColumnsPerChunk;
                 long row = block * BlockRows;
-                CpuDot.Columns(
-                    X + row * XStride + column, XStride, Y + row * YStride + column, YStride, Math.Min(BlockRows, Rows - row),
+                CpuDot.Columns<TMap, TRow>(
+                    Map, X + row * XStride + column, XStride, Y + row * YStride + column, YStride, row, Math.Min(BlockRows, Rows - row),
                     Math.Min(ColumnsPerChunk, Columns - column), Sums + block * Columns + column);
             }
         }

@@ -44,6 +44,11 @@ public sealed class RefusedCallTests
             [o => o.Matrix.FrozenLinear(o.Weight, o.One), o => o.Ids.FrozenLinear(o.Weight), o => o.Scalar.FrozenLinear(o.Weight)],
         ["Gelu"] = [o => o.Ids.Gelu(), o => o.Gone.Gelu()],
         ["GeluTanh"] = [o => o.Ids.GeluTanh(), o => o.Gone.GeluTanh()],
+        ["LayerNorm"] =
+        [
+            o => o.Matrix.LayerNorm(o.One, null, 1e-5), o => o.Matrix.LayerNorm(o.Row, o.One, 1e-5), o => o.Matrix.LayerNorm(o.Row, null, -1),
+            o => o.Scalar.LayerNorm(o.Row, null, 1e-5), o => o.Matrix.LayerNorm(o.Row, o.Elsewhere, 1e-5),
+        ],
         ["Linear"] =
             [o => o.Matrix.Linear(o.Row), o => o.Ids.Linear(o.Square), o => o.Matrix.Linear(o.Square, o.One), o => o.Scalar.Linear(o.Square)],
         ["LowRankLinear"] =
@@ -57,6 +62,13 @@ public sealed class RefusedCallTests
         ["Multiply"] = [o => o.Matrix.Multiply(o.Row), o => o.Matrix.Multiply(o.Ids), o => o.Matrix.Multiply(o.Elsewhere)],
         ["Relu"] = [o => o.Ids.Relu(), o => o.Gone.Relu()],
         ["Reshape"] = [o => o.Matrix.Reshape([5]), o => o.Gone.Reshape([6])],
+        ["RmsNorm"] =
+        [
+            o => o.Matrix.RmsNorm(o.One, 1e-6), o => o.Matrix.RmsNorm(o.Row, double.NaN), o => o.Scalar.RmsNorm(o.Row, 1e-6),
+            o => o.Ids.RmsNorm(o.Row, 1e-6),
+        ],
+        ["RotaryEmbedding"] =
+            [o => o.Matrix.RotaryEmbedding(o.Square, o.Square), o => o.Ids.RotaryEmbedding(o.Row, o.Row), o => o.Gone.RotaryEmbedding(o.Row, o.Row)],
         ["RowNorm"] = [o => o.Row.RowNorm(), o => o.Ids.RowNorm()],
         ["Scale"] = [o => o.Matrix.Scale(double.NaN), o => o.Ids.Scale(2)],
         ["Sigmoid"] = [o => o.Ids.Sigmoid(), o => o.Gone.Sigmoid()],
@@ -65,6 +77,7 @@ public sealed class RefusedCallTests
         ["Softmax"] = [o => o.Ids.Softmax(), o => o.Scalar.Softmax()],
         ["Sum"] = [o => o.Ids.Sum(), o => o.Gone.Sum()],
         ["SumRows"] = [o => o.Ids.SumRows(), o => o.Scalar.SumRows()],
+        ["SwiGlu"] = [o => o.Matrix.SwiGlu(o.Row), o => o.Ids.SwiGlu(o.Ids), o => o.Matrix.SwiGlu(o.Elsewhere)],
         ["Tanh"] = [o => o.Ids.Tanh(), o => o.Gone.Tanh()],
     };
 
