@@ -16,6 +16,12 @@ public sealed class RefusedCallTests
         ["Add"] = [o => o.Matrix.Add(o.Row), o => o.Matrix.Add(o.Ids), o => o.Matrix.Add(o.Elsewhere)],
         ["AddBias"] = [o => o.Matrix.AddBias(o.One), o => o.Matrix.AddBias(o.Elsewhere), o => o.Scalar.AddBias(o.Row)],
         ["Argmax"] = [o => o.Ids.Argmax(), o => o.Scalar.Argmax()],
+        ["Attention"] =
+        [
+            o => o.Matrix.Attention(o.Matrix, o.Matrix), o => o.Heads.Attention(o.Matrix, o.Matrix), o => o.Heads.Attention(o.Heads, o.Heads, o.Row),
+            o => o.Heads.Attention(o.Heads, o.Heads, keys: 1), o => o.Heads.Attention(o.Heads, o.Heads, scale: double.NaN),
+            o => o.Heads.Attention(o.Heads, o.Elsewhere),
+        ],
         ["Cast"] = [o => o.Matrix.Cast(DType.Int32), o => o.Ids.Cast(DType.BFloat16)],
         ["ColumnNorm"] = [o => o.Row.ColumnNorm(), o => o.Ids.ColumnNorm()],
         ["Concat"] =
@@ -113,6 +119,7 @@ public sealed class RefusedCallTests
             Row = Zeros([3]);
             One = Zeros([1]);
             Scalar = Zeros([]);
+            Heads = Zeros([1, 2, 1, 3]);
             Weight = FrozenWeight.Create(Square);
             Ids = Tensor.From([0, 1, 2, 0, 1, 2], [2, 3], device);
             BadIds = Tensor.From([0, 77], [2], device);
@@ -134,6 +141,9 @@ public sealed class RefusedCallTests
 
         internal Tensor Scalar { get; }
 
+        /// <summary>[batch, seq, heads, dim].</summary>
+        internal Tensor Heads { get; }
+
         internal FrozenWeight Weight { get; }
 
         /// <summary>int32 of the matrix's shape.</summary>
@@ -150,7 +160,7 @@ public sealed class RefusedCallTests
 
         public void Dispose()
         {
-            foreach (Tensor tensor in (Tensor[])[Matrix, Square, Row, One, Scalar, Ids, BadIds, Elsewhere]) tensor.Dispose();
+            foreach (Tensor tensor in (Tensor[])[Matrix, Square, Row, One, Scalar, Heads, Ids, BadIds, Elsewhere]) tensor.Dispose();
             Weight.Dispose();
         }
     }

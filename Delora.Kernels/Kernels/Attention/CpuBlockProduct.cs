@@ -1,0 +1,138 @@
+using System.Runtime.CompilerServices;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// Products of blocks that lie in the first caches, on the calling thread and without packing: the vectors go along the columns of B and C, whose rows
+/// are contiguous; A may lie in any direction. Each element is one chain of multiply-adds over the depth, in order, wherever it lies.
+/// </summary>
+internal static unsafe class CpuBlockProduct
+{
+    /// <summary>C = A·B, or C += A·B.</summary>
+    /// <param name="rows">Rows of A and C.</param>
+    /// <param name="columns">Columns of B and C.</param>
+    /// <param name="depth">Columns of A, rows of B.</param>
+    /// <param name="a">First element of A.</param>
+    /// <param name="aRow">Floats from one row of A to the next.</param>
+    /// <param name="aDepth">Floats from one column of A to the next.</param>
+    /// <param name="b">First element of B.</param>
+    /// <param name="bRow">Floats from one row of B to the next.</param>
+    /// <param name="c">First element of C.</param>
+    /// <param name="cRow">Floats from one row of C to the next.</param>
+    /// <param name="add">Whether to add to C.</param>
+    internal static void Multiply<TVector>(
+        int rows, int columns, int depth, float* a, nint aRow, nint aDepth, float* b, nint bRow, float* c, nint cRow, bool add)
+        where TVector : unmanaged, ISimd<TVector>
+    {
+        int j = 0;
+        for (; j + 2 * TVector.Count <= columns; j += 2 * TVector.Count)
+            TwoVectors<TVector>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
+        for (; j + TVector.Count <= columns; j += TVector.Count)
+            OneVector<TVector>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
+        for (; j + V4.Count <= columns; j += V4.Count) OneVector<V4>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
+        for (; j < columns; j++) OneVector<V1>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
+    }
+
+    /// <summary>Four rows by two vectors: eight sums keep two multiply-add units of four cycles busy.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TwoVectors<T>(
+        int rows, int depth, float* a, nint aRow, nint aDepth, float* b, nint bRow, float* c, nint cRow, bool add)
+        where T : unmanaged, ISimd<T>
+    {
+        int i = 0;
+        for (; i + 4 <= rows; i += 4, a += 4 * aRow, c += 4 * cRow)
+        {
+            T s00 = T.Set(0), s01 = s00, s10 = s00, s11 = s00, s20 = s00, s21 = s00, s30 = s00, s31 = s00;
+            float* c1 = c + cRow, c2 = c1 + cRow, c3 = c2 + cRow;
+            if (add)
+            {
+                (s00, s01, s10, s11) = (T.Load(c), T.Load(c + T.Count), T.Load(c1), T.Load(c1 + T.Count));
+                (s20, s21, s30, s31) = (T.Load(c2), T.Load(c2 + T.Count), T.Load(c3), T.Load(c3 + T.Count));
+            }
+            float* a0 = a, a1 = a + aRow, a2 = a1 + aRow, a3 = a2 + aRow, row = b;
+            nint at = 0;
+            for (int p = 0; p < depth; p++, at += aDepth, row += bRow)
+            {
+                T b0 = T.Load(row), b1 = T.Load(row + T.Count);
+                T x = T.Set(a0[at]);
+                s00 = T.MultiplyAdd(x, b0, s00);
+                s01 = T.MultiplyAdd(x, b1, s01);
+                x = T.Set(a1[at]);
+                s10 = T.MultiplyAdd(x, b0, s10);
+                s11 = T.MultiplyAdd(x, b1, s11);
+                x = T.Set(a2[at]);
+                s20 = T.MultiplyAdd(x, b0, s20);
+                s21 = T.MultiplyAdd(x, b1, s21);
+                x = T.Set(a3[at]);
+                s30 = T.MultiplyAdd(x, b0, s30);
+                s31 = T.MultiplyAdd(x, b1, s31);
+            }
+            T.Store(s00, c);
+            T.Store(s01, c + T.Count);
+            T.Store(s10, c1);
+            T.Store(s11, c1 + T.Count);
+            T.Store(s20, c2);
+            T.Store(s21, c2 + T.Count);
+            T.Store(s30, c3);
+            T.Store(s31, c3 + T.Count);
+        }
+        for (; i < rows; i++, a += aRow, c += cRow)
+        {
+            T s0 = add ? T.Load(c) : T.Set(0), s1 = add ? T.Load(c + T.Count) : T.Set(0);
+            float* x = a, row = b;
+            for (int p = 0; p < depth; p++, x += aDepth, row += bRow)
+            {
+                s0 = T.MultiplyAdd(T.Set(*x), T.Load(row), s0);
+                s1 = T.MultiplyAdd(T.Set(*x), T.Load(row + T.Count), s1);
+            }
+            T.Store(s0, c);
+            T.Store(s1, c + T.Count);
+        }
+    }
+
+    /// <summary>Eight rows by one vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void OneVector<T>(
+        int rows, int depth, float* a, nint aRow, nint aDepth, float* b, nint bRow, float* c, nint cRow, bool add)
+        where T : unmanaged, ISimd<T>
+    {
+        int i = 0;
+        for (; i + 8 <= rows; i += 8, a += 8 * aRow, c += 8 * cRow)
+        {
+            T s0 = T.Set(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+            if (add)
+            {
+                (s0, s1, s2, s3) = (T.Load(c), T.Load(c + cRow), T.Load(c + 2 * cRow), T.Load(c + 3 * cRow));
+                (s4, s5, s6, s7) = (T.Load(c + 4 * cRow), T.Load(c + 5 * cRow), T.Load(c + 6 * cRow), T.Load(c + 7 * cRow));
+            }
+            float* lower = a, upper = a + 4 * aRow, row = b;
+            for (int p = 0; p < depth; p++, lower += aDepth, upper += aDepth, row += bRow)
+            {
+                T x = T.Load(row);
+                s0 = T.MultiplyAdd(T.Set(lower[0]), x, s0);
+                s1 = T.MultiplyAdd(T.Set(lower[aRow]), x, s1);
+                s2 = T.MultiplyAdd(T.Set(lower[2 * aRow]), x, s2);
+                s3 = T.MultiplyAdd(T.Set(lower[3 * aRow]), x, s3);
+                s4 = T.MultiplyAdd(T.Set(upper[0]), x, s4);
+                s5 = T.MultiplyAdd(T.Set(upper[aRow]), x, s5);
+                s6 = T.MultiplyAdd(T.Set(upper[2 * aRow]), x, s6);
+                s7 = T.MultiplyAdd(T.Set(upper[3 * aRow]), x, s7);
+            }
+            T.Store(s0, c);
+            T.Store(s1, c + cRow);
+            T.Store(s2, c + 2 * cRow);
+            T.Store(s3, c + 3 * cRow);
+            T.Store(s4, c + 4 * cRow);
+            T.Store(s5, c + 5 * cRow);
+            T.Store(s6, c + 6 * cRow);
+            T.Store(s7, c + 7 * cRow);
+        }
+        for (; i < rows; i++, a += aRow, c += cRow)
+        {
+            T sum = add ? T.Load(c) : T.Set(0);
+            float* x = a, row = b;
+            for (int p = 0; p < depth; p++, x += aDepth, row += bRow) sum = T.MultiplyAdd(T.Set(*x), T.Load(row), sum);
+            T.Store(sum, c);
+        }
+    }
+}
