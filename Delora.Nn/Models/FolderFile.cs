@@ -13,7 +13,7 @@ internal static class FolderFile
     /// <exception cref="DeloraFormatException">The name is no plain file name, or a link that leads out of the folder.</exception>
     internal static string Resolve(string folder, string name, string source, string field)
     {
-        if (name.Length == 0 || name is "." or ".." || name.AsSpan().IndexOfAny('/', '\\', '\0', ':') >= 0 || Path.IsPathRooted(name))
+        if (name.Length == 0 || name is "." or ".." || name.AsSpan().IndexOfAny("/\\:\0") >= 0 || Path.IsPathRooted(name))
             throw new DeloraFormatException(source, field, $"'{Printable(name)}' is not the plain name of a file in the folder.");
         string path = Path.Combine(folder, name);
         try

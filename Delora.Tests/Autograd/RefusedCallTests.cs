@@ -57,6 +57,12 @@ public sealed class RefusedCallTests
         ],
         ["Linear"] =
             [o => o.Matrix.Linear(o.Row), o => o.Ids.Linear(o.Square), o => o.Matrix.Linear(o.Square, o.One), o => o.Scalar.Linear(o.Square)],
+        ["LinearCrossEntropy"] =
+        [
+            o => o.Matrix.LinearCrossEntropy(o.Weight, o.BadIds), o => o.Matrix.LinearCrossEntropy(o.Square, o.BadIds),
+            o => o.Matrix.LinearCrossEntropy(o.Square, o.Row), o => o.Matrix.LinearCrossEntropy(o.Row, o.BadIds),
+            o => o.Scalar.LinearCrossEntropy(o.Weight, o.BadIds), o => o.Ids.LinearCrossEntropy(o.Weight, o.BadIds),
+        ],
         ["LowRankLinear"] =
         [
             o => o.Matrix.LowRankLinear(o.Weight, null, o.Matrix, o.Matrix), o => o.Matrix.LowRankLinear(o.Weight, null, o.Row, o.Row),

@@ -31,15 +31,8 @@ public static partial class CrossEntropyKernel
         Device device = Check.Floats(Op, logits, loss);
         using Tensor losses = Tensor.Empty(RowShape.Of(Op, logits), device.FloatType, device, "losses of the rows");
         int count = ForwardRows(logits, labels, losses, logSumExp, ignoreIndex);
-        if (count == 0)
-            throw new IndexException(
-                $"{Op}: all {labels.ElementCount} labels {labels.Shape} are {ignoreIndex} (ignored): a mean over no rows");
-        switch (device)
-        {
-            case CpuDevice cpu: CpuSum.Forward(cpu, losses, loss, 1, losses.ElementCount, 1.0 / count); break;
-            case GpuDevice gpu: GpuSum.Forward(gpu, losses, loss, 1, losses.ElementCount, (float)(1.0 / count)); break;
-            default: ReferenceMean(losses, loss, count); break;
-        }
+        if (count == 0) throw NothingCounts(Op, labels, ignoreIndex);
+        Mean(losses, loss, count);
         return count;
     }
 
@@ -103,6 +96,20 @@ public static partial class CrossEntropyKernel
         Check.HasShape(Op, dlosses, RowShape.Of(Op, logits));
         Backward(logits, labels, logSumExp, dlosses, dlogits, 1, 1, ignoreIndex);
     }
+
+    /// <summary>loss = (1/count) Σ losses.</summary>
+    internal static void Mean(Tensor losses, Tensor loss, int count)
+    {
+        switch (losses.Device)
+        {
+            case CpuDevice cpu: CpuSum.Forward(cpu, losses, loss, 1, losses.ElementCount, 1.0 / count); break;
+            case GpuDevice gpu: GpuSum.Forward(gpu, losses, loss, 1, losses.ElementCount, (float)(1.0 / count)); break;
+            default: ReferenceMean(losses, loss, count); break;
+        }
+    }
+
+    internal static IndexException NothingCounts(string op, Tensor labels, int ignoreIndex) =>
+        new($"{op}: all {labels.ElementCount} labels {labels.Shape} are {ignoreIndex} (ignored): a mean over no rows");
 
     /// <summary>The gradient of row i is <paramref name="scale"/> times element i · <paramref name="stride"/> of dloss.</summary>
     private static void Backward(

@@ -101,13 +101,6 @@ internal sealed class JsonFields
     /// <summary>Takes a whole number of 32 bits; null where it is absent or null.</summary>
     public int? OptionalInteger(string field) => TryTake(field, out JsonElement value) ? Integer(field, value) : null;
 
-    /// <summary>The fields of an object inside; its errors name both.</summary>
-    public JsonFields Object(string field, JsonElement value)
-    {
-        if (value.ValueKind != JsonValueKind.Object) throw Wrong(field, $"must be an object, not {Describe(value)}.");
-        return new JsonFields($"{_file}: {field}", value.EnumerateObject().ToDictionary(property => property.Name, property => property.Value));
-    }
-
     /// <summary>Takes a finite number. Null is refused.</summary>
     public double Number(string field, double otherwise) => TakeNumber(field, out JsonElement value) ? Number(field, value) : otherwise;
 

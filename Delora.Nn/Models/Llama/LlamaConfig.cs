@@ -172,8 +172,7 @@ public sealed record LlamaConfig : ModelConfig
         double theta = fields.Number("rope_theta", 10000);
         foreach (string field in (string[])["rope_scaling", "rope_parameters"])
         {
-            if (!fields.TryTake(field, out JsonElement rope)) continue;
-            JsonFields inner = fields.Object(field, rope);
+            if (fields.Object(field) is not { } inner) continue;
             string type = inner.Text("rope_type", inner.Text("type", "default"));
             if (type != "default") throw fields.Wrong(field, $"the scaling '{type}' is not supported.");
             theta = inner.Number("rope_theta", theta);

@@ -173,8 +173,7 @@ public sealed class TrainingCheckpoint
             throw fields.Wrong("format", $"is {format}; this version reads {Format}.");
         if (fields.Integer("step", -1) is var saved && saved != step) throw fields.Wrong("step", $"is {saved}, which is not the folder's number.");
         var random = new GeneratorState(Number("random_seed"), Number("random_offset"));
-        if (!fields.TryTake("settings", out JsonElement settings)) throw fields.Wrong("settings", "is missing.");
-        JsonFields inner = fields.Object("settings", settings);
+        JsonFields inner = fields.Object("settings") ?? throw fields.Wrong("settings", "is missing.");
         return new TrainingCheckpoint(folder, step, random, inner.Left.Keys.ToArray().ToDictionary(key => key, key => inner.Text(key, "")));
 
         ulong Number(string field) =>

@@ -1,0 +1,23 @@
+using Delora.Core;
+using ILGPU;
+
+namespace Delora.Kernels;
+
+/// <summary>The ILGPU implementation of <see cref="LinearCrossEntropyKernel"/>: the kernels of the cross-entropy on a block, a group per row.</summary>
+internal static class GpuLinearCrossEntropy
+{
+    internal static void Rows(GpuDevice gpu, Tensor logits, Tensor labels, Tensor losses, double? scale, int ignoreIndex)
+    {
+        using Tensor logSumExp = Tensor.Empty(losses.Shape, losses.DType, gpu, "LinearCrossEntropy.logSumExp");
+        GpuCrossEntropy.Forward(gpu, logits, labels, losses, logSumExp, ignoreIndex);
+        if (scale is not { } factor) return;
+        using Tensor one = Tensor.From([1f], [], gpu, "LinearCrossEntropy.one");
+        GpuCrossEntropy.Backward(gpu, logits, labels, logSumExp, one, logits, 0, (float)factor, ignoreIndex);
+    }
+
+    internal static void Backward(GpuDevice gpu, Tensor dloss, Tensor saved, Tensor gradient) =>
+        gpu.Launch(BackwardKernel, saved.ElementCount, gpu.View<float>(dloss), gpu.View<float>(saved), gpu.View<float>(gradient));
+
+    private static void BackwardKernel(Index1D i, ArrayView<float> dloss, ArrayView<float> saved, ArrayView<float> gradient) =>
+        gradient[i] = dloss[0] * saved[i];
+}
