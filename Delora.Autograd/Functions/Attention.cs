@@ -6,8 +6,8 @@ namespace Delora.Autograd;
 public static partial class Functions
 {
     /// <summary>
-    /// Scaled dot-product attention; see <see cref="AttentionKernel"/>. Between the passes only the operands, the result and a number for each query
-    /// and head are kept.
+    /// Scaled dot-product attention; see <see cref="AttentionKernel"/>. Between the passes only the operands, the result and a number for
+    /// each query and head are kept.
     /// </summary>
     /// <param name="query">[batch, seq, heads, dim].</param>
     /// <param name="key">[batch, capacity, kvHeads, dim]; heads must be a multiple of kvHeads.</param>

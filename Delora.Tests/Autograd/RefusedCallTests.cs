@@ -18,9 +18,9 @@ public sealed class RefusedCallTests
         ["Argmax"] = [o => o.Ids.Argmax(), o => o.Scalar.Argmax()],
         ["Attention"] =
         [
-            o => o.Matrix.Attention(o.Matrix, o.Matrix), o => o.Heads.Attention(o.Matrix, o.Matrix), o => o.Heads.Attention(o.Heads, o.Heads, o.Row),
+            o => o.Matrix.Attention(o.Matrix, o.Matrix), o => o.Heads.Attention(o.Matrix, o.Matrix),
+            o => o.Heads.Attention(o.Heads, o.Elsewhere), o => o.Heads.Attention(o.Heads, o.Heads, o.Row),
             o => o.Heads.Attention(o.Heads, o.Heads, keys: 1), o => o.Heads.Attention(o.Heads, o.Heads, scale: double.NaN),
-            o => o.Heads.Attention(o.Heads, o.Elsewhere),
         ],
         ["Cast"] = [o => o.Matrix.Cast(DType.Int32), o => o.Ids.Cast(DType.BFloat16)],
         ["ColumnNorm"] = [o => o.Row.ColumnNorm(), o => o.Ids.ColumnNorm()],

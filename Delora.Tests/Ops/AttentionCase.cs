@@ -48,13 +48,15 @@ internal sealed record AttentionCase(int Batch, int Seq, int Capacity, int Heads
         Tensor y = Forward(device, out Tensor z), dy = OpTesting.Floats(Queries, device, 4);
         Tensor? dq = query ? OpTesting.Output(Queries, device) : null, dk = key ? OpTesting.Output(KeyShape, device) : null;
         Tensor? dv = value ? OpTesting.Output(KeyShape, device) : null;
-        AttentionKernel.Backward(
-            OpTesting.Floats(Queries, device, 1, 2), KeyRows(device, 2, 2), KeyRows(device, 3, 1), MaskOn(device), y, z, dy, dq, dk, dv, Options);
+        Tensor q = OpTesting.Floats(Queries, device, 1, 2), k = KeyRows(device, 2, 2), v = KeyRows(device, 3, 1);
+        AttentionKernel.Backward(q, k, v, MaskOn(device), y, z, dy, dq, dk, dv, Options);
         double[] all = [.. dq?.ToArray<double>() ?? [], .. dk?.ToArray<double>() ?? [], .. dv?.ToArray<double>() ?? []];
         return Tensor.From(all, [all.Length], device);
     }
 
-    /// <summary>softmax(scale · q kᵀ with −∞ where a key is hidden) · v, in another way than the kernels: a whole matrix for each head.</summary>
+    /// <summary>
+    /// softmax(scale · q kᵀ with −∞ where a key is hidden) · v, in another way than the kernels: a whole matrix for each head.
+    /// </summary>
     internal double[] Formula()
     {
         double[] q = OpTesting.Numbers(Queries.ElementCount, 1, 2), k = OpTesting.Numbers(KeyShape.ElementCount, 2, 2);
@@ -90,8 +92,8 @@ internal sealed record AttentionCase(int Batch, int Seq, int Capacity, int Heads
     {
         Tensor y = OpTesting.Output(Queries, device);
         z = OpTesting.Output([Batch, Heads, Seq], device);
-        AttentionKernel.Forward(
-            OpTesting.Floats(Queries, device, 1, 2), KeyRows(device, 2, 2), KeyRows(device, 3, 1), MaskOn(device), y, z, Options);
+        Tensor q = OpTesting.Floats(Queries, device, 1, 2), k = KeyRows(device, 2, 2), v = KeyRows(device, 3, 1);
+        AttentionKernel.Forward(q, k, v, MaskOn(device), y, z, Options);
         return y;
     }
 

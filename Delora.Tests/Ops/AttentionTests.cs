@@ -8,19 +8,21 @@ public sealed class AttentionTests
 {
     private static readonly AttentionCase[] s_small =
     [
-        new(1, 1, 1, 1, 1, 1), new(2, 3, 3, 2, 1, 5), new(1, 5, 9, 3, 3, 2) { Keys = 7 }, new(2, 9, 9, 4, 2, 3) { Mask = AttentionMask.Left },
-        new(1, 6, 6, 2, 2, 4) { Causal = false }, new(2, 2, 8, 2, 1, 17) { Keys = 6, Causal = false, Mask = AttentionMask.Holes },
-        new(2, 10, 10, 1, 1, 3) { Mask = AttentionMask.Right }, new(2, 4, 6, 2, 2, 2) { Mask = AttentionMask.All, Scale = 0.7 },
-        new(0, 3, 3, 2, 1, 4), new(2, 0, 3, 2, 1, 4), new(1, 3, 0, 2, 1, 4) { Causal = false }, new(1, 3, 5, 2, 1, 4) { Keys = 0, Causal = false },
+        new(1, 1, 1, 1, 1, 1), new(2, 3, 3, 2, 1, 5), new(1, 5, 9, 3, 3, 2) { Keys = 7 }, new(1, 6, 6, 2, 2, 4) { Causal = false },
+        new(2, 9, 9, 4, 2, 3) { Mask = AttentionMask.Left }, new(2, 10, 10, 1, 1, 3) { Mask = AttentionMask.Right },
+        new(2, 2, 8, 2, 1, 17) { Keys = 6, Causal = false, Mask = AttentionMask.Holes },
+        new(2, 4, 6, 2, 2, 2) { Mask = AttentionMask.All, Scale = 0.7 }, new(0, 3, 3, 2, 1, 4), new(2, 0, 3, 2, 1, 4),
+        new(1, 3, 0, 2, 1, 4) { Causal = false }, new(1, 3, 5, 2, 1, 4) { Keys = 0, Causal = false },
     ];
 
     private static readonly AttentionCase[] s_large =
     [
         new(2, 31, 31, 2, 1, 8), new(1, 32, 32, 3, 1, 16), new(1, 33, 33, 2, 2, 31), new(1, 127, 127, 2, 1, 32), new(2, 129, 129, 4, 2, 8),
-        new(1, 1, 129, 4, 2, 64), new(2, 3, 300, 3, 1, 33) { Keys = 257, Mask = AttentionMask.Left }, new(1, 40, 200, 2, 1, 80) { Keys = 150 },
+        new(1, 1025, 1025, 1, 1, 4), new(1, 1, 129, 4, 2, 64), new(2, 3, 300, 3, 1, 33) { Keys = 257, Mask = AttentionMask.Left },
+        new(1, 40, 200, 2, 1, 80) { Keys = 150 }, new(1, 31, 1025, 2, 1, 12) { Causal = false, Scale = -0.3 },
         new(2, 129, 129, 2, 1, 5) { Mask = AttentionMask.Left }, new(2, 65, 65, 2, 1, 24) { Mask = AttentionMask.Right },
         new(2, 70, 90, 2, 2, 17) { Causal = false, Mask = AttentionMask.Holes }, new(3, 2, 70, 2, 1, 5) { Mask = AttentionMask.Holes },
-        new(1, 1025, 1025, 1, 1, 4), new(1, 31, 1025, 2, 1, 12) { Causal = false, Scale = -0.3 }, new(2, 33, 40, 2, 1, 64) { Mask = AttentionMask.All },
+        new(2, 33, 40, 2, 1, 64) { Mask = AttentionMask.All },
     ];
 
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
@@ -71,7 +73,8 @@ public sealed class AttentionTests
         {
             Tensor query = OpTesting.Floats([2, seq, 2, 3], device, 1), key = OpTesting.Floats([2, 5, 1, 3], device, 2);
             Tensor y = OpTesting.Output(query.Shape, device), z = OpTesting.Output([2, 2, seq], device);
-            Tensor dq = OpTesting.Output(query.Shape, device), dk = OpTesting.Output(key.Shape, device), dv = OpTesting.Output(key.Shape, device);
+            Tensor dq = OpTesting.Output(query.Shape, device), dk = OpTesting.Output(key.Shape, device);
+            Tensor dv = OpTesting.Output(key.Shape, device);
             Tensor padding = Tensor.From(mask, [2, 5], device), dy = OpTesting.Floats(query.Shape, device, 3);
             AttentionKernel.Forward(query, key, key, padding, y, z, new());
             AttentionKernel.Backward(query, key, key, padding, y, z, dy, dq, dk, dv, new());
@@ -116,7 +119,8 @@ public sealed class AttentionTests
         Device device = TestDevices.Get(name);
         const int Length = 5, Padding = 3;
         Tensor alone = OpTesting.Floats([1, Length, 2, 4], device, 1);
-        double[] tokens = alone.ToArray<double>(), other = OpTesting.Numbers(Padding * 8, 2, 5), expected = alone.Attention(alone, alone).ToArray<double>();
+        double[] tokens = alone.ToArray<double>(), other = OpTesting.Numbers(Padding * 8, 2, 5);
+        double[] expected = alone.Attention(alone, alone).ToArray<double>();
         Tensor left = Tensor.From([.. other, .. tokens], [1, Length + Padding, 2, 4], device);
         Tensor right = Tensor.From([.. tokens, .. other], [1, Length + Padding, 2, 4], device);
         double[] onTheRight = left.Attention(left, left, Tensor.From([0, 0, 0, 1, 1, 1, 1, 1], [1, 8], device)).ToArray<double>();
@@ -165,10 +169,22 @@ public sealed class AttentionTests
     }
 
     [Fact]
+    public void MemoryGrowsWithTheLengthAlone()
+    {
+        using var cpu = new CpuDevice(1);
+        using (new TensorScope("memory"))
+        {
+            const int Length = 2048;
+            _ = new AttentionCase(1, Length, Length, 1, 1, 2).Backward(cpu, true, true, true);
+            Assert.InRange(cpu.Memory.Statistics.PeakBytesInUse, 1, Length * Length);
+        }
+    }
+
+    [Fact]
     public void TheWidestVectorsMatchTheReferenceEvenInSoftware()
     {
         using var cpu = new CpuDevice(2, SimdLevel.Vector512);
-        foreach (AttentionCase of in (AttentionCase[])[new(1, 33, 33, 2, 1, 16), new(1, 40, 40, 2, 1, 8), new(1, 2, 30, 2, 1, 32)])
+        foreach (AttentionCase of in (AttentionCase[])[new(1, 33, 33, 2, 1, 16), new(1, 40, 40, 2, 1, 29), new(1, 2, 30, 2, 1, 32)])
         {
             OpTesting.MatchesReference(cpu, of.Forward, 3e-6);
             OpTesting.MatchesReference(cpu, d => of.Backward(d, true, true, true), 2e-5);
@@ -183,7 +199,8 @@ public sealed class AttentionTests
     public void GradientsMatchNumericalDifferentiation(bool causal, int keys, bool masked)
     {
         Device device = Devices.Reference;
-        using Parameter query = OpTesting.Parameter("query", [2, 3, 4, 2], device, 1), key = OpTesting.Parameter("key", [2, 6, 2, 2], device, 2);
+        using Parameter query = OpTesting.Parameter("query", [2, 3, 4, 2], device, 1);
+        using Parameter key = OpTesting.Parameter("key", [2, 6, 2, 2], device, 2);
         using Parameter value = OpTesting.Parameter("value", [2, 6, 2, 2], device, 3);
         // In the first batch row the first queries of a causal attention see nothing, in the second nobody does.
         using Tensor? mask = masked ? Tensor.From([0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0], [2, 6], device) : null;
@@ -199,7 +216,8 @@ public sealed class AttentionTests
     public void GradientsMatchAlongADirection(string name)
     {
         Device device = TestDevices.Get(name);
-        using Parameter query = OpTesting.Parameter("query", [2, 6, 4, 5], device, 1), key = OpTesting.Parameter("key", [2, 9, 2, 5], device, 2);
+        using Parameter query = OpTesting.Parameter("query", [2, 6, 4, 5], device, 1);
+        using Parameter key = OpTesting.Parameter("key", [2, 9, 2, 5], device, 2);
         using Parameter value = OpTesting.Parameter("value", [2, 9, 2, 5], device, 3);
         foreach (bool causal in (bool[])[true, false])
             GradientCheck.Directional(() => query.Value.Attention(key, value, causal: causal, keys: 8), [query, key, value]);

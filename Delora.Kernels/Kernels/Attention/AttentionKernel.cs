@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Scaled dot-product attention, causal or not, with a mask of padding and with heads of keys and values that several heads of queries share.
-/// Per batch and head, with n = Keys:
+/// Scaled dot-product attention, causal or not, with a mask of padding and with heads of keys and values that several heads of queries
+/// share. Per batch and head, with n = Keys:
 /// <code>
 /// s_tj = scale · q_t · k_j      over the keys j &lt; n that are no padding and, where causal, j ≤ n − seq + t
 /// z_t  = log Σ_j e^(s_tj)       p_tj = e^(s_tj − z_t)       y_t = Σ_j p_tj v_j
@@ -15,9 +15,10 @@ namespace Delora.Kernels;
 /// </code>
 /// Head h of the queries uses head h / (heads / kvHeads) of keys and values, whose gradients are sums over the heads that share it.
 /// <para>
-/// Scores and probabilities exist in blocks only, and p is computed again from z on the way back: memory grows with seq, not with seq². A query
-/// that may attend to nothing gives zeros, z = −∞, and zero gradients, as in <see cref="SoftmaxKernel"/>. The blocks include keys that some of their
-/// queries do not see, with p = 0: a NaN or infinity in a key or value below n may therefore reach queries that do not see it.
+/// Scores and probabilities exist in blocks only, and p is computed again from z on the way back: memory grows with seq, not with seq². A
+/// query that may attend to nothing gives zeros, z = −∞, and zero gradients, as in <see cref="SoftmaxKernel"/>. The blocks include keys
+/// that some of their queries do not see, with p = 0: a NaN or infinity in a key or value below n may therefore reach queries that do not
+/// see it.
 /// </para>
 /// </summary>
 public static partial class AttentionKernel

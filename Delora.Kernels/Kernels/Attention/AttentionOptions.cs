@@ -1,6 +1,8 @@
 namespace Delora.Kernels;
 
-/// <summary>What an attention computes besides its operands. <c>new()</c> is a decoder's attention over all keys; <c>default</c> is not causal.</summary>
+/// <summary>
+/// What an attention computes besides its operands. <c>new()</c> is a decoder's attention over all keys; <c>default</c> is not causal.
+/// </summary>
 public readonly record struct AttentionOptions
 {
     /// <summary>Causal, over all keys, with the scale 1/√dim.</summary>

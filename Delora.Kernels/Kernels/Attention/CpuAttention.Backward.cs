@@ -4,9 +4,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The way back works on tiles of a block of keys and a block of queries. With enough batch rows and heads, a member takes a whole head of keys and
-/// computes all three gradients from each tile; otherwise blocks of keys (for dk and dv) and then blocks of queries (for dq) are shared out, and the
-/// tiles are computed twice.
+/// The way back works on tiles of a block of keys and a block of queries. With enough batch rows and heads, a member takes a whole head
+/// of keys and computes all three gradients from each tile; otherwise blocks of keys (for dk and dv) and then blocks of queries (for dq)
+/// are shared out, and the tiles are computed twice.
 /// </summary>
 internal static unsafe partial class CpuAttention
 {
@@ -25,7 +25,7 @@ internal static unsafe partial class CpuAttention
             Dkey = dkey is null ? null : dkey.Pointer<float>(),
             Dvalue = dvalue is null ? null : dvalue.Pointer<float>(),
         };
-        switch (Level(cpu, sizes))
+        switch (cpu.Simd)
         {
             case SimdLevel.Vector512: Backward<V16>(cpu, operands); break;
             case SimdLevel.Vector256: Backward<V8>(cpu, operands); break;
@@ -122,7 +122,8 @@ internal static unsafe partial class CpuAttention
             (int first, int end) = CpuAttentionBlock.Range(Of.MaskRow(batch), sizes.Keys);
             first = Math.Max(first, keyBlock * CpuAttentionBlock.Keys);
             int keyHead = head / sizes.HeadsPerKey, endKey = Math.Min(sizes.Capacity, endKeyBlock * CpuAttentionBlock.Keys);
-            int firstQuery = queryBlock * CpuAttentionBlock.Queries, endQuery = Math.Min(sizes.Seq, endQueryBlock * CpuAttentionBlock.Queries);
+            int firstQuery = queryBlock * CpuAttentionBlock.Queries;
+            int endQuery = Math.Min(sizes.Seq, endQueryBlock * CpuAttentionBlock.Queries);
             if (Item != BackwardItem.QueryBlock)
             {
                 long at = sizes.KeyRow(batch, keyBlock * CpuAttentionBlock.Keys, keyHead);
@@ -134,7 +135,8 @@ internal static unsafe partial class CpuAttention
             end = Math.Min(end, endKey);
             for (int h = head; h < head + heads; h++)
             {
-                if (Item != BackwardItem.KeyBlock) Clear(Operands.Dquery, sizes.QueryRow(batch, firstQuery, h), Of.QueryStride, endQuery - firstQuery);
+                if (Item != BackwardItem.KeyBlock)
+                    Clear(Operands.Dquery, sizes.QueryRow(batch, firstQuery, h), Of.QueryStride, endQuery - firstQuery);
                 if (first >= end) continue;
                 for (int b = queryBlock; b < endQueryBlock; b++) Pack(batch, h, b, scratch);
                 for (int j = first; j < end; j = (j / CpuAttentionBlock.Keys + 1) * CpuAttentionBlock.Keys)

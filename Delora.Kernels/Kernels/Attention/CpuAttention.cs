@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The SIMD implementation of <see cref="AttentionKernel"/>. Members of the team take blocks of queries of one head, each with all its keys, block by
-/// block; a few queries, as in decoding, are taken one by one.
+/// The SIMD implementation of <see cref="AttentionKernel"/>. Members of the team take blocks of queries of one head, each with all its
+/// keys, block by block; a few queries, as in decoding, are taken one by one.
 /// </summary>
 internal static unsafe partial class CpuAttention
 {
@@ -12,9 +12,10 @@ internal static unsafe partial class CpuAttention
     private const int FewQueries = 4;
 
     internal static void Forward(
-        CpuDevice cpu, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor y, Tensor logSumExp, in AttentionSizes sizes, float scale)
+        CpuDevice cpu, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor y, Tensor logSumExp, in AttentionSizes sizes,
+        float scale)
     {
-        switch (Level(cpu, sizes))
+        switch (cpu.Simd)
         {
             case SimdLevel.Vector512: Forward<V16>(cpu, query, key, value, mask, y, logSumExp, sizes, scale); break;
             case SimdLevel.Vector256: Forward<V8>(cpu, query, key, value, mask, y, logSumExp, sizes, scale); break;
@@ -22,12 +23,9 @@ internal static unsafe partial class CpuAttention
         }
     }
 
-    /// <summary>Vectors also go along dim: the widest of which it has a whole number.</summary>
-    private static SimdLevel Level(CpuDevice cpu, in AttentionSizes sizes) =>
-        cpu.Simd == SimdLevel.Vector512 && sizes.Dim % V16.Count != 0 ? SimdLevel.Vector256 : cpu.Simd;
-
     private static void Forward<TVector>(
-        CpuDevice cpu, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor y, Tensor logSumExp, in AttentionSizes sizes, float scale)
+        CpuDevice cpu, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor y, Tensor logSumExp, in AttentionSizes sizes,
+        float scale)
         where TVector : unmanaged, ISimd<TVector>
     {
         var operands = new CpuAttentionOperands(query, key, value, mask, y, logSumExp, sizes, scale);
@@ -64,7 +62,8 @@ internal static unsafe partial class CpuAttention
         private readonly void Block(int batch, int head, int query, float* scratch)
         {
             ref readonly AttentionSizes sizes = ref Of.Sizes;
-            int dim = sizes.Dim, queries = Math.Min(CpuAttentionBlock.Queries, sizes.Seq - query), width = CpuAttentionBlock.Width<TVector>(queries);
+            int dim = sizes.Dim, queries = Math.Min(CpuAttentionBlock.Queries, sizes.Seq - query);
+            int width = CpuAttentionBlock.Width<TVector>(queries);
             float* q = scratch, sums = q + dim * CpuAttentionBlock.Queries, scores = sums + dim * CpuAttentionBlock.Queries;
             float* maximum = scores + CpuAttentionBlock.Keys * CpuAttentionBlock.Queries;
             float* sum = maximum + CpuAttentionBlock.Queries, factor = sum + CpuAttentionBlock.Queries;
@@ -83,7 +82,8 @@ internal static unsafe partial class CpuAttention
                 CpuAttentionBlock.Hide(sizes, mask, j, keys, query, scores, width);
                 CpuAttentionBlock.Softmax<TVector>(scores, keys, width, maximum, sum, factor);
                 if (j > first) CpuAttentionBlock.ScaleColumns<TVector>(sums, dim, width, factor);
-                CpuBlockProduct.Multiply<TVector>(dim, width, keys, Of.Value + at, 1, Of.KeyStride, scores, width, sums, width, add: j > first);
+                CpuBlockProduct.Multiply<TVector>(
+                    dim, width, keys, Of.Value + at, 1, Of.KeyStride, scores, width, sums, width, add: j > first);
             }
             Finish(batch, head, query, queries, width, sums, maximum, sum);
         }

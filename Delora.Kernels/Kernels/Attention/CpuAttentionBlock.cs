@@ -3,8 +3,9 @@ using System.Runtime.CompilerServices;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The pieces of the CPU's attention that work on a block of queries and a block of keys. Tiles lie with the keys as rows and the queries as columns,
-/// [keys, width]: the vectors then go along the queries, however small dim is, and maxima and sums over keys are plain vector operations.
+/// The pieces of the CPU's attention that work on a block of queries and a block of keys. Tiles lie with the keys as rows and the queries
+/// as columns, [keys, width]: the vectors then go along the queries, however small dim is, and maxima and sums over keys are plain vector
+/// operations.
 /// </summary>
 internal static unsafe class CpuAttentionBlock
 {
@@ -54,24 +55,31 @@ internal static unsafe class CpuAttentionBlock
     }
 
     /// <summary>
-    /// One step of the softmax over blocks of keys: scores become e^(s − maximum), maximum and sum take the block in, and factor is what earlier
-    /// results must be multiplied by, e^(old maximum − maximum).
+    /// One step of the softmax over blocks of keys: scores become e^(s − maximum), maximum and sum take the block in, and factor is what
+    /// earlier results must be multiplied by, e^(old maximum − maximum).
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     internal static void Softmax<TVector>(float* scores, int keys, int width, float* maximum, float* sum, float* factor)
         where TVector : unmanaged, ISimd<TVector>
     {
         TVector masked = TVector.Set(float.NegativeInfinity);
         for (int c = 0; c < width; c += TVector.Count)
         {
-            TVector before = TVector.Load(maximum + c), max = before;
+            TVector before = TVector.Load(maximum + c), max = before, odd = before;
             float* s = scores + c;
-            for (int j = 0; j < keys; j++, s += width)
+            // NaN is passed over here, and makes e^(s − max) NaN below. Two maxima: one would wait for itself.
+            for (int j = 0; j + 2 <= keys; j += 2, s += 2 * width)
             {
-                TVector score = TVector.Load(s);
-                // NaN is passed over here, and makes e^(s − max) NaN below.
+                TVector score = TVector.Load(s), next = TVector.Load(s + width);
                 max = TVector.Select(TVector.GreaterThan(score, max), score, max);
+                odd = TVector.Select(TVector.GreaterThan(next, odd), next, odd);
             }
+            if (keys % 2 != 0)
+            {
+                TVector last = TVector.Load(s);
+                max = TVector.Select(TVector.GreaterThan(last, max), last, max);
+            }
+            max = TVector.Select(TVector.GreaterThan(odd, max), odd, max);
             // Where all is masked, e^(−∞ − 0) is the 0 that it should be.
             TVector shift = TVector.Select(TVector.GreaterThan(max, masked), max, TVector.Set(0)), total = TVector.Set(0);
             s = scores + c;
@@ -89,7 +97,7 @@ internal static unsafe class CpuAttentionBlock
     }
 
     /// <summary>values[c, t] *= factor[t], [rows, width].</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     internal static void ScaleColumns<TVector>(float* values, int rows, int width, float* factor) where TVector : unmanaged, ISimd<TVector>
     {
         for (int c = 0; c < rows; c++, values += width)
@@ -98,7 +106,7 @@ internal static unsafe class CpuAttentionBlock
     }
 
     /// <summary>On the way back: scores become p = e^(s − z), and dp becomes ds = p (dp − d).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     internal static void Differentiate<TVector>(float* scores, float* dp, int keys, int width, float* z, float* d)
         where TVector : unmanaged, ISimd<TVector>
     {
@@ -112,7 +120,7 @@ internal static unsafe class CpuAttentionBlock
     }
 
     /// <summary>Σ a_c b_c.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     internal static float Dot<TVector>(float* a, float* b, int count) where TVector : unmanaged, ISimd<TVector>
     {
         TVector s0 = TVector.Set(0), s1 = s0;

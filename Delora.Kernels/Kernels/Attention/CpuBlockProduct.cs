@@ -3,9 +3,11 @@ using System.Runtime.CompilerServices;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Products of blocks that lie in the first caches, on the calling thread and without packing: the vectors go along the columns of B and C, whose rows
-/// are contiguous; A may lie in any direction. Each element is one chain of multiply-adds over the depth, in order, wherever it lies.
+/// Products of blocks that lie in the first caches, on the calling thread and without packing: the vectors go along the columns of B and
+/// C, whose rows are contiguous; A may lie in any direction. Each element is one chain of multiply-adds over the depth, in order,
+/// wherever it lies.
 /// </summary>
+/// <remarks>The loops are never inlined: several of them in one method are more variables than the JIT keeps in registers.</remarks>
 internal static unsafe class CpuBlockProduct
 {
     /// <summary>C = A·B, or C += A·B.</summary>
@@ -29,12 +31,18 @@ internal static unsafe class CpuBlockProduct
             TwoVectors<TVector>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
         for (; j + TVector.Count <= columns; j += TVector.Count)
             OneVector<TVector>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
+        // Narrower vectors where dim asks for them.
+        if (TVector.Count > V8.Count && j + V8.Count <= columns)
+        {
+            OneVector<V8>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
+            j += V8.Count;
+        }
         for (; j + V4.Count <= columns; j += V4.Count) OneVector<V4>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
         for (; j < columns; j++) OneVector<V1>(rows, depth, a, aRow, aDepth, b + j, bRow, c + j, cRow, add);
     }
 
     /// <summary>Four rows by two vectors: eight sums keep two multiply-add units of four cycles busy.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void TwoVectors<T>(
         int rows, int depth, float* a, nint aRow, nint aDepth, float* b, nint bRow, float* c, nint cRow, bool add)
         where T : unmanaged, ISimd<T>
@@ -91,7 +99,7 @@ internal static unsafe class CpuBlockProduct
     }
 
     /// <summary>Eight rows by one vector.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void OneVector<T>(
         int rows, int depth, float* a, nint aRow, nint aDepth, float* b, nint bRow, float* c, nint cRow, bool add)
         where T : unmanaged, ISimd<T>
