@@ -74,7 +74,8 @@ public abstract class NormalizationTests
         using var scope = new TensorScope();
         Device device = TestDevices.Get(name);
         Tensor x = OpTesting.Floats([5, 19], device, 1), weight = OpTesting.Floats([19], device, 2);
-        Tensor dy = OpTesting.Floats([5, 19], device, 3), y = OpTesting.Output([5, 19], device), statistics = OpTesting.Output(StatisticsShape(5), device);
+        Tensor dy = OpTesting.Floats([5, 19], device, 3), y = OpTesting.Output([5, 19], device);
+        Tensor statistics = OpTesting.Output(StatisticsShape(5), device);
         Tensor dx = OpTesting.Output([5, 19], device), dxAlone = OpTesting.Output([5, 19], device);
         Tensor dweight = OpTesting.Output([19], device), dweightAlone = OpTesting.Output([19], device);
         Forward(x, weight, y, statistics, Epsilon);
