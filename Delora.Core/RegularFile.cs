@@ -41,4 +41,24 @@ internal static class RegularFile
         }
         return true;
     }
+
+    /// <summary>Reads a whole file.</summary>
+    /// <exception cref="DeloraFormatException">It cannot be opened or read, or has more than <paramref name="limit"/> bytes.</exception>
+    internal static byte[] ReadAll(string path, long limit)
+    {
+        try
+        {
+            using SafeFileHandle handle = Open(path);
+            long length = RandomAccess.GetLength(handle);
+            if (length > limit) throw new DeloraFormatException(path, null, $"has {length} bytes; more than {limit} are not read.");
+            byte[] bytes = new byte[length];
+            return ReadFully(handle, bytes, 0)
+                ? bytes
+                : throw new DeloraFormatException(path, null, "ended early: it was shortened while it was read.");
+        }
+        catch (IOException error)
+        {
+            throw new DeloraFormatException(path, null, $"cannot be read: {error.Message}", error);
+        }
+    }
 }

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Delora.Core;
-using Microsoft.Win32.SafeHandles;
 
 namespace Delora.Nn;
 
@@ -18,11 +17,15 @@ internal sealed class JsonFields
 
     private readonly Dictionary<string, JsonElement> _left;
     private readonly string _file;
+    private readonly string? _place;
+    private readonly string _prefix;
 
-    private JsonFields(string file, Dictionary<string, JsonElement> fields)
+    private JsonFields(string file, string? place, string prefix, JsonElement fields)
     {
         _file = file;
-        _left = fields;
+        _place = place;
+        _prefix = prefix;
+        _left = fields.EnumerateObject().ToDictionary(property => property.Name, property => property.Value);
     }
 
     /// <summary>What nobody has taken.</summary>
@@ -30,49 +33,47 @@ internal sealed class JsonFields
 
     /// <summary>Reads a regular file that holds one JSON object.</summary>
     /// <exception cref="DeloraFormatException">It is not there, not readable, not a regular file, or not such JSON.</exception>
-    public static JsonFields Load(string path)
-    {
-        byte[] bytes;
-        try
-        {
-            using SafeFileHandle handle = RegularFile.Open(path);
-            long length = RandomAccess.GetLength(handle);
-            if (length > MaxBytes)
-                throw new DeloraFormatException(path, null, $"has {length} bytes; more than {MaxBytes} is no configuration.");
-            bytes = new byte[length];
-            if (!RegularFile.ReadFully(handle, bytes, 0))
-                throw new DeloraFormatException(path, null, "ended early: it was shortened while it was read.");
-        }
-        catch (IOException error)
-        {
-            throw new DeloraFormatException(path, null, $"cannot be read: {error.Message}", error);
-        }
-        return Parse(bytes, path);
-    }
+    public static JsonFields Load(string path) => Parse(RegularFile.ReadAll(path, MaxBytes), path);
 
     /// <summary>Reads one JSON object: UTF-8, a byte order mark allowed, no property twice, at most 64 levels deep.</summary>
-    public static JsonFields Parse(ReadOnlyMemory<byte> json, string file)
+    /// <param name="json">The text.</param>
+    /// <param name="file">The file that errors name.</param>
+    /// <param name="place">Where in the file it stands, for instance "line 57"; null where it is the whole file.</param>
+    public static JsonFields Parse(ReadOnlyMemory<byte> json, string file, string? place = null)
     {
         if (json.Span.StartsWith("\uFEFF"u8)) json = json[3..];
         try
         {
             using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
-            if (document.RootElement.ValueKind != JsonValueKind.Object)
-                throw new DeloraFormatException(file, null, $"holds {Describe(document.RootElement)}, not a JSON object.");
-            var fields = new Dictionary<string, JsonElement>();
-            foreach (JsonProperty property in document.RootElement.EnumerateObject())
-                fields.Add(property.Name, property.Value.Clone());
-            return new JsonFields(file, fields);
+            return Of(document.RootElement.Clone(), file, place, place is null ? "" : $"{place}: ", "holds");
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
             // InvalidOperationException: a text that is not UTF-8, or holds a lone surrogate.
-            throw new DeloraFormatException(file, null, $"is not valid JSON: {error.Message}", error);
+            throw new DeloraFormatException(file, place, $"is not valid JSON: {error.Message}", error);
         }
     }
 
+    /// <summary>Takes an object; null where it is absent or null.</summary>
+    public JsonFields? Object(string field) => TryTake(field, out JsonElement value) ? Object(field, value) : null;
+
+    /// <summary>An object that lies inside: a field's value, or an item of a list.</summary>
+    public JsonFields Object(string field, JsonElement value) =>
+        Of(value, _file, _prefix + field, $"{_prefix}{field}.", "is");
+
+    /// <summary>Refuses what nobody has taken: it would change results in silence.</summary>
+    /// <exception cref="DeloraFormatException">Names the first field that is left.</exception>
+    public void RefuseLeft()
+    {
+        foreach ((string field, JsonElement value) in _left)
+            throw Wrong(field, $"is not supported ({Describe(value)}).");
+    }
+
     /// <summary>An error about one field.</summary>
-    public DeloraFormatException Wrong(string field, string reason) => new(_file, field, reason);
+    public DeloraFormatException Wrong(string field, string reason) => new(_file, _prefix + field, reason);
+
+    /// <summary>An error about the whole object.</summary>
+    public DeloraFormatException Wrong(string reason) => new(_file, _place, reason);
 
     /// <summary>Takes a field; false where it is absent or null.</summary>
     public bool TryTake(string field, out JsonElement value) =>
@@ -82,8 +83,7 @@ internal sealed class JsonFields
     [return: NotNullIfNotNull(nameof(otherwise))]
     public string? Text(string field, string? otherwise)
     {
-        if (!TryTake(field, out JsonElement value)) return otherwise;
-        return value.ValueKind == JsonValueKind.String ? Text(field, value) : throw Wrong(field, $"must be a text, not {Describe(value)}.");
+        return TryTake(field, out JsonElement value) ? Text(field, value) : otherwise;
     }
 
     /// <summary>Takes true or false.</summary>
@@ -177,15 +177,31 @@ internal sealed class JsonFields
             : throw Wrong(field, $"must be finite, not {Describe(value)}.");
     }
 
-    private string Text(string field, JsonElement value)
+    /// <summary>The text that a value is.</summary>
+    public string Text(string field, JsonElement value)
     {
+        if (value.ValueKind != JsonValueKind.String) throw Wrong(field, $"must be a text, not {Describe(value)}.");
         try
         {
             return value.GetString()!;
         }
         catch (InvalidOperationException error)
         {
-            throw new DeloraFormatException(_file, field, "is not a valid text: it holds a lone surrogate.", error);
+            throw new DeloraFormatException(_file, _prefix + field, "is not a valid text: it holds a lone surrogate.", error);
+        }
+    }
+
+    private static JsonFields Of(JsonElement value, string file, string? place, string prefix, string verb)
+    {
+        if (value.ValueKind != JsonValueKind.Object)
+            throw new DeloraFormatException(file, place, $"{verb} {Describe(value)}, not a JSON object.");
+        try
+        {
+            return new JsonFields(file, place, prefix, value);
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new DeloraFormatException(file, place, $"is not valid JSON: {error.Message}", error);
         }
     }
 }

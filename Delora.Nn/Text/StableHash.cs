@@ -1,9 +1,9 @@
-namespace Delora.Cli;
+namespace Delora.Nn;
 
 /// <summary>
 /// A hash of text that is the same on every platform, in every process and version: FNV-1a over UTF-16 code units, then mixed.
 /// </summary>
-internal static class StableHash
+public static class StableHash
 {
     private const ulong Offset = 14695981039346656037, Prime = 1099511628211;
 

@@ -1,0 +1,64 @@
+using System.Text.Json;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>Reads the examples of a file with one JSON object a line; empty lines don't count.</summary>
+internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length, Action<string>? warn)
+{
+    private const string TextField = "text", PromptField = "prompt", CompletionField = "completion";
+
+    private readonly List<(int[] Ids, int Prompt)> _rows = [];
+    private readonly HashSet<string> _ignored = [];
+    private int _cut, _empty;
+
+    /// <exception cref="DeloraFormatException">Names the line.</exception>
+    public TokenExamples Read(ReadOnlyMemory<byte> bytes)
+    {
+        if (bytes.Span.StartsWith("\uFEFF"u8)) bytes = bytes[3..];
+        for (int line = 1; !bytes.IsEmpty; line++)
+        {
+            int end = bytes.Span.IndexOf((byte)'\n');
+            ReadOnlyMemory<byte> one = end < 0 ? bytes : bytes[..end];
+            bytes = end < 0 ? default : bytes[(end + 1)..];
+            if (one.Span.Trim(" \t\r"u8).IsEmpty) continue;
+            Add(JsonFields.Parse(one, file, $"line {line}"), line);
+        }
+
+        if (_rows.Count == 0)
+            throw new DeloraFormatException(file, null, _empty > 0 ? "every row is empty." : "holds no row.");
+        if (_rows.All(row => row.Prompt >= row.Ids.Length))
+            throw new DeloraFormatException(file, null, $"every target is masked: no completion begins within {length} tokens.");
+        if (_cut > 0) warn?.Invoke($"{file}: {_cut} of {_rows.Count} rows have more than {length} tokens and were cut.");
+        if (_empty > 0) warn?.Invoke($"{file}: {_empty} rows without text were left out.");
+        return new TokenExamples(_rows, tokenizer.EndId ?? 0);
+    }
+
+    private void Add(JsonFields fields, int line)
+    {
+        string? text = fields.Text(TextField, null);
+        string? prompt = fields.Text(PromptField, null), completion = fields.Text(CompletionField, null);
+        if (text is not null ? prompt is not null || completion is not null : prompt is null || completion is null)
+            throw fields.Wrong($"must have either '{TextField}', or '{PromptField}' and '{CompletionField}'.");
+        foreach ((string field, JsonElement _) in fields.Left)
+            if (_ignored.Add(field))
+                warn?.Invoke($"{file}: line {line}: the field '{field}' is ignored.");
+
+        text ??= prompt + completion;
+        List<int> ids = TokenBlocks.Document(tokenizer, text);
+        if (text.Length == 0 || ids.Count < 2)
+        {
+            _empty++;
+            return;
+        }
+        int masked = prompt is null
+            ? 0
+            : tokenizer.Encode(prompt, tokenizer.AddsBegin).Zip(ids).TakeWhile(pair => pair.First == pair.Second).Count();
+        if (ids.Count > length + 1)
+        {
+            _cut++;
+            ids.RemoveRange(length + 1, ids.Count - length - 1);
+        }
+        _rows.Add(([.. ids], masked));
+    }
+}

@@ -1,0 +1,124 @@
+using System.Text;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// SentencePiece BPE with byte fallback, as Llama's: spaces become U+2581, and so does the beginning; the text, as one word, is merged by
+/// the pieces' scores; characters that no piece has become the tokens of their bytes.
+/// </summary>
+internal sealed class SentencePieceTokenizer : TextTokenizer
+{
+    private const char Space = '\u2581';
+
+    /// <summary>The surface that SentencePiece gives the unknown token, which no encoding with byte fallback has.</summary>
+    private const string UnknownText = " \u2047 ";
+
+    private readonly SentencePieceModel _model;
+    private readonly Dictionary<int, int> _runes = [];
+    private readonly BpeMerges _merges = new();
+
+    private SentencePieceTokenizer(SentencePieceModel model, TokenizerSpecials specials, TokenizerFiles files)
+        : base([.. model.Pieces.Select((piece, id) => BytesOf(piece, id - model.FirstByte))], specials, files.All)
+    {
+        _model = model;
+        AddMerges();
+    }
+
+    public override string Description => $"SentencePiece BPE, {VocabularySize} tokens";
+
+    public static SentencePieceTokenizer Load(TokenizerFiles files, Action<string>? warn)
+    {
+        string path = files.PathOf(TokenizerFiles.SentencePiece);
+        SentencePieceModel model = SentencePieceModel.Parse(files.Bytes(TokenizerFiles.SentencePiece), path);
+        Dictionary<string, int> ids = [];
+        for (int id = 0; id < model.Pieces.Count; id++)
+            if (model.Pieces[id].Kind is PieceKind.Control or PieceKind.Unknown)
+                ids.Add(model.Pieces[id].Text, id);
+        var specials = TokenizerSpecials.Read(files, ids, model.BeginId, model.EndId, addsBegin: true, model.DummyPrefix);
+        WarnOfAddedTokens(files, model, warn);
+        return new SentencePieceTokenizer(model, specials, files);
+    }
+
+    internal override bool StartsWithPrefix(int id) =>
+        _model.DummyPrefix && _model.Pieces[id] is { Kind: PieceKind.Normal } piece && piece.Text[0] == Space;
+
+    private protected override void Encode(string text, List<int> ids)
+    {
+        int[] symbols = new int[text.Length + 1];
+        int count = 0;
+        if (_model.DummyPrefix) symbols[count++] = SymbolOf(Space);
+        foreach (Rune rune in text.EnumerateRunes()) symbols[count++] = SymbolOf(rune.Value == ' ' ? Space : rune.Value);
+        count = new BpeMerger(_merges).Merge(symbols.AsSpan(0, count));
+
+        ids.EnsureCapacity(ids.Count + count);
+        Span<byte> bytes = stackalloc byte[4];
+        foreach (int symbol in symbols.AsSpan(0, count))
+        {
+            if (symbol >= 0)
+            {
+                ids.Add(symbol);
+                continue;
+            }
+            foreach (byte value in bytes[..new Rune(~symbol).EncodeToUtf8(bytes)]) ids.Add(_model.FirstByte + value);
+        }
+    }
+
+    /// <summary>Tokens that other libraries add to the vocabulary are not known here: the model may have rows for them.</summary>
+    private static void WarnOfAddedTokens(TokenizerFiles files, SentencePieceModel model, Action<string>? warn)
+    {
+        if (warn is null || files.Fields(TokenizerFiles.Config)?.Object("added_tokens_decoder") is not { } added) return;
+        string[] unknown = [.. added.Left.Keys.Where(id => !int.TryParse(id, out int number) || number >= model.Pieces.Count)];
+        if (unknown.Length > 0)
+            warn($"{files.PathOf(TokenizerFiles.Config)}: added tokens beyond the SentencePiece vocabulary are ignored: ids "
+                + $"{string.Join(", ", unknown.Take(10))}.");
+    }
+
+    private static byte[] BytesOf(Piece piece, int value) => piece.Kind switch
+    {
+        PieceKind.Byte => [(byte)value],
+        PieceKind.Control => [],
+        PieceKind.Unknown => Encoding.UTF8.GetBytes(UnknownText),
+        _ => Encoding.UTF8.GetBytes(piece.Text.Replace(Space, ' ')),
+    };
+
+    /// <summary>
+    /// Two neighbours are merged where their texts together are a normal piece, the highest score first. A character without a piece
+    /// takes part as well: its symbol is the complement of its code.
+    /// </summary>
+    private void AddMerges()
+    {
+        (string Text, int Id, float Score)[] normal = [.. _model.Pieces.Select((piece, id) => (Piece: piece, Id: id))
+            .Where(entry => entry.Piece.Kind == PieceKind.Normal).Select(entry => (entry.Piece.Text, entry.Id, entry.Piece.Score))];
+        var byText = normal.ToDictionary(entry => entry.Text, entry => entry.Id, StringComparer.Ordinal)
+            .GetAlternateLookup<ReadOnlySpan<char>>();
+        foreach ((string text, int id, _) in normal)
+            if (IsRune(text, out Rune rune))
+                _runes.Add(rune.Value, id);
+
+        float[] scores = [.. normal.Select(entry => entry.Score).Distinct().OrderDescending()];
+        Dictionary<float, int> ranks = [];
+        for (int rank = 0; rank < scores.Length; rank++) ranks[scores[rank]] = rank;
+        foreach ((string text, int id, float score) in normal)
+        {
+            for (int cut = 1; cut < text.Length; cut++)
+            {
+                if (char.IsLowSurrogate(text[cut])) continue;
+                if (Find(text.AsSpan(0, cut), out int left) && Find(text.AsSpan(cut), out int right))
+                    _merges.TryAdd(left, right, ranks[score], id);
+            }
+        }
+
+        bool Find(ReadOnlySpan<char> text, out int symbol)
+        {
+            if (byText.TryGetValue(text, out symbol)) return true;
+            if (!IsRune(text, out Rune rune)) return false;
+            symbol = ~rune.Value;
+            return true;
+        }
+    }
+
+    private int SymbolOf(int rune) => _runes.TryGetValue(rune, out int id) ? id : ~rune;
+
+    private static bool IsRune(ReadOnlySpan<char> text, out Rune rune) =>
+        Rune.DecodeFromUtf16(text, out rune, out int length) == System.Buffers.OperationStatus.Done && length == text.Length;
+}

@@ -1,0 +1,75 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// Training data of a language model: rows of one length, each with the token ids that go in and, for each position, the id that is to
+/// come out. Positions that do not count have the target <see cref="CrossEntropyKernel.IgnoreIndex"/>. Immutable, and for any number of
+/// threads.
+/// </summary>
+public abstract class TokenRows
+{
+    private readonly Lazy<string> _fingerprint;
+
+    private protected TokenRows() => _fingerprint = new Lazy<string>(ComputeFingerprint);
+
+    /// <summary>Number of rows.</summary>
+    public abstract int Count { get; }
+
+    /// <summary>Positions in every row.</summary>
+    public abstract int Length { get; }
+
+    /// <summary>
+    /// SHA-256 of all inputs and targets in their order, in hexadecimal digits: a run that goes on compares it with that of the data it
+    /// began with.
+    /// </summary>
+    public string Fingerprint => _fingerprint.Value;
+
+    /// <summary>The rows of a batch, in this order, one behind the other: two arrays of the shape <c>[rows, length]</c>.</summary>
+    /// <param name="rows">Their numbers, from 0; a row may be there twice.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such row.</exception>
+    public (int[] Inputs, int[] Targets) Take(params ReadOnlySpan<int> rows)
+    {
+        foreach (int row in rows)
+            if ((uint)row >= (uint)Count)
+                throw new ArgumentOutOfRangeException(nameof(rows), row, $"There are {Count} rows.");
+        int[] inputs = new int[checked(rows.Length * Length)], targets = new int[inputs.Length];
+        for (int i = 0; i < rows.Length; i++)
+            Fill(rows[i], inputs.AsSpan(i * Length, Length), targets.AsSpan(i * Length, Length));
+        return (inputs, targets);
+    }
+
+    /// <summary>Writes one row; both spans have <see cref="Length"/> elements.</summary>
+    private protected abstract void Fill(int row, Span<int> inputs, Span<int> targets);
+
+    /// <summary>
+    /// Writes a row of which ids[i + 1] is the target of ids[i]. What it lacks at the right is filled with <paramref name="padding"/>,
+    /// and targets nothing.
+    /// </summary>
+    private protected static void Fill(ReadOnlySpan<int> ids, int padding, Span<int> inputs, Span<int> targets)
+    {
+        ids[..^1].CopyTo(inputs);
+        ids[1..].CopyTo(targets);
+        inputs[(ids.Length - 1)..].Fill(padding);
+        targets[(ids.Length - 1)..].Fill(CrossEntropyKernel.IgnoreIndex);
+    }
+
+    private string ComputeFingerprint()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        int[] both = new int[2 * Length];
+        Append([Count, Length]);
+        for (int row = 0; row < Count; row++)
+        {
+            Fill(row, both.AsSpan(0, Length), both.AsSpan(Length));
+            Append(both);
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+
+        // Little-endian, as on every machine that .NET runs on.
+        void Append(ReadOnlySpan<int> values) => hash.AppendData(MemoryMarshal.AsBytes(values));
+    }
+}

@@ -1,0 +1,74 @@
+using System.Text.Json;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>The files of a model folder that belong to its tokenizer, as they were read.</summary>
+internal sealed class TokenizerFiles
+{
+    public const string SentencePiece = "tokenizer.model", Json = "tokenizer.json", Config = "tokenizer_config.json";
+
+    /// <summary>The largest vocabularies there are stay below a quarter of it.</summary>
+    private const int MaxBytes = 64 << 20;
+
+    private static readonly string[] Names = [SentencePiece, Json, Config, "special_tokens_map.json"];
+
+    private readonly string _folder;
+    private readonly Dictionary<string, byte[]> _files;
+
+    private TokenizerFiles(string folder, Dictionary<string, byte[]> files)
+    {
+        _folder = folder;
+        _files = files;
+    }
+
+    public IReadOnlyDictionary<string, byte[]> All => _files;
+
+    /// <exception cref="DeloraFormatException">There is no tokenizer, or a file can't be read.</exception>
+    public static TokenizerFiles Read(string folder)
+    {
+        if (!Directory.Exists(folder)) throw new DeloraFormatException(folder, null, "there is no such folder.");
+        Dictionary<string, byte[]> files = [];
+        foreach (string name in Names)
+            if (Path.Exists(Path.Combine(folder, name)))
+                files.Add(name, RegularFile.ReadAll(Path.Combine(folder, name), MaxBytes));
+        if (files.ContainsKey(SentencePiece) || files.ContainsKey(Json)) return new TokenizerFiles(folder, files);
+        string others = File.Exists(Path.Combine(folder, "vocab.json"))
+            ? " vocab.json with merges.txt is not read: save it as tokenizer.json."
+            : File.Exists(Path.Combine(folder, "vocab.txt")) ? " vocab.txt (WordPiece) is not supported." : "";
+        throw new DeloraFormatException(folder, null,
+            $"holds no tokenizer: neither {SentencePiece} (SentencePiece) nor {Json} (byte-level BPE).{others}");
+    }
+
+    /// <exception cref="DeloraException">The system refused.</exception>
+    public static void Write(string folder, IReadOnlyDictionary<string, byte[]> files)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraException($"{folder}: the folder could not be made: {error.Message}", error);
+        }
+        foreach ((string name, byte[] bytes) in files)
+            AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(bytes));
+    }
+
+    public bool Has(string name) => _files.ContainsKey(name);
+
+    public byte[] Bytes(string name) => _files[name];
+
+    public string PathOf(string name) => Path.Combine(_folder, name);
+
+    /// <summary>A JSON file; null where it is absent.</summary>
+    public JsonFields? Fields(string name) => Has(name) ? JsonFields.Parse(_files[name], PathOf(name)) : null;
+
+    /// <summary>The text of a token in <c>tokenizer_config.json</c>: itself, or the content of an object.</summary>
+    public static string? TokenName(JsonFields config, string field)
+    {
+        if (config.Left.TryGetValue(field, out JsonElement value) && value.ValueKind == JsonValueKind.Object)
+            return config.Object(field)!.Text("content", null);
+        return config.Text(field, null);
+    }
+}
