@@ -3,7 +3,7 @@ using Delora.Core;
 
 namespace Delora.Bench;
 
-/// <summary>What the benchmarks of a norm over the last dimension with a weight share: both passes and the gradient of the weight.</summary>
+/// <summary>What the benchmarks of a norm over the last dimension with a weight share: both passes, with and without the weight.</summary>
 /// <param name="statisticsShape">Shape of what the forward pass keeps of so many rows.</param>
 /// <param name="forward">The kernel (x, weight, y, statistics, epsilon).</param>
 /// <param name="backward">The kernel (x, weight, statistics, dy, dx, dweight, accumulate, accumulateWeight).</param>

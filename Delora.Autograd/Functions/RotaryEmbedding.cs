@@ -22,7 +22,8 @@ public static partial class Functions
     {
         foreach (Tensor table in (ReadOnlySpan<Tensor>)[cos, sin])
             if (table.GradientState is not null)
-                throw new GradientException($"RotaryEmbedding: '{table.Name}' {table.Shape} requires a gradient; cosines and sines are constants.");
+                throw new GradientException(
+                    $"RotaryEmbedding: '{table.Name}' {table.Shape} requires a gradient; cosines and sines are constants.");
         Tape? tape = Tape.For(x);
         using var y = new Output(x.Shape, x);
         RotaryEmbeddingKernel.Forward(x, cos, sin, positions, start, y);

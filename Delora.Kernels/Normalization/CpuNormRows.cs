@@ -21,7 +21,7 @@ internal readonly unsafe struct CpuNormRows : ICpuRowMap<CpuNormRows.Affine>
 {
     private readonly float* _shift, _offset, _inverse;
 
-    /// <summary>Of statistics [rows] that hold the inverse, or [3, rows] with shift, offset and inverse where the norm is centered.</summary>
+    /// <summary>Of statistics [rows], the inverse, or [3, rows], shift, offset and inverse, where the norm is centered.</summary>
     internal CpuNormRows(Tensor statistics, bool centered)
     {
         float* values = statistics.Pointer<float>();

@@ -30,7 +30,8 @@ internal static unsafe class CpuNormalization
         where TVector : unmanaged, ISimd<TVector>
     {
         long j = 0;
-        for (; j + TVector.Count <= columns; j += TVector.Count) Step<TVector>(row, x + j, weight + j, bias == null ? null : bias + j, y + j);
+        for (; j + TVector.Count <= columns; j += TVector.Count)
+            Step<TVector>(row, x + j, weight + j, bias == null ? null : bias + j, y + j);
         for (; j < columns; j++) Step<V1>(row, x + j, weight + j, bias == null ? null : bias + j, y + j);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -19,8 +19,8 @@ internal readonly struct GpuNormRow(float shift, float offset, float inverse)
 }
 
 /// <summary>
-/// What norms over the last dimension share on GPU devices: the formulas of <see cref="CpuNormalization"/>, a group per row for dx and groups
-/// of neighboring columns for dw.
+/// What norms over the last dimension share on GPU devices: the formulas of <see cref="CpuNormalization"/>, a group per row for dx and a
+/// group for some neighboring columns for dw.
 /// </summary>
 internal static class GpuNormalization
 {
@@ -42,14 +42,14 @@ internal static class GpuNormalization
             gpu.View<float>(dx), x.Shape.Columns, accumulate ? 1 : 0);
     }
 
-    /// <summary>In a kernel: 1/√(sum/count + ε), by way of √(sum + ε·count), which is in range where the squares themselves are not.</summary>
+    /// <summary>In a kernel: 1/√(sum/count + ε), by way of √(sum + ε·count), which is in range where the sum itself is not.</summary>
     internal static float InverseRoot<TSum>(TSum sum, int count, float epsilon) where TSum : unmanaged, IGpuSum<TSum>
     {
         float n = count > 1 ? count : 1f;
         return MathF.Sqrt(n) / TSum.SquareRoot(TSum.AddProduct(sum, n, epsilon));
     }
 
-    private static void WeightGradient<TSum>(
+    internal static void WeightGradient<TSum>(
         GpuDevice gpu, Tensor statistics, bool centered, Tensor x, Tensor dy, Tensor dweight, bool accumulate)
         where TSum : unmanaged, IGpuSum<TSum>
     {

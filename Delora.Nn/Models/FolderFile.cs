@@ -18,7 +18,9 @@ internal static class FolderFile
         string path = Path.Combine(folder, name);
         try
         {
-            if (new FileInfo(path).ResolveLinkTarget(returnFinalTarget: true) is { } target
+            // Asking for the target of a file that is not there is an error; that it is missing is the caller's to say.
+            var info = new FileInfo(path);
+            if (info.LinkTarget is not null && info.ResolveLinkTarget(returnFinalTarget: true) is { } target
                 && Path.GetDirectoryName(target.FullName) != RealPath(folder))
                 throw new DeloraFormatException(source, field, $"'{name}' is a link that leads out of the folder.");
         }

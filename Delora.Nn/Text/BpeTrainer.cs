@@ -4,9 +4,9 @@ using System.Text.Json;
 namespace Delora.Nn;
 
 /// <summary>
-/// Learns a byte-level BPE vocabulary, as GPT-2's: beginning with the 256 bytes, the pair of neighbouring tokens that is most frequent inside the
-/// words of the text becomes a token, again and again. At equal counts the pair with the lower ids wins, so the same text gives the same
-/// vocabulary everywhere.
+/// Learns a byte-level BPE vocabulary, as GPT-2's: beginning with the 256 bytes, the pair of neighbouring tokens that is most frequent
+/// inside the words of the text becomes a token, again and again. At equal counts the pair with the lower ids wins, so the same text
+/// gives the same vocabulary everywhere.
 /// </summary>
 public static class BpeTrainer
 {
@@ -21,7 +21,9 @@ public static class BpeTrainer
     /// <param name="vocabularySize">
     /// Tokens at most, <see cref="EndOfText"/> and the bytes included; it stays below where no pair occurs twice any more.
     /// </param>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="vocabularySize"/> is below <see cref="SmallestVocabulary"/>.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// <paramref name="vocabularySize"/> is below <see cref="SmallestVocabulary"/>.
+    /// </exception>
     public static TextTokenizer Train(IEnumerable<string> texts, int vocabularySize)
     {
         ArgumentNullException.ThrowIfNull(texts);

@@ -7,7 +7,9 @@ namespace Delora.Nn;
 internal static class ByteAlphabet
 {
     private static readonly char[] Letters = MakeLetters();
-    private static readonly Dictionary<char, byte> Bytes = Enumerable.Range(0, 256).ToDictionary(value => Letters[value], value => (byte)value);
+
+    private static readonly Dictionary<char, byte> Bytes =
+        Enumerable.Range(0, 256).ToDictionary(value => Letters[value], value => (byte)value);
 
     /// <summary>The letter of a byte.</summary>
     public static char Letter(byte value) => Letters[value];

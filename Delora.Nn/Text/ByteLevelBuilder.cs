@@ -26,7 +26,8 @@ internal sealed class ByteLevelBuilder(JsonFields model, Dictionary<string, int>
         foreach ((string name, int id) in _ids)
         {
             if (id < 0) throw Token(name, $"has the negative id {id}");
-            if (id >= _tokens.Length) throw Token(name, $"has the id {id}, too large: {_tokens.Length} tokens have the ids 0 to {_tokens.Length - 1}");
+            if (id >= _tokens.Length)
+                throw Token(name, $"has the id {id}, too large: {_tokens.Length} tokens have the ids 0 to {_tokens.Length - 1}");
             if (_tokens[id] is not null) throw Token(name, $"has the id {id}, which another token has");
             if (specials.ContainsKey(name)) _tokens[id] = [];
             else if (name.Length > 0 && ByteAlphabet.Read(name) is { } bytes) _tokens[id] = bytes;
@@ -57,5 +58,6 @@ internal sealed class ByteLevelBuilder(JsonFields model, Dictionary<string, int>
             : throw model.Wrong(field, $"'{token}' is not in the vocabulary.");
     }
 
-    private Exception Token(string name, string reason) => model.Wrong("vocab", $"'{(name.Length <= 60 ? name : name[..57] + "...")}' {reason}.");
+    private Exception Token(string name, string reason) =>
+        model.Wrong("vocab", $"'{(name.Length <= 60 ? name : name[..57] + "...")}' {reason}.");
 }

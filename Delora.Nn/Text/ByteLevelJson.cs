@@ -126,7 +126,8 @@ internal static class ByteLevelJson
     private static ByteLevelVocabulary ReadModel(JsonFields model, Dictionary<string, int> specials)
     {
         if (model.Text("type", null) is not "BPE" and var type) throw model.Wrong("type", $"{type ?? "nothing"} is not supported; BPE is.");
-        if (model.TryTake("dropout", out JsonElement dropout)) throw model.Wrong("dropout", $"is not supported ({JsonFields.Describe(dropout)}).");
+        if (model.TryTake("dropout", out JsonElement dropout))
+            throw model.Wrong("dropout", $"is not supported ({JsonFields.Describe(dropout)}).");
         // All bytes have tokens, so nothing is unknown.
         model.Text("unk_token", null);
         model.Flag("fuse_unk", false);

@@ -3,8 +3,8 @@ using System.Text;
 namespace Delora.Nn;
 
 /// <summary>
-/// Byte-level BPE, as GPT-2's: the text is cut into words (<see cref="Gpt2Words"/>), and the bytes of each are merged in the order in which the
-/// merges were learned. Every text comes back exactly, lone surrogates aside.
+/// Byte-level BPE, as GPT-2's: the text is cut into words (<see cref="Gpt2Words"/>), and the bytes of each are merged in the order in
+/// which the merges were learned. Every text comes back exactly, lone surrogates aside.
 /// </summary>
 internal sealed class ByteLevelTokenizer : TextTokenizer
 {

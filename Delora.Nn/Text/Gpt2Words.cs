@@ -5,8 +5,8 @@ namespace Delora.Nn;
 
 /// <summary>
 /// GPT-2's cut of text into words, across which nothing is merged. It is the regular expression
-/// <c>'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+</c> over Unicode characters; .NET's own expressions look at UTF-16
-/// halves and would take a letter beyond the basic plane for a sign. Linear in time.
+/// <c>'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+</c> over Unicode characters; .NET's own expressions look
+/// at UTF-16 halves and would take a letter beyond the basic plane for a sign. Linear in time.
 /// </summary>
 internal static class Gpt2Words
 {

@@ -36,7 +36,8 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
 
     private void Add(JsonFields fields, int line)
     {
-        string? text = fields.Text(TextField, null), prompt = fields.Text(PromptField, null), completion = fields.Text(CompletionField, null);
+        string? text = fields.Text(TextField, null);
+        string? prompt = fields.Text(PromptField, null), completion = fields.Text(CompletionField, null);
         if (text is not null ? prompt is not null || completion is not null : prompt is null || completion is null)
             throw fields.Wrong($"must have either '{TextField}', or '{PromptField}' and '{CompletionField}'.");
         foreach ((string field, JsonElement _) in fields.Left)
@@ -50,7 +51,9 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
             _empty++;
             return;
         }
-        int masked = prompt is null ? 0 : tokenizer.Encode(prompt, tokenizer.AddsBegin).Zip(ids).TakeWhile(pair => pair.First == pair.Second).Count();
+        int masked = prompt is null
+            ? 0
+            : tokenizer.Encode(prompt, tokenizer.AddsBegin).Zip(ids).TakeWhile(pair => pair.First == pair.Second).Count();
         if (ids.Count > length + 1)
         {
             _cut++;

@@ -14,7 +14,9 @@ internal sealed class PairCounts
     private readonly Dictionary<(int Left, int Right), long> _counts = [];
     private readonly Dictionary<(int Left, int Right), HashSet<int>> _words = [];
 
-    /// <summary>The highest count first, then the lowest ids. An entry whose count is no longer true is put back with the true one.</summary>
+    /// <summary>
+    /// The highest count first, then the lowest ids. An entry whose count is no longer true is put back with the true one.
+    /// </summary>
     private readonly PriorityQueue<(int Left, int Right, long Count), (long, int, int)> _queue = new();
 
     public PairCounts(List<(int[] Symbols, long Count)> words)

@@ -10,13 +10,13 @@ internal enum PieceKind { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4,
 internal sealed record Piece(string Text, float Score, PieceKind Kind);
 
 /// <summary>
-/// A SentencePiece <c>.model</c> file, which is a <c>ModelProto</c> message: a BPE vocabulary with byte fallback and without normalization rules.
-/// Everything else is refused, because it would be encoded otherwise than by SentencePiece.
+/// A SentencePiece <c>.model</c> file, which is a <c>ModelProto</c> message: a BPE vocabulary with byte fallback and without
+/// normalization rules. Everything else is refused, because it would be encoded otherwise than by SentencePiece.
 /// </summary>
 internal sealed class SentencePieceModel
 {
     /// <summary>SentencePiece's own limit is 16 by default.</summary>
-    private const int MaxPieceLength = 256;
+    private const int MaxPieceLength = 64;
 
     private readonly string _file;
     private readonly List<Piece> _pieces = [];
@@ -126,7 +126,8 @@ internal sealed class SentencePieceModel
         {
             Piece piece = _pieces[id];
             string place = $"piece {id}";
-            Require(piece.Text.Length is > 0 and <= MaxPieceLength, place, $"must have 1 to {MaxPieceLength} characters, not {piece.Text.Length}.");
+            Require(piece.Text.Length is > 0 and <= MaxPieceLength, place,
+                $"must have 1 to {MaxPieceLength} characters, not {piece.Text.Length}.");
             Require(seen.Add(piece.Text), place, $"'{piece.Text}' is there twice.");
             Require(float.IsFinite(piece.Score), place, $"'{piece.Text}' has the score {piece.Score}.");
             Require(piece.Kind is PieceKind.Normal or PieceKind.Unknown or PieceKind.Control or PieceKind.Byte, place,

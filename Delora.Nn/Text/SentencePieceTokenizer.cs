@@ -3,8 +3,8 @@ using System.Text;
 namespace Delora.Nn;
 
 /// <summary>
-/// SentencePiece BPE with byte fallback, as Llama's: spaces become U+2581, and so does the beginning; the text, as one word, is merged by the
-/// pieces' scores; characters that no piece has become the tokens of their bytes.
+/// SentencePiece BPE with byte fallback, as Llama's: spaces become U+2581, and so does the beginning; the text, as one word, is merged by
+/// the pieces' scores; characters that no piece has become the tokens of their bytes.
 /// </summary>
 internal sealed class SentencePieceTokenizer : TextTokenizer
 {
@@ -69,7 +69,8 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
         if (warn is null || files.Fields(TokenizerFiles.Config)?.Object("added_tokens_decoder") is not { } added) return;
         string[] unknown = [.. added.Left.Keys.Where(id => !int.TryParse(id, out int number) || number >= model.Pieces.Count)];
         if (unknown.Length > 0)
-            warn($"{files.PathOf(TokenizerFiles.Config)}: added tokens beyond the SentencePiece vocabulary are ignored: ids {string.Join(", ", unknown.Take(10))}.");
+            warn($"{files.PathOf(TokenizerFiles.Config)}: added tokens beyond the SentencePiece vocabulary are ignored: ids "
+                + $"{string.Join(", ", unknown.Take(10))}.");
     }
 
     private static byte[] BytesOf(Piece piece, int value) => piece.Kind switch
@@ -81,14 +82,15 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
     };
 
     /// <summary>
-    /// Two neighbours are merged where their texts together are a normal piece, the highest score first. A character without a piece takes part as
-    /// well: its symbol is the complement of its code.
+    /// Two neighbours are merged where their texts together are a normal piece, the highest score first. A character without a piece
+    /// takes part as well: its symbol is the complement of its code.
     /// </summary>
     private void AddMerges()
     {
         (string Text, int Id, float Score)[] normal = [.. _model.Pieces.Select((piece, id) => (Piece: piece, Id: id))
             .Where(entry => entry.Piece.Kind == PieceKind.Normal).Select(entry => (entry.Piece.Text, entry.Id, entry.Piece.Score))];
-        var byText = normal.ToDictionary(entry => entry.Text, entry => entry.Id, StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
+        var byText = normal.ToDictionary(entry => entry.Text, entry => entry.Id, StringComparer.Ordinal)
+            .GetAlternateLookup<ReadOnlySpan<char>>();
         foreach ((string text, int id, _) in normal)
             if (IsRune(text, out Rune rune))
                 _runes.Add(rune.Value, id);

@@ -10,9 +10,9 @@ public static class TextData
 
     /// <summary>
     /// Reads a file. <c>.jsonl</c> and <c>.json</c> hold one JSON object a line: <c>{"text": …}</c>, or
-    /// <c>{"prompt": …, "completion": …}</c>, whose prompt is no target; each is a row of its own (<see cref="TokenExamples"/>), the text between
-    /// the begin token (where the model expects one) and the end token. Every other file is one document of plain text, cut into rows
-    /// (<see cref="TokenBlocks"/>). All are UTF-8, with or without a byte order mark; other bytes are refused with their place.
+    /// <c>{"prompt": …, "completion": …}</c>, whose prompt is no target; each is a row of its own (<see cref="TokenExamples"/>), the text
+    /// between the begin token (where the model expects one) and the end token. Every other file is one document of plain text, cut into
+    /// rows (<see cref="TokenBlocks"/>). All are UTF-8, with or without a byte order mark; other bytes are refused with their place.
     /// </summary>
     /// <remarks>
     /// Prompt and completion are encoded together, as the model will see them: a token with characters of both belongs to the completion.

@@ -47,9 +47,9 @@ public abstract class TextTokenizer
     public IReadOnlyDictionary<string, int> SpecialTokens { get; }
 
     /// <summary>
-    /// Reads a model folder's tokenizer: <c>tokenizer.model</c> (SentencePiece BPE with byte fallback), else <c>tokenizer.json</c> (byte-level
-    /// BPE as GPT-2's); and beside it <c>tokenizer_config.json</c>, where there is one. Every part of a file that would change ids and is
-    /// not understood is refused by its name.
+    /// Reads a model folder's tokenizer: <c>tokenizer.model</c> (SentencePiece BPE with byte fallback), else <c>tokenizer.json</c>
+    /// (byte-level BPE as GPT-2's); and beside it <c>tokenizer_config.json</c>, where there is one. Every part of a file that would
+    /// change ids and is not understood is refused by its name.
     /// </summary>
     /// <param name="folder">The model's folder.</param>
     /// <param name="warn">Told what was ignored because it does not change ids.</param>

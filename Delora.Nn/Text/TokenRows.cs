@@ -6,8 +6,9 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// Training data of a language model: rows of one length, each with the token ids that go in and, for each position, the id that is to come out.
-/// Positions that do not count have the target <see cref="CrossEntropyKernel.IgnoreIndex"/>. Immutable, and for any number of threads.
+/// Training data of a language model: rows of one length, each with the token ids that go in and, for each position, the id that is to
+/// come out. Positions that do not count have the target <see cref="CrossEntropyKernel.IgnoreIndex"/>. Immutable, and for any number of
+/// threads.
 /// </summary>
 public abstract class TokenRows
 {
@@ -22,7 +23,8 @@ public abstract class TokenRows
     public abstract int Length { get; }
 
     /// <summary>
-    /// SHA-256 of all inputs and targets in their order, in hexadecimal digits: a run that goes on compares it with that of the data it began with.
+    /// SHA-256 of all inputs and targets in their order, in hexadecimal digits: a run that goes on compares it with that of the data it
+    /// began with.
     /// </summary>
     public string Fingerprint => _fingerprint.Value;
 
@@ -44,8 +46,8 @@ public abstract class TokenRows
     private protected abstract void Fill(int row, Span<int> inputs, Span<int> targets);
 
     /// <summary>
-    /// Writes a row of which ids[i + 1] is the target of ids[i]. What it lacks at the right is filled with <paramref name="padding"/>, and targets
-    /// nothing.
+    /// Writes a row of which ids[i + 1] is the target of ids[i]. What it lacks at the right is filled with <paramref name="padding"/>,
+    /// and targets nothing.
     /// </summary>
     private protected static void Fill(ReadOnlySpan<int> ids, int padding, Span<int> inputs, Span<int> targets)
     {

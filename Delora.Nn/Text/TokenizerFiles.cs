@@ -33,9 +33,11 @@ internal sealed class TokenizerFiles
             if (Path.Exists(Path.Combine(folder, name)))
                 files.Add(name, RegularFile.ReadAll(Path.Combine(folder, name), MaxBytes));
         if (files.ContainsKey(SentencePiece) || files.ContainsKey(Json)) return new TokenizerFiles(folder, files);
-        throw new DeloraFormatException(folder, null, $"holds no tokenizer: neither {SentencePiece} (SentencePiece) nor {Json} (byte-level BPE)."
-            + (File.Exists(Path.Combine(folder, "vocab.json")) ? " vocab.json with merges.txt is not read: save the tokenizer as tokenizer.json." : "")
-            + (File.Exists(Path.Combine(folder, "vocab.txt")) ? " vocab.txt (WordPiece) is not supported." : ""));
+        string others = File.Exists(Path.Combine(folder, "vocab.json"))
+            ? " vocab.json with merges.txt is not read: save it as tokenizer.json."
+            : File.Exists(Path.Combine(folder, "vocab.txt")) ? " vocab.txt (WordPiece) is not supported." : "";
+        throw new DeloraFormatException(folder, null,
+            $"holds no tokenizer: neither {SentencePiece} (SentencePiece) nor {Json} (byte-level BPE).{others}");
     }
 
     /// <exception cref="DeloraException">The system refused.</exception>

@@ -4,8 +4,8 @@ namespace Delora.Nn;
 internal sealed record TokenizerSpecials(IReadOnlyDictionary<string, int> Ids, int? BeginId, int? EndId, bool AddsBegin)
 {
     /// <summary>
-    /// What <c>tokenizer_config.json</c> says, where there is one; <paramref name="beginId"/> and <paramref name="endId"/> are what the vocabulary
-    /// itself says, and count where it is silent.
+    /// What <c>tokenizer_config.json</c> says, where there is one; <paramref name="beginId"/> and <paramref name="endId"/> are what the
+    /// vocabulary itself says, and count where it is silent.
     /// </summary>
     /// <param name="files">The tokenizer's files.</param>
     /// <param name="ids">The special tokens.</param>
@@ -22,7 +22,8 @@ internal sealed record TokenizerSpecials(IReadOnlyDictionary<string, int> Ids, i
             endId = IdOf("eos_token") ?? endId;
             addsBegin = config.Flag("add_bos_token", addsBegin);
             if (config.Flag("add_prefix_space", prefixesSpace) != prefixesSpace)
-                throw config.Wrong("add_prefix_space", $"contradicts the vocabulary, whose own rule is {(prefixesSpace ? "true" : "false")}.");
+                throw config.Wrong("add_prefix_space",
+                    $"contradicts the vocabulary, whose own rule is {(prefixesSpace ? "true" : "false")}.");
 
             int? IdOf(string field)
             {

@@ -44,8 +44,8 @@ public sealed class ShuffledBatches
     }
 
     /// <summary>
-    /// Goes to a batch, forwards or backwards: what <see cref="Next"/> then gives is what it gives after so many calls on a new object. Takes the
-    /// time of shuffling the epochs in between, and no memory.
+    /// Goes to a batch, forwards or backwards: what <see cref="Next"/> then gives is what it gives after so many calls on a new object.
+    /// Takes the time of shuffling the epochs in between, and no memory.
     /// </summary>
     /// <param name="batch">Number of the batch, from 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is negative, or lies beyond 2⁶³ rows.</exception>

@@ -52,8 +52,9 @@ public sealed class RefusedCallTests
         ["GeluTanh"] = [o => o.Ids.GeluTanh(), o => o.Gone.GeluTanh()],
         ["LayerNorm"] =
         [
-            o => o.Matrix.LayerNorm(o.One, null, 1e-5), o => o.Matrix.LayerNorm(o.Row, o.One, 1e-5), o => o.Matrix.LayerNorm(o.Row, null, -1),
-            o => o.Scalar.LayerNorm(o.Row, null, 1e-5), o => o.Matrix.LayerNorm(o.Row, o.Elsewhere, 1e-5),
+            o => o.Matrix.LayerNorm(o.One, null, 1e-5), o => o.Matrix.LayerNorm(o.Row, o.One, 1e-5),
+            o => o.Matrix.LayerNorm(o.Row, null, -1), o => o.Scalar.LayerNorm(o.Row, null, 1e-5),
+            o => o.Matrix.LayerNorm(o.Row, o.Elsewhere, 1e-5),
         ],
         ["Linear"] =
             [o => o.Matrix.Linear(o.Row), o => o.Ids.Linear(o.Square), o => o.Matrix.Linear(o.Square, o.One), o => o.Scalar.Linear(o.Square)],
@@ -80,7 +81,10 @@ public sealed class RefusedCallTests
             o => o.Ids.RmsNorm(o.Row, 1e-6),
         ],
         ["RotaryEmbedding"] =
-            [o => o.Matrix.RotaryEmbedding(o.Square, o.Square), o => o.Ids.RotaryEmbedding(o.Row, o.Row), o => o.Gone.RotaryEmbedding(o.Row, o.Row)],
+        [
+            o => o.Matrix.RotaryEmbedding(o.Square, o.Square), o => o.Ids.RotaryEmbedding(o.Row, o.Row),
+            o => o.Gone.RotaryEmbedding(o.Row, o.Row),
+        ],
         ["RowNorm"] = [o => o.Row.RowNorm(), o => o.Ids.RowNorm()],
         ["Scale"] = [o => o.Matrix.Scale(double.NaN), o => o.Ids.Scale(2)],
         ["Sigmoid"] = [o => o.Ids.Sigmoid(), o => o.Gone.Sigmoid()],

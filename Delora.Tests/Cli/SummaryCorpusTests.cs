@@ -1,4 +1,5 @@
 using Delora.Cli;
+using Delora.Nn;
 using static Delora.Tests.SampleDocumentation;
 
 namespace Delora.Tests;

@@ -104,10 +104,10 @@ public sealed class ModuleTests
         using (var tape = new Tape())
         {
             Tensor y = table.Forward(ids);
-            Assert.Equal(table.Weight.Value.ToArray<float>()[12..], y.ToArray<float>()[..3]);
+            Assert.Equal(table.Weight!.Value.ToArray<float>()[12..], y.ToArray<float>()[..3]);
             tape.Backward(y.Sum());
         }
-        Assert.Equal([1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2], table.Weight.Gradient!.ToArray<float>());
+        Assert.Equal([1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2], table.Weight!.Gradient!.ToArray<float>());
     }
 
     [Fact]

@@ -15,6 +15,14 @@ public sealed class LayerNormTests : NormalizationTests
         Tensor x, Tensor weight, Tensor statistics, Tensor dy, Tensor? dx, Tensor? dweight, bool accumulate, bool accumulateWeight) =>
         LayerNormKernel.Backward(x, weight, statistics, dy, dx, dweight, accumulate, accumulateWeight);
 
+    private protected override void InPairs(
+        GpuDevice simulator, Tensor x, Tensor weight, Tensor y, Tensor statistics, Tensor dy, Tensor dweight)
+    {
+        GpuLayerNorm.Forward<Float32PairSum>(
+            simulator, x, weight, OpTesting.Floats(weight.Shape, simulator, 5), y, statistics, Epsilon);
+        GpuNormalization.WeightGradient<Float32PairSum>(simulator, statistics, true, x, dy, dweight, false);
+    }
+
     protected override Tensor Function(Tensor x, Tensor weight, double epsilon) => x.LayerNorm(weight, null, epsilon);
 
     [Fact]
@@ -41,8 +49,8 @@ public sealed class LayerNormTests : NormalizationTests
                 double[] values = [.. OpTesting.Numbers(2 * columns, 3, 2).Select(value => (double)(float)(mean + value))];
                 values[0] += first;
                 Tensor x = Tensor.From(values, [2, columns], d), weight = OpTesting.Floats([columns], d, 2);
-                Tensor y = OpTesting.Output([2, columns], d), statistics = OpTesting.Output([3, 2], d), dweight = OpTesting.Output([columns], d);
-                Tensor dx = OpTesting.Floats([2, columns], d, 9);
+                Tensor y = OpTesting.Output([2, columns], d), statistics = OpTesting.Output([3, 2], d);
+                Tensor dx = OpTesting.Floats([2, columns], d, 9), dweight = OpTesting.Output([columns], d);
                 LayerNormKernel.Forward(x, weight, null, y, statistics, Epsilon);
                 LayerNormKernel.Backward(x, weight, statistics, dx, dx, dweight);
                 return Functions.Concat(0, y, dx, dweight.Reshape([1, columns]));

@@ -18,6 +18,10 @@ public abstract class NormalizationTests
     protected abstract void Backward(
         Tensor x, Tensor weight, Tensor statistics, Tensor dy, Tensor? dx, Tensor? dweight, bool accumulate, bool accumulateWeight);
 
+    /// <summary>On the simulator with pairs of float32 instead of float64: y, and the gradient of the weight for dy.</summary>
+    private protected abstract void InPairs(
+        GpuDevice simulator, Tensor x, Tensor weight, Tensor y, Tensor statistics, Tensor dy, Tensor dweight);
+
     protected abstract Tensor Function(Tensor x, Tensor weight, double epsilon);
 
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
@@ -45,13 +49,33 @@ public abstract class NormalizationTests
         OpTesting.IndependentOfThreads(d => WeightGradient(d, 5003, 131));
     }
 
+    [Fact]
+    public void ThePairsOfFloat32AreAsGood() =>
+        OpTesting.MatchesReference(TestDevices.Get("simulator"), d =>
+        {
+            Tensor x = OpTesting.Floats([3, 37], d, 1), weight = OpTesting.Floats([37], d, 2), dy = OpTesting.Floats([3, 37], d, 3);
+            Tensor y = OpTesting.Output([3, 37], d), dweight = OpTesting.Output([37], d);
+            Tensor statistics = OpTesting.Output(StatisticsShape(3), d);
+            if (d is GpuDevice simulator)
+            {
+                InPairs(simulator, x, weight, y, statistics, dy, dweight);
+            }
+            else
+            {
+                Forward(x, weight, y, statistics, Epsilon);
+                Backward(x, weight, statistics, dy, null, dweight, false, false);
+            }
+            return Functions.Concat(0, y, dweight.Reshape([1, 37]));
+        }, 2e-6);
+
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
     public void OnlyWhatIsWantedIsComputed(string name)
     {
         using var scope = new TensorScope();
         Device device = TestDevices.Get(name);
-        Tensor x = OpTesting.Floats([5, 19], device, 1), weight = OpTesting.Floats([19], device, 2), dy = OpTesting.Floats([5, 19], device, 3);
-        Tensor y = OpTesting.Output([5, 19], device), statistics = OpTesting.Output(StatisticsShape(5), device);
+        Tensor x = OpTesting.Floats([5, 19], device, 1), weight = OpTesting.Floats([19], device, 2);
+        Tensor dy = OpTesting.Floats([5, 19], device, 3), y = OpTesting.Output([5, 19], device);
+        Tensor statistics = OpTesting.Output(StatisticsShape(5), device);
         Tensor dx = OpTesting.Output([5, 19], device), dxAlone = OpTesting.Output([5, 19], device);
         Tensor dweight = OpTesting.Output([19], device), dweightAlone = OpTesting.Output([19], device);
         Forward(x, weight, y, statistics, Epsilon);
@@ -77,7 +101,8 @@ public abstract class NormalizationTests
     [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
     public void Gradients(string device)
     {
-        using Tensor constant = OpTesting.Floats([5], TestDevices.Get(device), 4), given = OpTesting.Floats([2, 3, 5], TestDevices.Get(device), 5);
+        Device on = TestDevices.Get(device);
+        using Tensor constant = OpTesting.Floats([5], on, 4), given = OpTesting.Floats([2, 3, 5], on, 5);
         ElementwiseCheck.Gradients(device, p => Function(p[0], p[1], Epsilon), [2, 3, 5], [5]);
         ElementwiseCheck.Gradients(device, x => Function(x, constant, Epsilon), 2, 3, 5);
         ElementwiseCheck.Gradients(device, weight => Function(given, weight, Epsilon), 5);

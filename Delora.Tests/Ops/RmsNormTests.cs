@@ -15,6 +15,13 @@ public sealed class RmsNormTests : NormalizationTests
         Tensor x, Tensor weight, Tensor statistics, Tensor dy, Tensor? dx, Tensor? dweight, bool accumulate, bool accumulateWeight) =>
         RmsNormKernel.Backward(x, weight, statistics, dy, dx, dweight, accumulate, accumulateWeight);
 
+    private protected override void InPairs(
+        GpuDevice simulator, Tensor x, Tensor weight, Tensor y, Tensor statistics, Tensor dy, Tensor dweight)
+    {
+        GpuRmsNorm.Forward<Float32PairSum>(simulator, x, weight, y, statistics, Epsilon);
+        GpuNormalization.WeightGradient<Float32PairSum>(simulator, statistics, false, x, dy, dweight, false);
+    }
+
     protected override Tensor Function(Tensor x, Tensor weight, double epsilon) => x.RmsNorm(weight, epsilon);
 
     [Fact]

@@ -8,19 +8,23 @@ public sealed class RotaryEmbeddingTests
 {
     private const int MaxPositions = 40;
 
+    private static readonly (int, int, int)[] s_sizes = [(0, 3, 2), (2, 0, 2), (2, 3, 0), (1, 1, 1), (3, 5, 2), (2, 31, 33)];
+
     private static readonly int[] s_dims = [0, 2, 4, 6, 8, 10, 14, 16, 24, 26, 30, 32, 62, 64, 66, 128, 258];
 
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
     public void ForwardAndBackwardMatchTheReference(string name)
     {
         Device device = TestDevices.Get(name);
-        foreach ((int batch, int length, int heads) in ((int, int, int)[])[(0, 3, 2), (2, 0, 2), (2, 3, 0), (1, 1, 1), (3, 5, 2), (2, 31, 33)])
+        foreach ((int batch, int length, int heads) in s_sizes)
             foreach (int dim in s_dims)
                 foreach (bool given in (bool[])[false, true])
                 {
                     if (name == "simulator" && (long)batch * length * heads * dim > 300) continue;
-                    OpTesting.MatchesReference(device, d => Rotate(d, batch, length, heads, dim, given, backward: false, inPlace: false), 1e-6);
-                    OpTesting.MatchesReference(device, d => Rotate(d, batch, length, heads, dim, given, backward: true, inPlace: true), 1e-6);
+                    OpTesting.MatchesReference(
+                        device, d => Rotate(d, batch, length, heads, dim, given, backward: false, inPlace: false), 1e-6);
+                    OpTesting.MatchesReference(
+                        device, d => Rotate(d, batch, length, heads, dim, given, backward: true, inPlace: true), 1e-6);
                 }
     }
 
@@ -88,7 +92,7 @@ public sealed class RotaryEmbeddingTests
         }
         x.RotaryEmbedding(cos, sin, start: MaxPositions - 2);
         Assert.Equal(
-            "RotaryEmbedding: 2 positions from 39 on do not lie within the 40 of the tables: x [1, 2, 1, 4], cos [40, 2]",
+            "RotaryEmbedding: 2 positions from 39 on do not lie within the 40 of cos [40, 2]: x [1, 2, 1, 4]",
             Assert.Throws<ShapeException>(() => x.RotaryEmbedding(cos, sin, start: MaxPositions - 1)).Message);
         Assert.Throws<ShapeException>(() => x.RotaryEmbedding(cos, sin, start: int.MaxValue));
         Assert.Throws<ArgumentOutOfRangeException>(() => x.RotaryEmbedding(cos, sin, start: -1));

@@ -1,3 +1,5 @@
+using Delora.Nn;
+
 namespace Delora.Cli;
 
 /// <summary>One labelled text; <paramref name="Label"/> counts through <see cref="SummaryCorpus.Families"/>.</summary>

@@ -1,3 +1,5 @@
+using Delora.Nn;
+
 namespace Delora.Cli;
 
 /// <summary>

@@ -139,9 +139,12 @@ internal static unsafe partial class CpuAttention
                     Clear(Operands.Dquery, sizes.QueryRow(batch, firstQuery, h), Of.QueryStride, endQuery - firstQuery);
                 if (first >= end) continue;
                 for (int b = queryBlock; b < endQueryBlock; b++) Pack(batch, h, b, scratch);
-                for (int j = first; j < end; j = (j / CpuAttentionBlock.Keys + 1) * CpuAttentionBlock.Keys)
-                    for (int b = Math.Max(queryBlock, sizes.FirstQuery(j) / CpuAttentionBlock.Queries); b < endQueryBlock; b++)
-                        Tile(batch, h, j, Math.Min(end, (j / CpuAttentionBlock.Keys + 1) * CpuAttentionBlock.Keys), b, scratch);
+                for (int j = first, next; j < end; j = next)
+                {
+                    next = Math.Min(end, (j / CpuAttentionBlock.Keys + 1) * CpuAttentionBlock.Keys);
+                    int b = Math.Max(queryBlock, sizes.FirstQuery(j) / CpuAttentionBlock.Queries);
+                    for (; b < endQueryBlock; b++) Tile(batch, h, j, next, b, scratch);
+                }
             }
         }
 
@@ -182,8 +185,7 @@ internal static unsafe partial class CpuAttention
             float* scores = scratch, dp = scores + CpuAttentionBlock.Keys * CpuAttentionBlock.Queries;
             PackedQueries from = At(scratch, query);
             CpuBlockProduct.Multiply<TVector>(keys, width, dim, Of.Key + k, Of.KeyStride, 1, from.Query, width, scores, width, add: false);
-            CpuAttentionBlock.Hide(
-                sizes, Of.MaskRow(batch), key, keys, query, scores, width);
+            CpuAttentionBlock.Hide(sizes, Of.MaskRow(batch), key, keys, query, scores, width);
             CpuBlockProduct.Multiply<TVector>(keys, width, dim, Of.Value + k, Of.KeyStride, 1, from.Dy, width, dp, width, add: false);
             CpuAttentionBlock.Differentiate<TVector>(scores, dp, keys, width, from.Z, from.D);
             if (Item != BackwardItem.QueryBlock && Operands.Dvalue != null)

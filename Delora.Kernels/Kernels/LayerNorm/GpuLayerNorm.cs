@@ -14,7 +14,7 @@ internal static class GpuLayerNorm
         else Forward<Float32PairSum>(gpu, x, weight, bias, y, statistics, epsilon);
     }
 
-    private static void Forward<TSum>(GpuDevice gpu, Tensor x, Tensor weight, Tensor? bias, Tensor y, Tensor statistics, double epsilon)
+    internal static void Forward<TSum>(GpuDevice gpu, Tensor x, Tensor weight, Tensor? bias, Tensor y, Tensor statistics, double epsilon)
         where TSum : unmanaged, IGpuSum<TSum> =>
         gpu.LaunchGroups(
             ForwardKernel<TSum>, GpuScatter.RowConfig(gpu, x.Shape.Rows, x.Shape.Columns), gpu.View<float>(x), gpu.View<float>(weight),

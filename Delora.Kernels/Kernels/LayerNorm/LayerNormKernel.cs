@@ -7,8 +7,9 @@ namespace Delora.Kernels;
 /// dx = (g − mean(g) − x̂·mean(g∘x̂))/σ, and dw = Σ dy∘x̂ over all rows in a fixed order; db = Σ dy is
 /// <see cref="AddBiasKernel.Backward"/>.
 /// <para>
-/// A mean far from zero costs no digits: deviations from an element of the row are added up in float64 (or a pair of float32 on GPUs without
-/// it), and the mean is kept as the sum of two numbers. A constant row gives b, with ε = 0 NaN; NaN or infinity in a row gives NaN in it.
+/// A mean far from zero costs no digits: deviations from an element of the row are added up in float64 (or a pair of float32 on GPUs
+/// without it), and the mean is kept as the sum of two numbers. A constant row gives b, with ε = 0 NaN; NaN or infinity in a row gives NaN
+/// in it.
 /// </para>
 /// </summary>
 /// <remarks>Ba, Kiros, Hinton: "Layer Normalization", 2016; <c>torch.nn.LayerNorm</c>.</remarks>

@@ -14,7 +14,7 @@ internal static class GpuRmsNorm
         else Forward<Float32PairSum>(gpu, x, weight, y, inverseRms, epsilon);
     }
 
-    private static void Forward<TSum>(GpuDevice gpu, Tensor x, Tensor weight, Tensor y, Tensor inverseRms, double epsilon)
+    internal static void Forward<TSum>(GpuDevice gpu, Tensor x, Tensor weight, Tensor y, Tensor inverseRms, double epsilon)
         where TSum : unmanaged, IGpuSum<TSum> =>
         gpu.LaunchGroups(
             ForwardKernel<TSum>, GpuScatter.RowConfig(gpu, x.Shape.Rows, x.Shape.Columns), gpu.View<float>(x), gpu.View<float>(weight),

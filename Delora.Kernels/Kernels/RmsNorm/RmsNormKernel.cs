@@ -6,8 +6,8 @@ namespace Delora.Kernels;
 /// Root mean square norm over the last dimension: y = x̂∘w with x̂ = x·r, r = 1/√(mean(x²) + ε). Backward, with g = dy∘w:
 /// dx = r·(g − x̂·mean(g∘x̂)), and dw = Σ dy∘x̂ over all rows in a fixed order.
 /// <para>
-/// Squares are added up in float64 (or a pair of float32 on GPUs without it), where no float32 is too large. A row of zeros gives zeros, with
-/// ε = 0 NaN; NaN or infinity in a row gives NaN in it. The mean over nothing counts as 0.
+/// Squares are added up in float64, where none is too large (on GPUs without it in a pair of float32). A row of zeros gives zeros, with
+/// ε = 0 NaN. NaN makes all of its row NaN; infinity becomes NaN, and the rest of its row 0. The mean over nothing counts as 0.
 /// </para>
 /// </summary>
 /// <remarks>Zhang, Sennrich: "Root Mean Square Layer Normalization", 2019, equation 4; <c>torch.nn.RMSNorm</c>.</remarks>

@@ -17,8 +17,8 @@ internal static class GpuRotaryEmbedding
     }
 
     private static void Kernel(
-        Index1D index, ArrayView<float> x, ArrayView<float> cos, ArrayView<float> sin, ArrayView<int> positions, int hasPositions, int start,
-        ArrayView<float> y, int length, int heads, int half, float sign)
+        Index1D index, ArrayView<float> x, ArrayView<float> cos, ArrayView<float> sin, ArrayView<int> positions, int hasPositions,
+        int start, ArrayView<float> y, int length, int heads, int half, float sign)
     {
         int row = index.X / half, i = index.X % half, token = row / heads;
         int position = hasPositions != 0 ? positions[token] : start + token % length;

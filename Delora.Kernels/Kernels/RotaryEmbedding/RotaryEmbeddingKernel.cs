@@ -3,9 +3,9 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Rotary position embedding in two halves: element i and element i + dim/2 of a head are a pair that is turned by the angle of its position,
-/// y_i = x_i·cos_i − x_(i + dim/2)·sin_i and y_(i + dim/2) = x_(i + dim/2)·cos_i + x_i·sin_i for i &lt; dim/2. Backward: the same turn by
-/// the negative angle.
+/// Rotary position embedding in two halves: elements i and i + dim/2 of a head are a pair that is turned by the angle of its position,
+/// y_i = x_i·cos_i − x_(i + dim/2)·sin_i and y_(i + dim/2) = x_(i + dim/2)·cos_i + x_i·sin_i for i &lt; dim/2. Backward: the same turn
+/// by the negative angle.
 /// <para>The position of a token is the one given for it or, where none are given, <c>start</c> plus its place in the sequence.</para>
 /// </summary>
 /// <remarks>Su et al.: "RoFormer", 2021, equation 34, with the pairs of <c>rotate_half</c> in Hugging Face's Llama.</remarks>
@@ -70,7 +70,7 @@ public static partial class RotaryEmbeddingKernel
         if (positions is null)
         {
             Check.Shapes((long)start + x.Shape[1] <= cos.Shape[0],
-                $"{Op}: {x.Shape[1]} positions from {start} on do not lie within the {cos.Shape[0]} of the tables: x {x.Shape}, cos {cos.Shape}");
+                $"{Op}: {x.Shape[1]} positions from {start} on do not lie within the {cos.Shape[0]} of cos {cos.Shape}: x {x.Shape}");
             return device;
         }
         if (start != 0) throw new ArgumentOutOfRangeException(nameof(start), start, $"{Op}: start must be 0 where positions are given.");

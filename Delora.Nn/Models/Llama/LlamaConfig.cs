@@ -53,6 +53,9 @@ public sealed record LlamaConfig : ModelConfig
     /// <summary><c>initializer_range</c>: standard deviation of new weights.</summary>
     public double InitializerRange { get; init; } = 0.02;
 
+    /// <summary><c>attention_dropout</c>: kept for other readers of the file, and not applied.</summary>
+    public double AttentionDropout { get; init; }
+
     /// <summary>Heads of keys and values, whichever way they are given.</summary>
     public int KeyValueHeads => NumKeyValueHeads ?? NumAttentionHeads;
 
@@ -111,6 +114,7 @@ public sealed record LlamaConfig : ModelConfig
             AttentionBias = fields.Flag("attention_bias", false),
             MlpBias = fields.Flag("mlp_bias", false),
             InitializerRange = fields.Number("initializer_range", 0.02),
+            AttentionDropout = fields.Number("attention_dropout", 0),
             BosTokenId = fields.OptionalInteger("bos_token_id"),
             EosTokenIds = fields.Integers("eos_token_id") ?? [],
         };
@@ -118,8 +122,7 @@ public sealed record LlamaConfig : ModelConfig
         if (activation != "silu") throw fields.Wrong("hidden_act", $"'{activation}' is not supported; silu is.");
         if (fields.TryTake("quantization_config", out _))
             throw fields.Wrong("quantization_config", "quantised weights are not supported; float32, bfloat16 and float16 are.");
-        if (fields.Number("attention_dropout", 0) is not 0 and var dropout)
-            Warn($"attention_dropout {PythonJson.Float(dropout)} is not applied in training.");
+        if (config.AttentionDropout != 0) Warn($"attention_dropout {PythonJson.Float(config.AttentionDropout)} is not applied in training.");
         // What is written again from the model itself.
         foreach (string own in (string[])["architectures", "torch_dtype", "dtype"]) fields.TryTake(own, out _);
         config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
@@ -158,6 +161,7 @@ public sealed record LlamaConfig : ModelConfig
         fields["rope_theta"] = RopeTheta;
         fields["rope_scaling"] = null;
         fields["attention_bias"] = AttentionBias;
+        fields["attention_dropout"] = AttentionDropout;
         fields["mlp_bias"] = MlpBias;
         fields["tie_word_embeddings"] = TieWordEmbeddings;
         fields["initializer_range"] = InitializerRange;

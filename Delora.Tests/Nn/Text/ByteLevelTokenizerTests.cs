@@ -1,0 +1,167 @@
+using System.Diagnostics;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using CsCheck;
+using Delora.Core;
+using Delora.Nn;
+
+namespace Delora.Tests.Nn;
+
+public sealed class ByteLevelTokenizerTests
+{
+    private static string Golden => Path.Combine(AppContext.BaseDirectory, "Golden", "Data", "tokenizer", "byte_level");
+
+    private static readonly TextTokenizer Sample = TextTokenizer.Load(Golden);
+
+    [Fact]
+    public void IdsAreThoseOfHuggingFace()
+    {
+        using JsonDocument cases = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Golden, "cases.json")));
+        Assert.Equal(119, cases.RootElement.GetArrayLength());
+        foreach (JsonElement one in cases.RootElement.EnumerateArray())
+        {
+            string text = one.GetProperty("text").GetString()!;
+            Assert.Equal(one.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()), Sample.Encode(text));
+        }
+        Assert.Equal((600, 599, 599, false), (Sample.VocabularySize, Sample.BeginId, Sample.EndId, Sample.AddsBegin));
+    }
+
+    [Fact]
+    public void EveryTextComesBack() => Gen.String.Sample(text =>
+        Assert.Equal(SentencePieceTokenizerTests.WellFormed(text), Sample.Decode([.. Sample.Encode(text)])));
+
+    [Theory]
+    [InlineData("Hello  world", "Hello", " ", " world")]
+    [InlineData("it's 'LL they'll''", "it", "'s", " '", "LL", " they", "'ll", "''")]
+    [InlineData("a\n\n b\n", "a", "\n\n", " b", "\n")]
+    [InlineData("   ", "   ")]
+    [InlineData(" 12a½b!?", " 12", "a", "½", "b", "!?")]
+    [InlineData("\t\tx", "\t", "\t", "x")]
+    [InlineData("\U0001D407ello \U0001F600\U0001F600x", "\U0001D407ello", " \U0001F600\U0001F600", "x")]
+    [InlineData("e\u0301 a\u00A0\u3000b", "e", "\u0301", " a", "\u00A0", "\u3000", "b")]
+    public void WordsAreThoseOfGpt2(string text, params string[] words)
+    {
+        List<string> found = [];
+        for (ReadOnlySpan<char> left = text; !left.IsEmpty; left = left[found[^1].Length..])
+            found.Add(left[..Gpt2Words.FirstLength(left)].ToString());
+        Assert.Equal(words, found);
+    }
+
+    [Fact]
+    public void SpecialTokensAreOnlyTextAndDecodeToNothing()
+    {
+        Assert.DoesNotContain(599, Sample.Encode("<|endoftext|>"));
+        Assert.Equal("ab", Sample.Decode([.. Sample.Encode("a"), 599, .. Sample.Encode("b")]));
+        Assert.Equal([599, .. Sample.Encode("a")], Sample.Encode("a", addBegin: true));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Sample.Decode(600));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Sample.Decode(-1));
+    }
+
+    [Fact]
+    public void OneMillionLettersTakeBoundedTime()
+    {
+        TextTokenizer tokenizer = BpeTrainer.Train([new string('a', 4096)], 270);
+        foreach (string text in (string[])[new('a', 1 << 20), new(' ', 1 << 20), new('\u65E5', 1 << 20)])
+        {
+            var watch = Stopwatch.StartNew();
+            Assert.Equal(text, tokenizer.Decode([.. tokenizer.Encode(text)]));
+            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), $"{watch.Elapsed}");
+        }
+    }
+
+    [Fact]
+    public void WhatChangesIdsIsRefusedByName()
+    {
+        Refused(json => json["normalizer"] = JsonNode.Parse("""{"type": "NFC"}"""), "normalizer", "NFC");
+        Refused(json => json["pre_tokenizer"] = null, "pre_tokenizer");
+        Refused(json => json["pre_tokenizer"]!["type"] = "Split", "pre_tokenizer", "Split");
+        Refused(json => json["pre_tokenizer"]!["add_prefix_space"] = true, "pre_tokenizer.add_prefix_space");
+        Refused(json => json["pre_tokenizer"]!["use_regex"] = false, "pre_tokenizer.use_regex");
+        Refused(json => json["pre_tokenizer"]!["behavior"] = "x", "pre_tokenizer.behavior");
+        Refused(json => json["decoder"]!["type"] = "Fuse", "decoder", "Fuse");
+        Refused(json => json["post_processor"]!["type"] = "TemplateProcessing", "post_processor", "TemplateProcessing");
+        Refused(json => json["something"] = 1, "something");
+        Refused(json => json["added_tokens"]![0]!["special"] = false, "added_tokens[0].special", "<|endoftext|>");
+        Refused(json => json["added_tokens"]![0]!["id"] = 3, "<|endoftext|>", "599", "3");
+        foreach (string model in (string[])["WordPiece", "Unigram"]) Refused(json => json["model"]!["type"] = model, "model.type", model);
+        Refused(json => json["model"]!["dropout"] = 0.1, "model.dropout");
+        Refused(json => json["model"]!["byte_fallback"] = true, "model.byte_fallback");
+        Refused(json => json["model"]!["ignore_merges"] = true, "model.ignore_merges");
+        Refused(json => json["model"]!["continuing_subword_prefix"] = "##", "model.continuing_subword_prefix", "##");
+        Refused(json => json["model"]!["end_of_word_suffix"] = "</w>", "model.end_of_word_suffix");
+        Refused(json => json["model"]!["other"] = 1, "model.other");
+        Refused(json => json.Remove("model"), "model");
+    }
+
+    [Fact]
+    public void TokensAndMergesAreChecked()
+    {
+        Refused(json => Vocabulary(json)["a"] = -1, "'a'", "negative");
+        Refused(json => Vocabulary(json)["a"] = 600, "'a'", "too large");
+        Refused(json => Vocabulary(json)["a"] = int.MaxValue, "'a'", "too large");
+        Refused(json => Vocabulary(json)["a"] = 1e12, "'a'");
+        Refused(json => Vocabulary(json)["a"] = "1", "'a'");
+        Refused(json => Vocabulary(json)["a"] = 98, "id 98");
+        Refused(json => Vocabulary(json)["\u65E5"] = 600, "\u65E5", "alphabet");
+        Refused(json => Vocabulary(json)["zzzz" + Vocabulary(json).Remove("a")] = 97, "0x61");
+        Refused(json => Merges(json).Add("q q"), "'qq' is not in the vocabulary");
+        Refused(json => Merges(json).Add("\u65E5 q"), "'\u65E5' is not in the vocabulary");
+        Refused(json => Merges(json).Add("a b c"), "merges[");
+        Refused(json => Merges(json).Add(1), "merges[");
+        Refused(json => Merges(json).Add(Merges(json)[0]!.DeepClone()), "before");
+        Refused(json => Merges(json).Add("<|endoftext| >"), "'<|endoftext|' is not in the vocabulary");
+        using var folder = new TemporaryFolder();
+        folder.Write("tokenizer.json", """{"model": {"merges": ["\ud800 a"]}}""");
+        Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
+        folder.Write("tokenizer.json", """{"version": "1", "version": "2"}""");
+        Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
+        folder.Write("tokenizer.json", string.Concat(Enumerable.Repeat("{\"a\":", 10_000)));
+        Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
+    }
+
+    [Fact]
+    public void PairsMayBeLists()
+    {
+        using var folder = new TemporaryFolder();
+        JsonObject json = Read();
+        json["model"]!["merges"] = new JsonArray([.. Merges(json).Select(merge => merge!.GetValue<string>().Split(' '))
+            .Select(pair => new JsonArray(pair[0], pair[1]))]);
+        json["truncation"] = new JsonObject();
+        folder.Write("tokenizer.json", json.ToJsonString());
+        List<string> warnings = [];
+        TextTokenizer tokenizer = TextTokenizer.Load(folder.Path, warnings.Add);
+        Assert.Equal(Sample.Encode("the models' weights"), tokenizer.Encode("the models' weights"));
+        Assert.Contains("truncation", Assert.Single(warnings));
+        Assert.Equal(599, tokenizer.EndId);
+    }
+
+    [Fact]
+    public void AFolderWithoutTokenizerSaysWhatWasLookedFor()
+    {
+        using var folder = new TemporaryFolder();
+        string message = Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message;
+        Assert.Contains("tokenizer.model", message);
+        Assert.Contains("tokenizer.json", message);
+        folder.Write("vocab.txt", "a");
+        Assert.Contains("WordPiece", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
+        Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.File("none")));
+        folder.Write("tokenizer.json", "");
+        Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
+    }
+
+    private static void Refused(Action<JsonObject> change, params string[] words)
+    {
+        using var folder = new TemporaryFolder();
+        JsonObject json = Read();
+        change(json);
+        folder.Write("tokenizer.json", json.ToJsonString());
+        var error = Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
+        Assert.All((string[])["tokenizer.json", .. words], word => Assert.Contains(word, error.Message));
+    }
+
+    private static JsonObject Read() => JsonNode.Parse(File.ReadAllText(Path.Combine(Golden, "tokenizer.json")))!.AsObject();
+
+    private static JsonObject Vocabulary(JsonObject json) => json["model"]!["vocab"]!.AsObject();
+
+    private static JsonArray Merges(JsonObject json) => json["model"]!["merges"]!.AsArray();
+}

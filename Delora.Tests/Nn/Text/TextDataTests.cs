@@ -1,0 +1,143 @@
+using System.Text;
+using CsCheck;
+using Delora.Core;
+using Delora.Nn;
+
+namespace Delora.Tests.Nn;
+
+public sealed class TextDataTests
+{
+    private const int End = 256, No = -100;
+
+    /// <summary>Its ids are the bytes.</summary>
+    private static readonly TextTokenizer Bytes = BpeTrainer.Train([], 257);
+
+    private static TokenRows Load(string name, string text, int length = 8, Action<string>? warn = null)
+    {
+        using var folder = new TemporaryFolder();
+        return TextData.Load(folder.Write(name, text), Bytes, length, warn);
+    }
+
+    [Fact]
+    public void BlocksOverlapByOneIdAndLoseNoTarget()
+    {
+        TokenRows rows = new TokenBlocks([1, 2, 3, 4, 5, 6, 7, 8], 3);
+        (int[] inputs, int[] targets) = rows.Take(0, 1, 2, 1);
+        Assert.Equal([1, 2, 3, 4, 5, 6, 7, 0, 0, 4, 5, 6], inputs);
+        Assert.Equal([2, 3, 4, 5, 6, 7, 8, No, No, 5, 6, 7], targets);
+        Gen.Select(Gen.Int[2, 50], Gen.Int[1, 12]).Sample((count, length) =>
+        {
+            var blocks = new TokenBlocks(Enumerable.Range(0, count), length);
+            (_, int[] all) = blocks.Take([.. Enumerable.Range(0, blocks.Count)]);
+            Assert.Equal(Enumerable.Range(1, count - 1), all.Where(id => id != No));
+            Assert.Equal(blocks.Count * length, all.Length);
+            Assert.True(all.Length - (count - 1) < length);
+        });
+        Assert.Throws<ArgumentOutOfRangeException>(() => rows.Take(3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => rows.Take(-1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new TokenBlocks([1], 3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new TokenBlocks([1, 2], 0));
+        Assert.Empty(rows.Take().Inputs);
+    }
+
+    [Fact]
+    public void DocumentsEndWithTheEndToken()
+    {
+        TokenBlocks blocks = TokenBlocks.Join(Bytes, ["ab", "c"], 4);
+        Assert.Equal(['a', 'b', End, 'c'], blocks.Take(0).Inputs);
+        Assert.Equal(['b', End, 'c', End], blocks.Take(0).Targets);
+        Assert.Equal(5, blocks.TokenCount);
+    }
+
+    [Fact]
+    public void APlainFileIsOneDocument()
+    {
+        (int[] inputs, int[] targets) = Load("a.txt", "\uFEFFab\n", 4).Take(0);
+        Assert.Equal(['a', 'b', '\n', 0], inputs);
+        Assert.Equal(['b', '\n', End, No], targets);
+        using var folder = new TemporaryFolder();
+        File.WriteAllBytes(folder.File("bad.txt"), [.. "abc"u8, 0xFF, .. "de"u8]);
+        Assert.Contains("byte 3", Assert.Throws<DeloraFormatException>(() => TextData.Load(folder.File("bad.txt"), Bytes, 8)).Message);
+        Assert.Throws<DeloraFormatException>(() => TextData.Load(folder.File("none.txt"), Bytes, 8));
+        Assert.Throws<DeloraFormatException>(() => Load("empty.txt", "\uFEFF"));
+        Assert.Throws<DeloraFormatException>(() => Load("empty.txt", ""));
+    }
+
+    [Fact]
+    public void ExamplesAreRowsOfTheirOwnAndPromptsNoTargets()
+    {
+        TokenRows rows = Load("a.jsonl", "\uFEFF{\"text\": \"ab\"}\r\n\n  \t\n{\"prompt\": \"xyz\", \"completion\": \"ab\"}");
+        Assert.Equal((2, 5), (rows.Count, rows.Length));
+        (int[] inputs, int[] targets) = rows.Take(0, 1);
+        Assert.Equal(['a', 'b', End, End, End, 'x', 'y', 'z', 'a', 'b'], inputs);
+        Assert.Equal(['b', End, No, No, No, No, No, 'a', 'b', End], targets);
+        Assert.Equal(rows.Take(1).Targets, Load("a.json", """{"prompt": "xyz", "completion": "ab"}""").Take(0).Targets);
+    }
+
+    [Fact]
+    public void ATokenOfPromptAndCompletionIsATarget()
+    {
+        using var folder = new TemporaryFolder();
+        TextTokenizer tokenizer = BpeTrainer.Train(["xab xab xab"], 300);
+        string file = folder.Write("a.jsonl", """{"prompt": "xa", "completion": "b!"}""");
+        TokenRows rows = TextData.Load(file, tokenizer, 8);
+        Assert.Equal([.. tokenizer.Encode("xab!")], rows.Take(0).Inputs);
+        Assert.Equal(['!', tokenizer.EndId!.Value], rows.Take(0).Targets);
+    }
+
+    [Fact]
+    public void LongRowsAreCutAndEmptyOnesLeftOut()
+    {
+        List<string> warnings = [];
+        TokenRows rows = Load("a.jsonl",
+            "{\"text\": \"abcdefgh\", \"id\": 1}\n{\"text\": \"\"}\n{\"text\": \"abc\", \"id\": 2}", 3, warnings.Add);
+        Assert.Equal((2, 3), (rows.Count, rows.Length));
+        Assert.Equal(['b', 'c', 'd', 'b', 'c', End], rows.Take(0, 1).Targets);
+        Assert.Equal(3, warnings.Count);
+        Assert.Contains("line 1: the field 'id'", warnings[0]);
+        Assert.Contains("1 of 2 rows", warnings[1]);
+        Assert.Contains("1 rows without text", warnings[2]);
+    }
+
+    [Theory]
+    [InlineData("{\"text\": ")]
+    [InlineData("[1]")]
+    [InlineData("{\"text\": 1}")]
+    [InlineData("{\"text\": \"\\ud800\"}")]
+    [InlineData("{\"text\": \"a\", \"text\": \"b\"}")]
+    [InlineData("{\"prompt\": \"a\"}")]
+    [InlineData("{\"completion\": \"a\"}")]
+    [InlineData("{\"text\": \"a\", \"prompt\": \"a\"}")]
+    [InlineData("{}")]
+    [InlineData("{\"text\": \"a\"} {\"text\": \"a\"}")]
+    public void ABadLineIsNamed(string line)
+    {
+        string good = string.Concat(Enumerable.Repeat("{\"text\": \"a\"}\n", 56));
+        var error = Assert.Throws<DeloraFormatException>(() => Load("data.jsonl", good + line + "\n" + good));
+        Assert.Contains("data.jsonl: line 57", error.Message);
+    }
+
+    [Fact]
+    public void NothingToLearnIsAnError()
+    {
+        Assert.Contains("no row", Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", "\n \n")).Message);
+        Assert.Contains("empty", Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", "{\"text\": \"\"}")).Message);
+        string masked = "{\"prompt\": \"" + new string('x', 20) + "\", \"completion\": \"a\"}";
+        Assert.Contains("masked", Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", masked)).Message);
+        Assert.Equal(2, Load("a.jsonl", masked + "\n{\"text\": \"a\"}").Count);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Load("a.jsonl", "{\"text\": \"a\"}", 0));
+    }
+
+    [Fact]
+    public void TheFingerprintIsThatOfTheContents()
+    {
+        string one = Load("a.txt", "abcdefgh", 4).Fingerprint;
+        Assert.Equal(64, one.Length);
+        Assert.Equal(one, Load("b.txt", "abcdefgh", 4).Fingerprint);
+        Assert.NotEqual(one, Load("a.txt", "abcdefgi", 4).Fingerprint);
+        Assert.NotEqual(one, Load("a.txt", "abcdefgh", 5).Fingerprint);
+        string text = Load("a.jsonl", "{\"text\": \"ab\"}").Fingerprint;
+        Assert.NotEqual(text, Load("a.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}").Fingerprint.ToUpperInvariant());
+        Assert.NotEqual(text, Load("a.jsonl", "{\"prompt\": \"ab\", \"completion\": \"\"}").Fingerprint);
+    }
+}
