@@ -29,7 +29,7 @@ internal static class AdapterChecks
 
         double[] Logits(SummaryNetwork of) =>
         [
-            .. Evaluation.Logits(of, data.NewHeldOut, cancellationToken), .. Evaluation.Logits(of, data.OldHeldOut, cancellationToken),
+            .. SummaryScores.Logits(of, data.NewHeldOut, cancellationToken), .. SummaryScores.Logits(of, data.OldHeldOut, cancellationToken),
         ];
         DemoCheck predictions = ComparePredictions(Logits(adapted.Network), Logits(network), device);
 

@@ -13,11 +13,11 @@ internal readonly record struct Scores(Score Old, Score New)
 {
     /// <summary>Evaluates a network on both kinds.</summary>
     public static Scores Of(SummaryNetwork network, SummaryData data, CancellationToken cancellationToken) =>
-        new(Evaluation.Score(network, data.OldHeldOut, cancellationToken), Evaluation.Score(network, data.NewHeldOut, cancellationToken));
+        new(SummaryScores.Score(network, data.OldHeldOut, cancellationToken), SummaryScores.Score(network, data.NewHeldOut, cancellationToken));
 }
 
 /// <summary>Evaluates networks, batch by batch, without a tape.</summary>
-internal static class Evaluation
+internal static class SummaryScores
 {
     private const int BatchSize = 256;
 
