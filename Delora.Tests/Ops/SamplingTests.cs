@@ -81,7 +81,8 @@ public sealed class SamplingTests
     {
         if (name == "simulator") return; // too slow for so many draws, and compared with the reference elsewhere
         double[] logits = OpTesting.Numbers(12, 3, scale: 2);
-        foreach (SamplingOptions options in (SamplingOptions[])[new() { Temperature = 1 }, new() { Temperature = 0.6, TopK = 8, TopP = 0.9 }])
+        SamplingOptions[] all = [new() { Temperature = 1 }, new() { Temperature = 0.6, TopK = 8, TopP = 0.9 }];
+        foreach (SamplingOptions options in all)
         {
             double[] weights = Weights(logits, options);
             double total = weights.Sum();
