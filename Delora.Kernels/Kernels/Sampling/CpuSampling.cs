@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The SIMD implementation of <see cref="SamplingKernel"/>: the thresholds of the rows in parallel, then the draws, in parallel over rows and
-/// parts of the vocabulary.
+/// The SIMD implementation of <see cref="SamplingKernel"/>: the thresholds of the rows in parallel, then the draws, in parallel over rows
+/// and parts of the vocabulary.
 /// </summary>
 internal static unsafe class CpuSampling
 {
