@@ -13,7 +13,9 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
     /// <summary>The command as users have it.</summary>
     public static CliApplication Default { get; } = new(
     [
-        console => DemoCommand.Create((options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),
+        console => DemoCommand.Create(
+            (options, stop) => Task.Run(() => LanguageDemo.Run(console, options, stop), stop),
+            (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),
         InspectCommand.Create,
         DevicesCommand.Create,
     ]);

@@ -20,7 +20,7 @@ internal sealed class ProgressPhase : IProgress<StepProgress>, IDisposable
     private const int BarWidth = 24;
 
     private readonly CliConsole _console;
-    private readonly string _name;
+    private readonly string _name, _unit;
     private readonly int _steps;
     private readonly long _start;
     private long _shown;
@@ -30,10 +30,11 @@ internal sealed class ProgressPhase : IProgress<StepProgress>, IDisposable
     /// <param name="console">Where to write.</param>
     /// <param name="name">What is trained, for instance <c>DeLoRA, seed 2 of 3</c>.</param>
     /// <param name="steps">Steps in all.</param>
-    public ProgressPhase(CliConsole console, string name, int steps)
+    /// <param name="unit">What a sample is.</param>
+    public ProgressPhase(CliConsole console, string name, int steps, string unit = "samples")
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
-        (_console, _name, _steps) = (console, name, steps);
+        (_console, _name, _steps, _unit) = (console, name, steps, unit);
         _start = console.Time.GetTimestamp();
     }
 
@@ -62,7 +63,7 @@ internal sealed class ProgressPhase : IProgress<StepProgress>, IDisposable
             return;
         string steps = _last.Step == _steps ? $"{_steps} steps" : $"stopped after {_last.Step} of {_steps} steps";
         _console.Output.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{_name}: {steps} in {Elapsed.TotalSeconds:F1} s, loss {_last.Loss:F4}, {Rate:N0} samples/s"));
+            CultureInfo.InvariantCulture, $"{_name}: {steps} in {Elapsed.TotalSeconds:F1} s, loss {_last.Loss:F4}, {Rate:N0} {_unit}/s"));
     }
 
     private TimeSpan Elapsed => _console.Time.GetElapsedTime(_start);
@@ -76,7 +77,7 @@ internal sealed class ProgressPhase : IProgress<StepProgress>, IDisposable
         string step = _last.Step.ToString(CultureInfo.InvariantCulture).PadLeft(width);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"step {step}/{_steps}  loss {_last.Loss:F4}  lr {_last.LearningRate:0.00e-0}  {Rate:N0} samples/s  {Clock(left)} left");
+            $"step {step}/{_steps}  loss {_last.Loss:F4}  lr {_last.LearningRate:0.00e-0}  {Rate:N0} {_unit}/s  {Clock(left)} left");
     }
 
     private void Redraw()
