@@ -115,6 +115,10 @@ public abstract class OpBenchmarks
         return Track(Tensor.From(values, shape, Device, "benchmark ids"));
     }
 
+    /// <summary>[count, 1] with j in row j: an embedding in it makes numbers of indices, which can be compared.</summary>
+    protected Tensor NumbersTo(int count) =>
+        Track(Tensor.From(Enumerable.Range(0, count).Select(j => (double)j).ToArray(), [count, 1], Device, "numbers"));
+
     /// <summary>A tensor that a benchmark writes; its contents are compared when validating.</summary>
     protected Tensor Output(Shape shape)
     {

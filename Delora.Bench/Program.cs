@@ -9,6 +9,7 @@ using Delora.Bench;
 
 // quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
 // layer          what a DeLoRA adapter costs beside the frozen layer, the two in turn
+// step [TEXT]    whole training steps of language models (whose name contains TEXT)
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
 Type[] classes = [.. typeof(OpBenchmarks).Assembly.GetTypes()
@@ -22,6 +23,10 @@ switch (args)
         return QuickRun.Run([.. classes.Where(type => type.Name.Contains(text, StringComparison.OrdinalIgnoreCase))]);
     case ["layer"]:
         return LayerRun.Run();
+    case ["step"]:
+        return StepRun.Run("");
+    case ["step", var text]:
+        return StepRun.Run(text);
     case ["list"]:
         foreach (Type type in classes)
         {

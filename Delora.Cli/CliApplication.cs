@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Delora.Core;
+using Delora.Nn;
 
 namespace Delora.Cli;
 
@@ -13,6 +14,10 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
     /// <summary>The command as users have it.</summary>
     public static CliApplication Default { get; } = new(
     [
+        TrainCommand.Create,
+        EvalCommand.Create,
+        GenerateCommand.Create,
+        MergeCommand.Create,
         console => DemoCommand.Create(
             (options, stop) => Task.Run(() => LanguageDemo.Run(console, options, stop), stop),
             (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),
@@ -28,7 +33,7 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
     public async Task<int> RunAsync(
         IReadOnlyList<string> arguments, TextWriter output, TextWriter error, CancellationToken cancellationToken, bool interactive = false)
     {
-        RootCommand root = new("Trains DeLoRA adapters and looks into their files.");
+        RootCommand root = new("Trains DeLoRA adapters of language models, uses them, and looks into their files.");
         CliConsole console = new(output, error, interactive);
         foreach (Func<CliConsole, Command> command in commands)
             root.Add(command(console));
@@ -53,7 +58,7 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
         {
             return Complain(error, "interrupted", ExitCode.Interrupted);
         }
-        catch (Exception e) when (e is InputException or DeloraFormatException)
+        catch (Exception e) when (e is InputException or DeloraFormatException or PromptException)
         {
             return Complain(error, e.Message);
         }
@@ -71,7 +76,7 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
 
     private static int Complain(TextWriter error, string message, int exitCode = ExitCode.BadInput)
     {
-        error.WriteLine($"{Name}: {OneLine(message)}");
+        error.WriteLine($"{Name}: {Printable.Line(message)}");
         return exitCode;
     }
 
@@ -99,7 +104,4 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
             path = command is RootCommand ? Name + path : $" {command.Name}{path}";
         return path;
     }
-
-    private static string OneLine(string message) =>
-        string.Join(' ', message.Split((char[])['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 }

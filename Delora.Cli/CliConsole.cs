@@ -40,4 +40,7 @@ internal sealed class CliConsole
 
     /// <summary>Whether a line can be drawn again in place.</summary>
     public bool IsLive { get; }
+
+    /// <summary>Tells of something that does not stop the command: a line on <see cref="Error"/>.</summary>
+    public void Warn(string message) => Error.WriteLine($"delora: warning: {Printable.Line(message)}");
 }

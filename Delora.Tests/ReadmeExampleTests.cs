@@ -7,9 +7,11 @@ using Delora.Kernels;
 using Delora.Nn;
 
 // </readme>
+using Delora.Tests.Nn.Models;
+
 namespace Delora.Tests;
 
-/// <summary>The README's library example: compiled, run, and compared with the README to the letter.</summary>
+/// <summary>The README's examples: compiled, run, and compared with the README to the letter.</summary>
 public sealed class ReadmeExampleTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("delora-readme-").FullName;
@@ -17,7 +19,41 @@ public sealed class ReadmeExampleTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void TheExampleTrainsAndSaves()
+    public async Task TheLanguageModelExampleTrainsSavesAndGenerates()
+    {
+        string modelFolder = Path.Combine(_folder, "model"), textFile = Path.Combine(_folder, "text.txt"), adapterFolder = Path.Combine(_folder, "adapter");
+        File.WriteAllText(textFile, string.Concat(Enumerable.Range(0, 40).Select(i => $"Once upon a time there were {i} cats and a dog. ")));
+        TextTokenizer made = BpeTrainer.Train([File.ReadAllText(textFile)], 280);
+        made.Save(modelFolder);
+        using (LlamaForCausalLM small = TinyLlama.Create(TinyLlama.Config with
+        {
+            VocabSize = made.VocabularySize, MaxPositionEmbeddings = 200, BosTokenId = null, EosTokenIds = [],
+        }))
+            small.Save(modelFolder);
+        // <readme>
+        using CausalLanguageModel model = CausalLanguageModel.Load(modelFolder, Devices.Cpu);    // or Devices.Best().Device: CUDA, OpenCL, CPU
+        TextTokenizer tokenizer = TextTokenizer.Load(modelFolder);
+        TokenRows rows = TextData.Load(textFile, tokenizer, length: 64);                         // text, or JSON lines with prompt and completion
+
+        var options = new FineTuningOptions
+        {
+            Adapter = new DeloraConfig { R = 8, DeloraLambda = 15, TargetModules = "all-linear", ResidualInitialization = true },
+            Steps = 20,
+            LearningRate = 3e-3,
+        };
+        using (var tuner = new FineTuner(model, rows, options)) tuner.Run(adapterFolder);        // adapter_model.safetensors: PEFT reads it
+
+        using var tuned = new PeftModel(model);
+        tuned.Load(adapterFolder);
+        await foreach (GeneratedToken token in new TextGenerator(model, tokenizer).GenerateAsync("Once upon"))
+            Console.Write(token.Text);
+        // </readme>
+        Assert.All(tuned.DeltaNorms(), entry => Assert.InRange(entry.Norm, 1e-3, entry.Bound!.Value * (1 + 1e-5)));
+        Assert.True(File.Exists(Path.Combine(adapterFolder, PeftModel.WeightsFileName)));
+    }
+
+    [Fact]
+    public void TheExampleOfAnOwnNetworkTrainsAndSaves()
     {
         string folder = Path.Combine(_folder, "my-adapter");
         (float[], int[])[] batches = MakeBatches();

@@ -20,10 +20,7 @@ public class ArgmaxBenchmarks : OpBenchmarks
         _y = Track(Tensor.Zeros([shape.Dims[0]], DType.Int32, Device, "benchmark output"));
         _numbers = _asNumbers = null;
         if (shape != ValidationShape) return;
-        // The indices as numbers that can be compared: row j of the table holds j.
-        double[] numbers = [.. Enumerable.Range(0, shape.Dims[1]).Select(j => (double)j)];
-        _numbers = Track(Tensor.From(numbers, [numbers.Length, 1], Device, "numbers"));
-        _asNumbers = Output([shape.Dims[0], 1]);
+        (_numbers, _asNumbers) = (NumbersTo(shape.Dims[1]), Output([shape.Dims[0], 1]));
     }
 
     [Benchmark]

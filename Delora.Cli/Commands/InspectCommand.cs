@@ -4,16 +4,19 @@ using Delora.Nn;
 
 namespace Delora.Cli;
 
-/// <summary><c>delora inspect</c>: what a safetensors file or an adapter folder holds.</summary>
+/// <summary><c>delora inspect</c>: what a safetensors file, a model folder or an adapter folder holds.</summary>
 internal static class InspectCommand
 {
     public static Command Create(CliConsole console)
     {
         Argument<string> path = new("file-or-folder")
         {
-            Description = "A safetensors file, an adapter folder, or a folder with adapters in its subfolders.",
+            Description = "A safetensors file, a model folder, an adapter folder, or a folder with adapters in its subfolders.",
         };
-        Command command = new("inspect", "Shows what a safetensors file or an adapter folder holds, and how far it moves layers.") { path };
+        Command command = new("inspect", "Shows what a safetensors file, a model or an adapter holds, and how far an adapter moves layers.")
+        {
+            path,
+        };
         command.SetAction((parsed, cancellationToken) =>
             Task.Run(() => Show(console, parsed.GetRequiredValue(path), cancellationToken), cancellationToken));
         return command;
@@ -33,6 +36,12 @@ internal static class InspectCommand
         }
 
         IReadOnlyList<string> adapters = AdaptersIn(path);
+        if (!adapters.Contains(path) && Path.Exists(Path.Combine(path, ModelConfig.FileName)))
+        {
+            ModelListing.Show(console, path);
+            return ExitCode.Success;
+        }
+
         if (adapters.Count == 0)
             throw NothingIn(path);
         foreach ((int number, string folder) in adapters.Index())
@@ -51,8 +60,11 @@ internal static class InspectCommand
     {
         try
         {
-            string[] candidates = [folder, .. Directory.EnumerateDirectories(folder).Order(StringComparer.Ordinal)];
-            return [.. candidates.Where(x => Path.Exists(Path.Combine(x, AdapterConfig.FileName)))];
+            // A run's checkpoints are stages of the adapter beside them.
+            string[] below = HasAdapter(folder)
+                ? [folder, .. Directory.EnumerateDirectories(folder).Where(x => !TrainingCheckpoint.IsNameOf(Path.GetFileName(x)))]
+                : [.. Directory.EnumerateDirectories(folder)];
+            return [.. below.Where(HasAdapter).Order(StringComparer.Ordinal)];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -60,11 +72,13 @@ internal static class InspectCommand
         }
     }
 
+    private static bool HasAdapter(string folder) => Path.Exists(Path.Combine(folder, AdapterConfig.FileName));
+
     private static InputException NothingIn(string folder)
     {
         string? weights = Directory.EnumerateFiles(folder, "*.safetensors").Order(StringComparer.Ordinal).FirstOrDefault();
         return new InputException(
-            $"{folder}: there is no {AdapterConfig.FileName} in it or in a subfolder"
+            $"{folder}: there is no {ModelConfig.FileName} in it, and no {AdapterConfig.FileName} in it or in a subfolder"
             + (weights is null ? ", and no safetensors file" : $"; a single file can be named: {weights}"));
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Delora.Nn;
 
 namespace Delora.Cli;
 
@@ -20,25 +21,72 @@ internal static class ValueOptions
             : throw new FormatException($"a whole number from 0 to {ulong.MaxValue} is wanted"));
 
     /// <summary>A finite number greater than zero.</summary>
-    public static Option<double> Positive(string name, string description, double defaultValue) => Make(
-        name, "X", description, defaultValue,
-        text =>
-            double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value) && value > 0
-            ? value
-            : throw new FormatException("a finite number greater than 0, such as 0.001 or 1e-3, is wanted"));
+    public static Option<double> Positive(string name, string description, double defaultValue) =>
+        Make(name, "X", description, defaultValue, ParsePositive);
+
+    /// <summary>A finite number greater than zero, or null where the option is not given.</summary>
+    public static Option<double?> PositiveOrNone(string name, string description) =>
+        Make<double?>(name, "X", description, null, text => ParsePositive(text));
+
+    /// <summary>A finite number, 0 or more.</summary>
+    public static Option<double> NotNegative(string name, string description, double defaultValue) => Make(
+        name, "X", description, defaultValue, text => ParseNumber(text, value => value >= 0, "a finite number, 0 or more,"));
+
+    /// <summary>A finite number, 0 or more, or null where the option is not given.</summary>
+    public static Option<double?> NotNegativeOrNone(string name, string description) => Make<double?>(
+        name, "X", description, null, text => ParseNumber(text, value => value >= 0, "a finite number, 0 or more,"));
+
+    /// <summary>A number in [0, 1).</summary>
+    public static Option<double> Share(string name, string description, double defaultValue) => Make(
+        name, "X", description, defaultValue, text => ParseNumber(text, value => value is >= 0 and < 1, "a number from 0 to below 1"));
+
+    /// <summary>A number in (0, 1].</summary>
+    public static Option<double?> ProbabilityOrNone(string name, string description) => Make<double?>(
+        name, "X", description, null, text => ParseNumber(text, value => value is > 0 and <= 1, "a number above 0, at most 1,"));
 
     /// <summary>A whole number in [<paramref name="least"/>, <paramref name="most"/>].</summary>
-    public static Option<int> Count(string name, string description, int defaultValue, int least, int most) => Make(
-        name, "N", description, defaultValue,
-        text =>
-            int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value)
-            && value >= least && value <= most
-            ? value
-            : throw new FormatException($"a whole number from {least} to {most} is wanted"));
+    public static Option<int> Count(string name, string description, int defaultValue, int least = 1, int most = int.MaxValue) =>
+        Make(name, "N", description, defaultValue, text => ParseCount(text, least, most));
+
+    /// <summary>
+    /// A whole number in [<paramref name="least"/>, <paramref name="most"/>], or null where the option is not given.
+    /// </summary>
+    public static Option<int?> CountOrNone(string name, string description, int least = 1, int most = int.MaxValue) =>
+        Make<int?>(name, "N", description, null, text => ParseCount(text, least, most));
+
+    /// <summary>One of several words.</summary>
+    public static Option<string> Choice(string name, string description, string defaultValue, params string[] words) =>
+        Make(name, string.Join('|', words), description, defaultValue, text => ParseChoice(text, words));
+
+    /// <summary>One of several words, or null where the option is not given.</summary>
+    public static Option<string?> ChoiceOrNone(string name, string description, params string[] words) =>
+        Make<string?>(name, string.Join('|', words), description, null, text => ParseChoice(text, words));
+
+    /// <summary>Which layers are meant: names, all linear layers, or a pattern.</summary>
+    public static Option<ModuleSelector?> Modules(string name, string description) =>
+        Make(name, "NAMES|all-linear|re:REGEX", description, null, ParseModules);
 
     /// <summary>A path, made absolute.</summary>
     public static Option<string?> PathTo(string name, string placeholder, string description, string? defaultValue) => Make<string?>(
         name, placeholder, description, defaultValue, FullPath);
+
+    /// <summary>A path as the user wrote it, which must be given.</summary>
+    public static Option<string?> RequiredPath(string name, string placeholder, string description)
+    {
+        Option<string?> option = PathAsGiven(name, placeholder, description);
+        // A default value, be it null, would count as given.
+        (option.Required, option.DefaultValueFactory) = (true, null);
+        return option;
+    }
+
+    /// <summary>A path as the user wrote it, or null where the option is not given.</summary>
+    public static Option<string?> PathAsGiven(string name, string placeholder, string description) => Make<string?>(
+        name, placeholder, description, null,
+        text =>
+        {
+            FullPath(text);
+            return text;
+        });
 
     /// <summary>The absolute form of a path that a user gave.</summary>
     /// <exception cref="FormatException">It is empty or no path.</exception>
@@ -52,6 +100,35 @@ internal static class ValueOptions
         {
             throw new FormatException("a path is wanted", e);
         }
+    }
+
+    private static double ParsePositive(string text) =>
+        ParseNumber(text, value => value > 0, "a finite number greater than 0, such as 0.001 or 1e-3,");
+
+    private static double ParseNumber(string text, Predicate<double> fits, string wanted) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value) && fits(value)
+            ? value
+            : throw new FormatException($"{wanted} is wanted");
+
+    private static int ParseCount(string text, int least, int most) =>
+        int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most
+            ? value
+            : throw new FormatException($"a whole number from {least} to {most} is wanted");
+
+    private static string ParseChoice(string text, string[] words) =>
+        words.Contains(text) ? text : throw new FormatException($"one of {string.Join(", ", words)} is wanted");
+
+    private static ModuleSelector ParseModules(string text)
+    {
+        const string Pattern = "re:";
+        if (text.StartsWith(Pattern, StringComparison.Ordinal))
+            return text.Length > Pattern.Length ? text[Pattern.Length..] : throw new FormatException("a regular expression is wanted after re:");
+        if (text == "all-linear")
+            return ModuleSelector.AllLinear;
+        string[] names = text.Split(',', StringSplitOptions.TrimEntries);
+        return names.All(name => name.Length > 0)
+            ? ModuleSelector.Of(names)
+            : throw new FormatException("names of layers, with commas between them, are wanted");
     }
 
     private static Option<T> Make<T>(string name, string placeholder, string description, T defaultValue, Func<string, T> parse) =>

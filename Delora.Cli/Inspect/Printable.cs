@@ -29,6 +29,16 @@ internal static class Printable
         return result.ToString();
     }
 
+    /// <summary>A message as one line.</summary>
+    public static string Line(string message) =>
+        string.Join(' ', message.Split((char[])['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+
+    /// <summary>A path as a shell takes it for one word.</summary>
+    public static string Word(string path) =>
+        path.Length > 0 && path.All(x => char.IsAsciiLetterOrDigit(x) || "/\\._-:".Contains(x, StringComparison.Ordinal))
+            ? path
+            : $"\"{path}\"";
+
     /// <summary>A count with separators.</summary>
     public static string Count(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
 

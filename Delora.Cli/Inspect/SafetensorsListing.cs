@@ -16,21 +16,27 @@ internal static class SafetensorsListing
         using SafetensorsFile file = SafetensorsFile.Open(path);
         foreach ((string key, string value) in file.Metadata.OrderBy(x => x.Key, StringComparer.Ordinal))
             console.Output.WriteLine($"metadata {Printable.Text(key)}: {Printable.Text(value)}");
-        if (file.Entries.Count > 0)
-            console.Ansi.Write(TableOf(file));
-        if (file.Entries.Count > MostRows)
-            console.Output.WriteLine($"and {Printable.Count(file.Entries.Count - MostRows)} more tensors");
-        foreach (string line in Totals(file))
+        Show(console, file.Entries);
+    }
+
+    /// <summary>Shows tensors and totals.</summary>
+    public static void Show(CliConsole console, IReadOnlyList<SafetensorsEntry> entries)
+    {
+        if (entries.Count > 0)
+            console.Ansi.Write(TableOf(entries));
+        if (entries.Count > MostRows)
+            console.Output.WriteLine($"and {Printable.Count(entries.Count - MostRows)} more tensors");
+        foreach (string line in Totals(entries))
             console.Output.WriteLine(line);
     }
 
-    private static Table TableOf(SafetensorsFile file)
+    private static Table TableOf(IReadOnlyList<SafetensorsEntry> entries)
     {
         Table table = new() { Border = TableBorder.Simple };
         table.AddColumns("Tensor", "Type", "Shape");
         table.AddColumn(new TableColumn("Elements").RightAligned());
         table.AddColumn(new TableColumn("Bytes").RightAligned());
-        foreach (SafetensorsEntry entry in file.Entries.Take(MostRows))
+        foreach (SafetensorsEntry entry in entries.Take(MostRows))
         {
             string[] cells =
             [
@@ -43,14 +49,14 @@ internal static class SafetensorsListing
         return table;
     }
 
-    private static IEnumerable<string> Totals(SafetensorsFile file)
+    private static IEnumerable<string> Totals(IReadOnlyList<SafetensorsEntry> entries)
     {
-        long bytes = file.Entries.Sum(x => x.ByteLength);
-        long elements = file.Entries.Sum(x => x.Shape.ElementCount);
-        yield return $"{Printable.Count(file.Entries.Count)} tensors, {Printable.Count(elements)} elements, {Printable.Bytes(bytes)}";
-        foreach (var type in file.Entries.GroupBy(x => x.StoredType).OrderBy(x => x.Key, StringComparer.Ordinal))
+        long bytes = entries.Sum(x => x.ByteLength);
+        long elements = entries.Sum(x => x.Shape.ElementCount);
+        yield return $"{Printable.Count(entries.Count)} tensors, {Printable.Count(elements)} elements, {Printable.Bytes(bytes)}";
+        foreach (var type in entries.GroupBy(x => x.StoredType).OrderBy(x => x.Key, StringComparer.Ordinal))
             yield return $"  {type.Key}: {Printable.Count(type.Count())} tensors, {Printable.Bytes(type.Sum(x => x.ByteLength))}";
-        if (file.Entries.Any(x => x.DType is null))
+        if (entries.Any(x => x.DType is null))
             yield return "* can be listed, not computed with";
     }
 }

@@ -5,11 +5,15 @@ internal sealed class OutputFolder : IDisposable
 {
     private const string LockName = ".delora-lock";
     private readonly FileStream _lock;
+    private readonly bool _isNew;
 
-    private OutputFolder(string path, FileStream @lock) => (Path, _lock) = (path, @lock);
+    private OutputFolder(string path, FileStream @lock, bool isNew) => (Path, _lock, _isNew) = (path, @lock, isNew);
 
     /// <summary>The folder, absolute.</summary>
     public string Path { get; }
+
+    /// <summary>Whether nothing is in it.</summary>
+    public bool IsEmpty => Directory.EnumerateFileSystemEntries(Path).All(entry => System.IO.Path.GetFileName(entry) == LockName);
 
     /// <summary>Opens the folder for one run.</summary>
     /// <exception cref="InputException">It cannot be made or written to, or another run has it.</exception>
@@ -17,6 +21,7 @@ internal sealed class OutputFolder : IDisposable
     {
         path = System.IO.Path.GetFullPath(path);
         string file = System.IO.Path.Combine(path, LockName);
+        bool isNew = !Directory.Exists(path);
         try
         {
             Directory.CreateDirectory(path);
@@ -30,7 +35,7 @@ internal sealed class OutputFolder : IDisposable
         {
             // The operating system lets go of the lock with the process, however that ends.
             return new OutputFolder(
-                path, new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose));
+                path, new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose), isNew);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -45,5 +50,20 @@ internal sealed class OutputFolder : IDisposable
     /// <summary>Path of a file in the folder.</summary>
     public string File(string name) => System.IO.Path.Combine(Path, name);
 
-    public void Dispose() => _lock.Dispose();
+    /// <summary>Lets go of the folder. One that was made for a run that came to nothing is removed again.</summary>
+    public void Dispose()
+    {
+        _lock.Dispose();
+        if (!_isNew)
+            return;
+        try
+        {
+            // Refused, as it should be, where there is anything in it.
+            Directory.Delete(Path, recursive: false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The folder stays.
+        }
+    }
 }

@@ -13,14 +13,25 @@ namespace Delora.Nn;
 public abstract class TokenRows
 {
     private readonly Lazy<string> _fingerprint;
+    private readonly Lazy<(long Targets, int LargestId)> _extent;
 
-    private protected TokenRows() => _fingerprint = new Lazy<string>(ComputeFingerprint);
+    private protected TokenRows()
+    {
+        _fingerprint = new Lazy<string>(ComputeFingerprint);
+        _extent = new Lazy<(long, int)>(ComputeExtent);
+    }
 
     /// <summary>Number of rows.</summary>
     public abstract int Count { get; }
 
     /// <summary>Positions in every row.</summary>
     public abstract int Length { get; }
+
+    /// <summary>Positions that count, in all rows: the tokens that are predicted.</summary>
+    public long TargetCount => _extent.Value.Targets;
+
+    /// <summary>The largest id that goes in or is to come out; a model's vocabulary must be larger.</summary>
+    public int LargestId => _extent.Value.LargestId;
 
     /// <summary>
     /// SHA-256 of all inputs and targets in their order, in hexadecimal digits: a run that goes on compares it with that of the data it
@@ -55,6 +66,19 @@ public abstract class TokenRows
         ids[1..].CopyTo(targets);
         inputs[(ids.Length - 1)..].Fill(padding);
         targets[(ids.Length - 1)..].Fill(CrossEntropyKernel.IgnoreIndex);
+    }
+
+    private (long Targets, int LargestId) ComputeExtent()
+    {
+        int[] inputs = new int[Length], targets = new int[Length];
+        (long count, int largest) = (0, 0);
+        for (int row = 0; row < Count; row++)
+        {
+            Fill(row, inputs, targets);
+            count += targets.Length - targets.AsSpan().Count(CrossEntropyKernel.IgnoreIndex);
+            largest = Math.Max(largest, Math.Max(inputs.Max(), targets.Max()));
+        }
+        return (count, largest);
     }
 
     private string ComputeFingerprint()

@@ -125,7 +125,7 @@ public sealed class GoldenModelTests
         {
             foreach ((string parameterName, Parameter parameter) in parameters)
             {
-                string saved = $"{stage}.{parameterName.Replace(".default", "", StringComparison.Ordinal)}";
+                string saved = $"{stage}.{parameterName.Replace(".modules_to_save.default", "", StringComparison.Ordinal).Replace(".default", "", StringComparison.Ordinal)}";
                 Assert.Contains(saved, golden.Compared);
                 golden.AssertClose(saved, of(parameter));
             }

@@ -24,8 +24,8 @@ internal static class AdapterChecks
 
         double[] Logits(SummaryNetwork of) =>
         [
-            .. SummaryEvaluation.Logits(of, data.NewHeldOut, cancellationToken),
-            .. SummaryEvaluation.Logits(of, data.OldHeldOut, cancellationToken),
+            .. SummaryScores.Logits(of, data.NewHeldOut, cancellationToken),
+            .. SummaryScores.Logits(of, data.OldHeldOut, cancellationToken),
         ];
         DemoCheck predictions = ComparePredictions(Logits(adapted.Network), Logits(network), device);
 

@@ -24,19 +24,13 @@ internal static class LanguageSummary
     /// <summary>Where everything is, how long it took, and what can be done next.</summary>
     public static void ShowNext(CliConsole console, LanguageResult result, OutputFolder output)
     {
-        string model = Quote(output.File(LanguageDemo.BaseName)), adapter = Quote(output.File(LanguageDemo.AdapterName));
-        string prompt = result.Samples.Count > 0 ? result.Samples[0].Prompt : "";
+        string model = Printable.Word(output.File(LanguageDemo.BaseName)), adapter = Printable.Word(output.File(LanguageDemo.AdapterName));
+        string prompt = Printable.Text(result.Samples.Count > 0 ? result.Samples[0].Prompt : "").Replace("\"", "\\\"", StringComparison.Ordinal);
         console.Output.WriteLine($"Report: {output.File(LanguageDemo.ReportName)}");
         DemoOutput.Line(console,
             $"Time: {result.Elapsed.TotalSeconds:F0} s ({string.Join(", ", result.Phases.Select(x => FormattableString.Invariant($"{x.Name} {x.Time.TotalSeconds:F0}")))})");
         console.Output.WriteLine("Go on with:");
-        console.Output.WriteLine($"  delora generate --model {model} --adapter {adapter} --prompt {Quote(Printable.Text(prompt))}");
+        console.Output.WriteLine($"  delora generate --model {model} --adapter {adapter} --prompt \"{prompt}\"");
         console.Output.WriteLine($"  delora inspect {adapter}");
     }
-
-    /// <summary>A word as shells take it.</summary>
-    private static string Quote(string word) =>
-        word.All(c => char.IsLetterOrDigit(c) || "-_./\\:".Contains(c, StringComparison.Ordinal))
-            ? word
-            : $"\"{word.Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
 }

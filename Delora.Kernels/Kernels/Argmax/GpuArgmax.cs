@@ -16,24 +16,34 @@ internal static class GpuArgmax
         // The first best of this thread's own elements; j beyond the row where it has none.
         float best = float.NegativeInfinity;
         int index = int.MaxValue;
-        for (int j = Group.IdxX; j < columns; j += Group.DimX)
+        for (int j = ILGPU.Group.IdxX; j < columns; j += ILGPU.Group.DimX)
         {
             float value = x[start + j];
             bool better = value > best || (float.IsNaN(value) && !float.IsNaN(best)) || index == int.MaxValue;
             best = better ? value : best;
             index = better ? j : index;
         }
-        float max = GpuReduce.Group<GpuMaximum>(shared, best);
-        bool holds = best == max || (float.IsNaN(max) && float.IsNaN(best));
+        index = Group(shared, best, index);
+        if (ILGPU.Group.IdxX == 0) y[Grid.IdxX] = index;
+    }
+
+    /// <summary>
+    /// In a kernel: the index that comes with the largest of every thread's values, the lowest among equals, for all threads of the group.
+    /// <paramref name="shared"/> holds a float per thread; the group size is a power of two, and all threads call.
+    /// </summary>
+    internal static int Group(ArrayView<float> shared, float value, int index)
+    {
+        float max = GpuReduce.Group<GpuMaximum>(shared, value);
+        bool holds = value == max || (float.IsNaN(max) && float.IsNaN(value));
         ArrayView<int> indices = shared.Cast<int>();
-        int thread = Group.IdxX;
+        int thread = ILGPU.Group.IdxX;
         indices[thread] = holds ? index : int.MaxValue;
-        Group.Barrier();
-        for (int half = Group.DimX / 2; half > 0; half /= 2)
+        ILGPU.Group.Barrier();
+        for (int half = ILGPU.Group.DimX / 2; half > 0; half /= 2)
         {
             if (thread < half && indices[thread + half] < indices[thread]) indices[thread] = indices[thread + half];
-            Group.Barrier();
+            ILGPU.Group.Barrier();
         }
-        if (thread == 0) y[Grid.IdxX] = indices[0];
+        return indices[0];
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Delora.Autograd;
 using Delora.Core;
 
@@ -98,7 +99,8 @@ public sealed class FineTuner : IDisposable
         };
         var order = new ShuffledBatches(_training.Count, _options.BatchSize, _options.Seed);
         order.SkipTo((long)done * _options.GradientAccumulation);
-        if (done == 0) Evaluate(0, cancellation);
+        // After the last step as well: the run may have been stopped while it evaluated there.
+        if (done == 0 || done == _options.Steps) Evaluate(done, cancellation);
         Model.Train();
         try
         {
@@ -161,6 +163,8 @@ public sealed class FineTuner : IDisposable
     {
         ["model"] = Model.Fingerprint(),
         ["training data"] = _training.Fingerprint,
+        ["rows"] = _training.Count.ToString(CultureInfo.InvariantCulture),
+        ["length of a row"] = _training.Length.ToString(CultureInfo.InvariantCulture),
     };
 
     /// <summary>Evaluates and saves in the course of a run.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 
 namespace Delora.Nn;
 
@@ -94,7 +95,11 @@ public sealed record FineTuningOptions
     /// <summary>What the numbers of a run depend on: a run that resumes must agree in all of it.</summary>
     internal IEnumerable<KeyValuePair<string, string>> Settings()
     {
-        yield return new("adapter", Adapter.ToJson());
+        // Field by field, so that a difference can be named. Where the model's folder lies changes no number.
+        using JsonDocument adapter = JsonDocument.Parse(Adapter.ToJson());
+        foreach (JsonProperty field in adapter.RootElement.EnumerateObject())
+            if (field.Name != "base_model_name_or_path")
+                yield return new($"adapter {field.Name}", JsonSerializer.Serialize(field.Value));
         yield return new("steps", Text(Steps));
         yield return new("batch size", Text(BatchSize));
         yield return new("gradient accumulation", Text(GradientAccumulation));

@@ -41,6 +41,10 @@ public sealed class TrainingCheckpoint
     /// <summary>What the run was started with; one that resumes must agree.</summary>
     public IReadOnlyDictionary<string, string> Settings { get; }
 
+    /// <summary>Whether a checkpoint's folder has such a name.</summary>
+    /// <param name="name">A name without a path.</param>
+    public static bool IsNameOf(string name) => StepOf(name) > 0;
+
     /// <summary>Writes a checkpoint, and then removes the oldest beyond <paramref name="keep"/>.</summary>
     /// <param name="output">The run's folder, which exists.</param>
     /// <param name="step">Steps taken, at least 1.</param>
@@ -185,9 +189,15 @@ public sealed class TrainingCheckpoint
     /// <summary>The checkpoints of a run, oldest first.</summary>
     private static IReadOnlyList<(string Path, int Step)> FoldersIn(string output) =>
         [.. Directory.GetDirectories(output, $"{Prefix}*")
-            .Select(path => (Path: path, Step: int.TryParse(Path.GetFileName(path)[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int step) ? step : -1))
+            .Select(path => (Path: path, Step: StepOf(Path.GetFileName(path))))
             .Where(found => found.Step > 0)
             .OrderBy(found => found.Step)];
+
+    private static int StepOf(string name) =>
+        name.StartsWith(Prefix, StringComparison.Ordinal)
+        && int.TryParse(name[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int step)
+            ? step
+            : -1;
 
     private static string FolderName(int step) => string.Create(CultureInfo.InvariantCulture, $"{Prefix}{step:D6}");
 

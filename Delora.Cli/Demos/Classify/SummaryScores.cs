@@ -20,12 +20,12 @@ internal readonly record struct Scores(Score Old, Score New) : IScores<Scores>
     /// <summary>Evaluates a network on both kinds.</summary>
     public static Scores Of(SummaryNetwork network, SummaryData data, CancellationToken cancellationToken) =>
         new(
-            SummaryEvaluation.Score(network, data.OldHeldOut, cancellationToken),
-            SummaryEvaluation.Score(network, data.NewHeldOut, cancellationToken));
+            SummaryScores.Score(network, data.OldHeldOut, cancellationToken),
+            SummaryScores.Score(network, data.NewHeldOut, cancellationToken));
 }
 
 /// <summary>Evaluates networks, batch by batch, without a tape.</summary>
-internal static class SummaryEvaluation
+internal static class SummaryScores
 {
     private const int BatchSize = 256;
 

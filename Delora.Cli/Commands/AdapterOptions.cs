@@ -1,0 +1,67 @@
+using System.CommandLine;
+using Delora.Nn;
+
+namespace Delora.Cli;
+
+/// <summary>The options that say which adapter is trained.</summary>
+internal sealed class AdapterOptions
+{
+    private const string Delora = "delora", Lora = "lora", Residual = "residual", Zeros = "zeros";
+    private const double DefaultLambda = 15, DefaultAlpha = 8;
+
+    private readonly Option<string> _method = ValueOptions.Choice("--method", "Kind of adapter.", Delora, Delora, Lora);
+    private readonly Option<int> _rank = ValueOptions.Count("--rank", "Rank of the adapter.", 8, most: 4096);
+
+    private readonly Option<double?> _lambda = ValueOptions.PositiveOrNone(
+        "--lambda",
+        FormattableString.Invariant($"DeLoRA's λ at the start: how far ΔW may go, in units of W's largest column. [default: {DefaultLambda}]"));
+
+    private readonly Option<double?> _alpha = ValueOptions.PositiveOrNone(
+        "--alpha", FormattableString.Invariant($"LoRA's α: ΔW = α/r · BA. [default: {DefaultAlpha}]"));
+
+    private readonly Option<string?> _init = ValueOptions.ChoiceOrNone(
+        "--init",
+        "How DeLoRA starts: residual (the paper's; ΔW grows smoothly from 0; saved with twice the rank) or zeros (PEFT's; as every update has "
+        + "a length that λ sets, the first step goes there at once: with λ = 15 a small model's loss jumps). [default: residual]",
+        Residual, Zeros);
+
+    private readonly Option<ModuleSelector?> _targets = ValueOptions.Modules(
+        "--targets",
+        "Which layers: names or their ends, with commas between (q_proj,v_proj); all-linear; or re: and a Python regular expression of whole "
+        + "names. [default: that of the model's family]");
+
+    private readonly Option<double> _dropout = ValueOptions.Share("--dropout", "Dropout of what goes into the adapter.", 0);
+
+    public void AddTo(Command command)
+    {
+        foreach (Option option in (Option[])[_method, _rank, _lambda, _alpha, _init, _targets, _dropout])
+            command.Add(option);
+    }
+
+    public bool IsDelora(ParseResult parsed) => parsed.GetRequiredValue(_method) == Delora;
+
+    /// <summary>The adapter that the options describe.</summary>
+    /// <exception cref="InputException">An option of the other method was given.</exception>
+    public AdapterConfig Read(ParseResult parsed)
+    {
+        bool delora = IsDelora(parsed);
+        Option[] others = delora ? [_alpha] : [_lambda, _init];
+        if (others.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } wrong)
+            throw new InputException($"{wrong.Name} belongs to --method {(delora ? Lora : Delora)}");
+        AdapterConfig config = delora
+            ? new DeloraConfig
+            {
+                DeloraLambda = parsed.GetValue(_lambda) ?? DefaultLambda,
+                ResidualInitialization = parsed.GetValue(_init) is null or Residual,
+                ModuleDropout = parsed.GetRequiredValue(_dropout),
+            }
+            : new LoraConfig { LoraAlpha = parsed.GetValue(_alpha) ?? DefaultAlpha, LoraDropout = parsed.GetRequiredValue(_dropout) };
+        return config with
+        {
+            Source = "adapter",
+            R = parsed.GetRequiredValue(_rank),
+            TargetModules = parsed.GetValue(_targets),
+            TaskType = "CAUSAL_LM",
+        };
+    }
+}

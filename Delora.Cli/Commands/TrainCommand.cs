@@ -1,0 +1,94 @@
+using System.CommandLine;
+using Delora.Nn;
+
+namespace Delora.Cli;
+
+/// <summary><c>delora train</c>: trains an adapter of a language model on text.</summary>
+internal static class TrainCommand
+{
+    /// <summary>The command of one console.</summary>
+    public static Command Create(CliConsole console) =>
+        Create((options, stop) => Task.Run(() => TrainingSession.Run(console, options, stop), stop));
+
+    /// <param name="run">Trains and returns the exit code.</param>
+    public static Command Create(Func<TrainOptions, CancellationToken, Task<int>> run)
+    {
+        Option<string?> model = ModelOptions.Model(), data = ModelOptions.Data();
+        Option<string?> evalData = ValueOptions.PathAsGiven("--eval-data", "FILE", "Text to evaluate on, in the same forms.");
+        Option<string?> output = ValueOptions.RequiredPath("--out", "FOLDER", "Where checkpoints and at the end the adapter are written.");
+        AdapterOptions adapter = new();
+        Option<double> learningRate = ValueOptions.Positive("--lr", "Learning rate of AdamW at its highest.", 1e-3);
+        Option<double?> lambdaRate = ValueOptions.PositiveOrNone("--lambda-lr", "Learning rate of DeLoRA's λ. [default: --lr]");
+        Option<double> decay = ValueOptions.NotNegative("--weight-decay", "AdamW's decoupled weight decay.", 0);
+        Option<string> schedule = ValueOptions.Choice(
+            "--schedule", "How the learning rate goes after the warm-up.", "cosine", "constant", "linear", "cosine");
+        Option<int> warmup = ValueOptions.Count("--warmup", "Steps over which the learning rate rises.", 0, least: 0);
+        Option<int> batch = ModelOptions.Batch();
+        Option<int?> length = ModelOptions.Length();
+        Option<double?> epochs = ValueOptions.PositiveOrNone("--epochs", "Passes over the data, also 0.5. [default: 1]");
+        Option<int?> steps = ValueOptions.CountOrNone("--steps", "Optimizer steps, instead of --epochs.");
+        Option<int> accumulate = ValueOptions.Count("--accumulate", "Batches whose gradients make one step.", 1, most: 1 << 16);
+        Option<double> clip = ValueOptions.NotNegative("--clip", "Gradients are scaled down to this norm; 0 for never.", 1);
+        Option<int> evalEvery = ValueOptions.Count(
+            "--eval-every", "Steps between evaluations; 0: before the first step and after the last.", 0, least: 0);
+        Option<int> saveEvery = ValueOptions.Count(
+            "--save-every", "Steps between checkpoints; 0: at the end and when interrupted.", 100, least: 0);
+        Option<int> keep = ValueOptions.Count("--keep", "Checkpoints to keep.", 2);
+        Option<ulong> seed = ValueOptions.Seed(0);
+        Option<string> device = ValueOptions.Device();
+        Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
+        Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
+        Command command = new(
+            "train", "Trains an adapter of a language model on a text; interrupted, it goes on where it was, to the last bit.")
+        {
+            model, data, output, evalData,
+        };
+        adapter.AddTo(command);
+        foreach (Option option in (Option[])
+            [
+                batch, length, epochs, steps, accumulate, learningRate, lambdaRate, schedule, warmup, decay, clip, evalEvery, saveEvery, keep,
+                resume, skip, seed, device,
+            ])
+            command.Add(option);
+        command.SetAction((parsed, stop) =>
+        {
+            if (parsed.GetValue(epochs) is not null && parsed.GetValue(steps) is not null)
+                throw new InputException("--epochs and --steps both say how long to train; give one of them");
+            if (parsed.GetValue(lambdaRate) is not null && !adapter.IsDelora(parsed))
+                throw new InputException("--lambda-lr: LoRA has no λ; it belongs to --method delora");
+            return run(
+                new TrainOptions
+                {
+                    Model = parsed.GetRequiredValue(model)!,
+                    Data = parsed.GetRequiredValue(data)!,
+                    EvalData = parsed.GetValue(evalData),
+                    Out = parsed.GetRequiredValue(output)!,
+                    Length = parsed.GetValue(length),
+                    Epochs = parsed.GetValue(epochs),
+                    Steps = parsed.GetValue(steps),
+                    Device = parsed.GetRequiredValue(device),
+                    Resume = parsed.GetValue(resume),
+                    Tuning = new FineTuningOptions
+                    {
+                        Adapter = adapter.Read(parsed),
+                        Steps = 1,
+                        BatchSize = parsed.GetRequiredValue(batch),
+                        GradientAccumulation = parsed.GetRequiredValue(accumulate),
+                        LearningRate = parsed.GetRequiredValue(learningRate),
+                        LambdaLearningRate = parsed.GetValue(lambdaRate),
+                        WeightDecay = parsed.GetRequiredValue(decay),
+                        Schedule = Enum.Parse<ScheduleKind>(parsed.GetRequiredValue(schedule), ignoreCase: true),
+                        WarmupSteps = parsed.GetRequiredValue(warmup),
+                        MaxGradientNorm = parsed.GetRequiredValue(clip),
+                        EvaluateEvery = parsed.GetRequiredValue(evalEvery),
+                        SaveEvery = parsed.GetRequiredValue(saveEvery),
+                        KeepCheckpoints = parsed.GetRequiredValue(keep),
+                        Seed = parsed.GetRequiredValue(seed),
+                        NonFinite = parsed.GetValue(skip) ? NonFinitePolicy.Skip : NonFinitePolicy.Stop,
+                    },
+                },
+                stop);
+        });
+        return command;
+    }
+}

@@ -1,0 +1,100 @@
+using System.Globalization;
+using Delora.Core;
+using Delora.Nn;
+
+namespace Delora.Cli;
+
+/// <summary>
+/// A model folder that a user named. Configuration and tokenizer are read at once; the weights only when all else is known to be good.
+/// </summary>
+internal sealed class ModelFolder
+{
+    private readonly CliConsole _console;
+
+    private ModelFolder(CliConsole console, string path, ModelConfig config, TextTokenizer tokenizer) =>
+        (_console, Path, Config, Tokenizer) = (console, path, config, tokenizer);
+
+    /// <summary>The folder as the user wrote it.</summary>
+    public string Path { get; }
+
+    public ModelConfig Config { get; }
+
+    public TextTokenizer Tokenizer { get; }
+
+    /// <summary>What the model is, in words.</summary>
+    public string Description => Describe(Config);
+
+    /// <summary>Reads configuration and tokenizer.</summary>
+    /// <exception cref="DeloraFormatException">There is no such folder, or one of its files is missing or wrong.</exception>
+    public static ModelFolder Open(CliConsole console, string path) =>
+        // What the configuration warns of is said when the weights are loaded.
+        new(console, path, ModelConfig.Load(path), TextTokenizer.Load(path, console.Warn));
+
+    /// <summary>What a configuration stands for, in words.</summary>
+    public static string Describe(ModelConfig config) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{config.ModelType}, {config.ParameterCount:N0} parameters, vocabulary {config.VocabSize:N0}, context {config.MaxPositionEmbeddings:N0}");
+
+    /// <summary>Loads the weights.</summary>
+    /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
+    public CausalLanguageModel Load(Device device) => CausalLanguageModel.Load(Path, device, _console.Warn);
+
+    /// <summary>Puts an adapter on the model.</summary>
+    /// <exception cref="DeloraFormatException">It is missing, wrong, or does not fit.</exception>
+    public PeftModel Adapt(CausalLanguageModel model, string adapter)
+    {
+        PeftModel peft = new(model);
+        try
+        {
+            peft.Load(adapter, warn: _console.Warn);
+            return peft;
+        }
+        catch
+        {
+            peft.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Positions of a row: what the user asked for, else the usual.</summary>
+    /// <exception cref="InputException">It is more than the model's context.</exception>
+    public int LengthOf(int? asked)
+    {
+        int context = Config.MaxPositionEmbeddings;
+        return asked > context
+            ? throw new InputException($"--length {asked}: the model's context holds {context} tokens")
+            : asked ?? Math.Min(ModelOptions.UsualLength, context);
+    }
+
+    /// <summary>Reads a text file as rows for this model.</summary>
+    /// <exception cref="DeloraFormatException">It cannot be read, or there is nothing to learn from it.</exception>
+    /// <exception cref="InputException">The tokenizer makes tokens of it that the model does not know.</exception>
+    public TokenRows Rows(string file, int length)
+    {
+        TokenRows rows = TextData.Load(file, Tokenizer, length, _console.Warn);
+        if (rows.LargestId >= Config.VocabSize)
+        {
+            throw new InputException(
+                $"{Path}: the tokenizer ({Tokenizer.Description}) gives the id {rows.LargestId}; the model's vocabulary has "
+                + $"{Config.VocabSize}: they do not belong together");
+        }
+
+        return rows;
+    }
+
+    /// <summary>What rows hold, in words.</summary>
+    public static string Describe(string file, TokenRows rows) => string.Create(
+        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} rows of {rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
+
+    /// <summary>Whether two paths lead to one folder.</summary>
+    public static bool IsSame(string one, string other)
+    {
+        return RealPath(one) == RealPath(other);
+
+        static string RealPath(string path)
+        {
+            string full = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
+            return Directory.Exists(full) ? new DirectoryInfo(full).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? full : full;
+        }
+    }
+}
