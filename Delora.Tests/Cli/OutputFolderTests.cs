@@ -15,8 +15,16 @@ public sealed class OutputFolderTests
             Assert.Throws<InputException>(() => OutputFolder.Open(path));
         }
 
-        Assert.Empty(Directory.EnumerateFileSystemEntries(path));
-        OutputFolder.Open(path).Dispose();
+        // A new folder that nothing was written to goes; another is left as it was.
+        Assert.False(Directory.Exists(path));
+        root.Write("a/b/x.html", "");
+        using (OutputFolder folder = OutputFolder.Open(path))
+            Assert.False(folder.IsEmpty);
+        Assert.Equal(["x.html"], Directory.EnumerateFileSystemEntries(path).Select(Path.GetFileName));
+        File.Delete(root.File("a/b/x.html"));
+        using (OutputFolder folder = OutputFolder.Open(path))
+            Assert.True(folder.IsEmpty);
+        Assert.True(Directory.Exists(path));
     }
 
     [Fact]

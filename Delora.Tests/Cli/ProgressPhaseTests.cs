@@ -54,6 +54,27 @@ public sealed class ProgressPhaseTests
     }
 
     [Fact]
+    public void ARunThatGoesOnIsTimedFromWhereItDoes()
+    {
+        using StringWriter output = new();
+        CliConsole console = new(output, TextWriter.Null, interactive: false, new ManualTime());
+        using (ProgressPhase phase = new(console, "base", 100, "tokens"))
+        {
+            phase.Report(new StepProgress(91, 2, 1e-3, 50, TimeSpan.FromSeconds(1)));
+            phase.WriteLine("news");
+            phase.Report(new StepProgress(100, 1, 1e-3, 500, TimeSpan.FromSeconds(10)));
+        }
+
+        Assert.Equal(
+            [
+                "base: step  91/100  loss 2.0000  lr 1.00e-3  50 tokens/s  0:09 left",
+                "base: news",
+                "base: steps 91 to 100 in 10.0 s, loss 1.0000, 50 tokens/s",
+            ],
+            output.ToString().Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
     public void RedirectedTablesHaveNoControlCodes()
     {
         using StringWriter output = new();

@@ -1,31 +1,41 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using Delora.Core;
 
 namespace Delora.Kernels;
 
 /// <summary>
-/// The SIMD implementation of <see cref="SamplingKernel"/>: the thresholds of the rows in parallel, then the draws, in parallel over rows and parts
-/// of the vocabulary.
+/// The SIMD implementation of <see cref="SamplingKernel"/>: the thresholds of the rows in parallel, then the draws, in parallel over rows
+/// and parts of the vocabulary.
 /// </summary>
 internal static unsafe class CpuSampling
 {
-    /// <summary>Tokens that are drawn from at a time.</summary>
+    /// <summary>Tokens of one task.</summary>
     private const int PartLength = 8 * 1024;
 
     internal static void Draw(CpuDevice cpu, Tensor logits, Tensor ids, SamplingOptions options, RandomStream stream)
     {
+        switch (cpu.Simd)
+        {
+            case SimdLevel.Vector512: Draw<V16>(cpu, logits, ids, options, stream); break;
+            case SimdLevel.Vector256: Draw<V8>(cpu, logits, ids, options, stream); break;
+            default: Draw<V4>(cpu, logits, ids, options, stream); break;
+        }
+    }
+
+    private static void Draw<TVector>(CpuDevice cpu, Tensor logits, Tensor ids, SamplingOptions options, RandomStream stream)
+        where TVector : unmanaged, ISimd<TVector>
+    {
         int rows = logits.Shape[0], columns = logits.Shape.Columns, parts = WorkerTeam.ChunkCount(columns, PartLength);
         using var bounds = new HostScratch(cpu, (long)rows * sizeof(float), "Sampling.thresholds");
-        if (options.TopK > 0 || options.TopP < 1) Thresholds(cpu, logits, ids, options, bounds.Floats);
+        if (options.TopK > 0 || options.TopP < 1) Thresholds<TVector>(cpu, logits, ids, options, bounds.Floats);
         else new Span<float>(bounds.Floats, rows).Fill(-float.MaxValue);
-        using var partials = new HostScratch(cpu, (long)rows * parts * sizeof(Candidate), "Sampling.partials");
-        var body = new DrawBody
+        using var partials = new HostScratch(cpu, (long)rows * parts * sizeof(SamplingCandidate), "Sampling.partials");
+        var best = (SamplingCandidate*)partials.Pointer;
+        var body = new DrawBody<TVector>
         {
             X = logits.Pointer<float>(),
             Largest = ids.Pointer<int>(),
             Bounds = bounds.Floats,
-            Partials = (Candidate*)partials.Pointer,
+            Best = best,
             Columns = columns,
             Parts = parts,
             Inverse = SamplingMath.Inverse(options.Temperature),
@@ -33,25 +43,11 @@ internal static unsafe class CpuSampling
         };
         cpu.Team.For((long)rows * parts, 1, ref body);
         Span<int> to = ids.Span<int>();
-        for (int row = 0; row < rows; row++)
+        for (int row = 0; row < rows; row++, best += parts)
         {
-            Candidate best = body.Partials[(long)row * parts];
             for (int part = 1; part < parts; part++)
-            {
-                Candidate other = body.Partials[(long)row * parts + part];
-                if (other.Score > best.Score) best = other;
-            }
-            to[row] = best.Id;
-        }
-    }
-
-    private static void Thresholds(CpuDevice cpu, Tensor logits, Tensor largest, SamplingOptions options, float* bounds)
-    {
-        switch (cpu.Simd)
-        {
-            case SimdLevel.Vector512: Thresholds<V16>(cpu, logits, largest, options, bounds); break;
-            case SimdLevel.Vector256: Thresholds<V8>(cpu, logits, largest, options, bounds); break;
-            default: Thresholds<V4>(cpu, logits, largest, options, bounds); break;
+                if (best[part].Score > best[0].Score) best[0] = best[part];
+            to[row] = best[0].Id;
         }
     }
 
@@ -98,18 +94,11 @@ internal static unsafe class CpuSampling
         }
     }
 
-    private struct Candidate
-    {
-        public float Score;
-        public int Id;
-    }
-
-    // 256-bit vectors at every level, as the random numbers come.
-    private struct DrawBody : IRangeBody
+    private struct DrawBody<TVector> : IRangeBody where TVector : unmanaged, ISimd<TVector>
     {
         public float* X, Bounds;
         public int* Largest;
-        public Candidate* Partials;
+        public SamplingCandidate* Best;
         public long Columns, Parts;
         public float Inverse;
         public RandomStream Stream;
@@ -119,39 +108,11 @@ internal static unsafe class CpuSampling
             for (long i = start; i < end; i++)
             {
                 (long row, long part) = Math.DivRem(i, Parts);
-                Partials[i] = Draw(row, part * PartLength, Math.Min(Columns, (part + 1) * PartLength));
+                float* x = X + row * Columns;
+                long first = part * PartLength, count = Math.Min(PartLength, Columns - first);
+                var draw = new CpuSamplingDraw<TVector>(x[Largest[row]], Bounds[row], Inverse, Largest[row]);
+                Best[i] = draw.Best(x, first, count, Stream.Seed, unchecked(Stream.Offset + (ulong)(row * Columns + first)));
             }
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private readonly Candidate Draw(long row, long first, long end)
-        {
-            float* padded = stackalloc float[PhiloxVector.Count], scores = stackalloc float[PhiloxVector.Count];
-            float* x = X + row * Columns;
-            float max = x[Largest[row]], bound = Bounds[row];
-            var best = new Candidate { Score = float.NegativeInfinity, Id = Largest[row] };
-            ulong element = unchecked(Stream.Offset + (ulong)(row * Columns + first));
-            // From the border of a Philox block.
-            long j = first - (long)(element & 3);
-            for (ulong block = element >> 2; j < end; j += PhiloxVector.Count, block += PhiloxVector.Count / 4)
-            {
-                float* from = x + j;
-                if (j < first || j + PhiloxVector.Count > end)
-                {
-                    for (int lane = 0; lane < PhiloxVector.Count; lane++)
-                        padded[lane] = j + lane >= first && j + lane < end ? x[j + lane] : float.NegativeInfinity;
-                    from = padded;
-                }
-                V8 lower = V8.Load(from), upper = V8.Load(from + V8.Count);
-                if (!Vector256.GreaterThanOrEqualAny(Vector256.Max(lower.Value, upper.Value), Vector256.Create(bound))) continue;
-                (Vector256<uint> lowerWords, Vector256<uint> upperWords) = PhiloxVector.Words(Stream.Seed, block);
-                V8.Store(SamplingMath.Scaled(lower, max, Inverse) + SamplingMath.Gumbel(new V8(lowerWords.AsSingle())), scores);
-                V8.Store(SamplingMath.Scaled(upper, max, Inverse) + SamplingMath.Gumbel(new V8(upperWords.AsSingle())), scores + V8.Count);
-                for (int lane = 0; lane < PhiloxVector.Count; lane++)
-                    if (scores[lane] > best.Score && from[lane] >= bound)
-                        best = new Candidate { Score = scores[lane], Id = (int)(j + lane) };
-            }
-            return best;
         }
     }
 }

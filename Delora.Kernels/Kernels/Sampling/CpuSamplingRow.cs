@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The thresholds of one row for <see cref="CpuSampling"/>. Each search begins with a bound that is known to be too low and leaves few tokens, and goes
-/// on among these.
+/// The thresholds of one row for <see cref="CpuSampling"/>. Each search begins with a bound that is known to be low enough and
+/// leaves few tokens, and goes on among these.
 /// </summary>
 internal unsafe struct CpuSamplingRow<TVector> where TVector : unmanaged, ISimd<TVector>
 {

@@ -4,8 +4,8 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The ILGPU implementation of <see cref="SamplingKernel"/>: a group per row, which finds the thresholds by sums over the row, without sorting, then
-/// draws with a thread for each Philox block.
+/// The ILGPU implementation of <see cref="SamplingKernel"/>: a group per row, which finds the thresholds by sums over the row, without
+/// sorting, then draws with a thread for each Philox block.
 /// </summary>
 internal static class GpuSampling
 {
@@ -72,8 +72,8 @@ internal static class GpuSampling
         {
             float value = j >= 0 && j < x.Length ? x[j] : float.NegativeInfinity;
             if (value < bound) return this;
-            float score = SamplingMath.Scaled(new GpuValue(value), max, inverse).Value
-                + SamplingMath.Gumbel(GpuValue.SetBits((int)word)).Value;
+            GpuValue exponential = SamplingMath.Exponential(GpuValue.SetBits(unchecked((int)word)));
+            float score = SamplingMath.Score(new GpuValue(value), exponential, max, inverse).Value;
             return score > Score ? new Best(score, j) : this;
         }
     }

@@ -10,13 +10,13 @@ namespace Delora.Kernels;
 /// <item>Top-p keeps, of these, z_j ≥ t for the largest t whose tokens have together at least the probability p among them.</item>
 /// <item>The Gumbel-max trick draws: the token kept with the largest z_j/T − ln(−ln u_j), the lowest id among equals.</item>
 /// </list>
-/// Both thresholds are logits, so tokens of equal logits are kept or dropped together, in whatever order they come. u_j in (0, 1) is made of
-/// element row·vocab + j of the random stream: u_j = 1 − (⌊word / 2⌋ + ½)/2³¹, which is finest near 1, where the largest values come from. A draw
-/// is a pure function of logits and stream, the same with any number of threads, and on all devices up to rounding.
+/// Both thresholds are logits, so tokens of equal logits are kept or dropped together, in whatever order they come. u_j in (0, 1) is made
+/// of element row·vocab + j of the random stream: u_j = 1 − (⌊word / 2⌋ + ½)/2³¹, which is finest near 1, where the largest values come
+/// from. A draw is a pure function of logits and stream, the same with any number of threads, and on all devices up to rounding.
 /// <para>A logit of −∞ is never chosen.</para>
 /// </summary>
-/// <remarks>Holtzman, Buys, Du, Forbes, Choi: "The curious case of neural text degeneration", ICLR 2020 (top-p); Maddison, Tarlow, Minka: "A*
-/// sampling", NIPS 2014, section 2 (Gumbel-max).</remarks>
+/// <remarks>Holtzman, Buys, Du, Forbes, Choi: "The curious case of neural text degeneration", ICLR 2020 (top-p); Maddison, Tarlow, Minka:
+/// "A* sampling", NIPS 2014, section 2 (Gumbel-max).</remarks>
 [NoDerivative("A choice is a step function of the logits: its derivative is zero wherever it exists.")]
 public static partial class SamplingKernel
 {

@@ -21,9 +21,9 @@ internal static class SamplingMath
     /// <summary>1/T as float32, finite.</summary>
     internal static float Inverse(double temperature) => (float)Math.Min(1 / temperature, float.MaxValue);
 
-    /// <summary>−ln(−ln u), u = 1 − v, for the v in (0, 1) that is made of 31 of a word's bits.</summary>
+    /// <summary>−ln u, u = 1 − v, for the v in (0, 1) that is made of 31 of a word's bits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static T Gumbel<T>(T word) where T : unmanaged, ISimd<T>
+    internal static T Exponential<T>(T word) where T : unmanaged, ISimd<T>
     {
         T bits = T.And(T.ShiftRight(word, 1), T.SetBits(int.MaxValue)), one = T.Set(1f);
         T v = (T.BitsToFloat(bits) + T.Set(0.5f)) * T.Set(1f / 2147483648f);
@@ -31,13 +31,17 @@ internal static class SamplingMath
         v = T.Select(T.GreaterThan(v, last), last, v);
         // Kahan's way to ln(1 − v): the error of u is the same in both factors. Where u is 1, −ln(1 − v) is v.
         T u = one - v, rest = one - u;
-        T exponential = T.Select(T.GreaterThan(rest, T.Set(0f)), -SimdMath.Log(u) * v / rest, v);
-        return -SimdMath.Log(exponential);
+        return T.Select(T.GreaterThan(rest, T.Set(0f)), -SimdMath.Log(u) * v / rest, v);
     }
 
+    /// <summary>(x − max)/T − ln(−ln u), the largest of which is drawn, from x and −ln u.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static T Score<T>(T x, T exponential, float max, float inverse) where T : unmanaged, ISimd<T> =>
+        Scaled(x, max, inverse) - SimdMath.Log(exponential);
+
     /// <summary>
-    /// The largest bound in [low, high] whose sum reaches the target; low where none does. Halves the integers that float32 numbers are ordered like,
-    /// so that it ends at an exact number after at most 32 sums.
+    /// The largest bound in [low, high] whose sum reaches the target; low where none does. Halves the integers that float32 numbers are
+    /// ordered like, so that it ends at an exact number after at most 32 sums.
     /// </summary>
     internal static float Search<TSum>(TSum sum, float target, float low, float high) where TSum : struct, ISamplingSum
     {

@@ -1,8 +1,9 @@
 namespace Delora.Kernels;
 
 /// <summary>
-/// How <see cref="SamplingKernel"/> chooses among tokens; the names and the order of Hugging Face's <c>generate</c>: temperature, then the most
-/// likely <see cref="TopK"/>, then of these the nucleus <see cref="TopP"/>. <c>default</c> and <c>new()</c> are <see cref="Greedy"/>.
+/// How <see cref="SamplingKernel"/> chooses among tokens; the names and the order of Hugging Face's <c>generate</c>: temperature, then the
+/// most likely <see cref="TopK"/>, then of these the nucleus <see cref="TopP"/>.
+/// <c>default</c> and <c>new()</c> are <see cref="Greedy"/>.
 /// </summary>
 public readonly record struct SamplingOptions
 {
@@ -13,8 +14,8 @@ public readonly record struct SamplingOptions
     public static SamplingOptions Greedy => default;
 
     /// <summary>
-    /// T: the probabilities are softmax(logits / T). 0, which is the default, always takes the most likely token, the lowest id among equals; the
-    /// other options and the random numbers then change nothing.
+    /// T: the probabilities are softmax(logits / T). 0, which is the default, always takes the most likely token, the lowest id among
+    /// equals; the other options and the random numbers then change nothing.
     /// </summary>
     public double Temperature { get; init; }
 
@@ -24,8 +25,8 @@ public readonly record struct SamplingOptions
     public int TopK { get; init; }
 
     /// <summary>
-    /// p in (0, 1]: kept is the smallest set of most likely tokens whose probability reaches p, at least one; 1 for all, which is the default. Every
-    /// token that is exactly as likely as the last one is kept too.
+    /// p in (0, 1]: kept is the smallest set of most likely tokens whose probability reaches p, at least one; 1 for all, which is the
+    /// default. Every token that is exactly as likely as the last one is kept too.
     /// </summary>
     public double TopP
     {

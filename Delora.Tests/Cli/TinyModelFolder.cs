@@ -1,0 +1,74 @@
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Nn;
+using Delora.Tests.Nn.Models;
+
+namespace Delora.Tests;
+
+/// <summary>A folder with a language model that a test can afford, its tokenizer, and a text to train on.</summary>
+internal sealed class TinyModelFolder : IDisposable
+{
+    public const int Context = 32;
+    private readonly TemporaryFolder _root = new();
+
+    public TinyModelFolder()
+    {
+        Data = _root.Write("text.txt", string.Concat(Enumerable.Range(0, 40).Select(i => $"the cat {i % 7} sat on the mat and ate {i % 5} rats.\n")));
+        TextTokenizer tokenizer = BpeTrainer.Train([File.ReadAllText(Data)], 290);
+        LlamaConfig config = TinyLlama.Config with
+        {
+            VocabSize = tokenizer.VocabularySize,
+            MaxPositionEmbeddings = Context,
+            BosTokenId = tokenizer.BeginId,
+            EosTokenIds = [tokenizer.EndId!.Value],
+        };
+        using LlamaForCausalLM model = TinyLlama.Create(config);
+        model.Save(Model);
+        tokenizer.Save(Model);
+    }
+
+    /// <summary>The model.</summary>
+    public string Model => _root.File("model");
+
+    /// <summary>A text of some hundred tokens.</summary>
+    public string Data { get; }
+
+    public string PathOf(string name) => _root.File(name);
+
+    public string Write(string name, string text) => _root.Write(name, text);
+
+    /// <summary>The command line of a training run of 8 steps, with more options at its end.</summary>
+    public string[] Train(string output, params string[] more) =>
+    [
+        "train", "--model", Model, "--data", Data, "--out", PathOf(output), "--device", "cpu", "--length", "16", "--batch", "4", "--rank", "2",
+        "--dropout", "0.1", "--lr", "0.01", .. more.Contains("--epochs") || more.Contains("--steps") ? more : [.. more, "--steps", "8"],
+    ];
+
+    /// <summary>Whether two adapter folders have the same files, byte for byte.</summary>
+    public void SameAdapter(string one, string other)
+    {
+        foreach (string name in (string[])[AdapterConfig.FileName, PeftModel.WeightsFileName])
+            Assert.Equal(File.ReadAllBytes(Path.Combine(PathOf(one), name)), File.ReadAllBytes(Path.Combine(PathOf(other), name)));
+    }
+
+    /// <summary>Saves an adapter whose values are all random, so that it moves the model far.</summary>
+    public string SaveAdapter(string name, AdapterConfig config)
+    {
+        using CausalLanguageModel model = CausalLanguageModel.Load(Model, Devices.Cpu);
+        using PeftModel peft = new(model);
+        peft.AddAdapter(config, new Generator(3));
+        Random random = new(5);
+        foreach ((_, Parameter parameter) in peft.TrainableParameters())
+        {
+            using Tensor values = Tensor.From(
+                [.. Enumerable.Range(0, (int)parameter.Value.ElementCount).Select(_ => (random.NextSingle() - 0.5f) / 2)], parameter.Shape, Devices.Cpu);
+            parameter.Value.CopyFrom(values);
+        }
+
+        peft.Save(PathOf(name));
+        return PathOf(name);
+    }
+
+    public void Dispose() => _root.Dispose();
+}

@@ -1,0 +1,209 @@
+using Delora.Cli;
+using Delora.Nn;
+
+namespace Delora.Tests;
+
+public sealed class TrainCommandTests
+{
+    [Fact]
+    public async Task ARunTellsWhatItDoesAndLeavesAnAdapterThatPeftReads()
+    {
+        using TinyModelFolder tiny = new();
+        string text = await CliRun.Succeeds(tiny.Train("out", "--eval-data", tiny.Data, "--eval-every", "4", "--save-every", "3"));
+        Assert.Matches("Model: .*model, llama, [0-9,]+ parameters, vocabulary [0-9]+, context 32\n", text);
+        Assert.Matches(@"Data: .*text\.txt, [0-9,]+ rows of 16, [0-9,]+ tokens to predict", text);
+        // q_proj and v_proj of two layers: r (in + out) + 1 each.
+        Assert.Contains($"trainable params: {2 * ((2 * (24 + 24)) + 1 + (2 * (24 + 12)) + 1)} || all params: ", text, StringComparison.Ordinal);
+        foreach (int step in (int[])[0, 4, 8])
+            Assert.Matches($@"evaluation after step {step}: loss [0-9.]+, perplexity", text);
+        Assert.Contains("Training: 8 steps in ", text, StringComparison.Ordinal);
+        Assert.Contains("tokens/s", text, StringComparison.Ordinal);
+        Assert.Matches(@"‖ΔW‖ is at most [0-9.]+ % of its bound \(model\.layers\.[01]\.self_attn\.", text);
+        Assert.Contains($"--adapter {tiny.PathOf("out")} --prompt", text, StringComparison.Ordinal);
+
+        AdapterConfig config = AdapterConfig.Load(Path.Combine(tiny.PathOf("out"), AdapterConfig.FileName));
+        Assert.Equal((tiny.Model, "CAUSAL_LM", 4), (config.BaseModelNameOrPath, config.TaskType, config.R));
+        Assert.Equal(
+            ["checkpoint-000006", "checkpoint-000008"], Directory.GetDirectories(tiny.PathOf("out")).Select(Path.GetFileName).Order());
+        Assert.DoesNotContain("checkpoint", await CliRun.Succeeds("inspect", tiny.PathOf("out")), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("LORA", "--method", "lora", "--alpha", "4", "--targets", "q_proj,o_proj")]
+    [InlineData("DELORA", "--init", "zeros", "--lambda", "2", "--lambda-lr", "0.1", "--targets", "all-linear")]
+    [InlineData("DELORA", "--targets", @"re:.*\.1\.mlp\..*", "--schedule", "linear", "--warmup", "2", "--accumulate", "2", "--clip", "0")]
+    public async Task OptionsReachTheAdapter(string type, params string[] options)
+    {
+        using TinyModelFolder tiny = new();
+        await CliRun.Succeeds(tiny.Train("out", [.. options, "--epochs", "0.3"]));
+        string text = await CliRun.Succeeds("inspect", tiny.PathOf("out"));
+        Assert.Contains($"peft_type: {type}", text, StringComparison.Ordinal);
+        Assert.Contains(options.Contains("q_proj,o_proj") ? "o_proj" : "mlp.gate_proj", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AnInterruptedRunThatGoesOnEndsAsAnUninterruptedOne()
+    {
+        using TinyModelFolder tiny = new();
+        string[] evaluation = ["--eval-data", tiny.Data, "--eval-every", "3"];
+        await CliRun.Succeeds(tiny.Train("whole", evaluation));
+        CliRun stopped = await CliRun.InterruptedAt("evaluation after step 3", tiny.Train("parts", evaluation));
+        Assert.Equal((ExitCode.Interrupted, "delora: interrupted" + Environment.NewLine), (stopped.ExitCode, stopped.Error));
+        Assert.Matches(@"Checkpoint: .*checkpoint-000003 \(step 3 of 8\)\. To go on, run the same command with --resume\.", stopped.Output);
+        Assert.False(File.Exists(Path.Combine(tiny.PathOf("parts"), AdapterConfig.FileName)));
+        string rest = await CliRun.Succeeds(tiny.Train("parts", [.. evaluation, "--resume"]));
+        Assert.Contains("Going on from checkpoint-000003", rest, StringComparison.Ordinal);
+        Assert.Contains("steps 4 to 8", rest, StringComparison.Ordinal);
+        Assert.DoesNotContain("evaluation after step 0", rest, StringComparison.Ordinal);
+        tiny.SameAdapter("whole", "parts");
+        // Once more changes nothing: there is no step left.
+        Assert.Contains("evaluation after step 8", await CliRun.Succeeds(tiny.Train("parts", [.. evaluation, "--resume"])), StringComparison.Ordinal);
+        tiny.SameAdapter("whole", "parts");
+    }
+
+    [Fact]
+    public async Task ADamagedCheckpointIsPassedOver()
+    {
+        using TinyModelFolder tiny = new();
+        string[] options = ["--eval-data", tiny.Data, "--eval-every", "5", "--save-every", "2"];
+        await CliRun.Succeeds(tiny.Train("whole", options));
+        await CliRun.InterruptedAt("evaluation after step 5", tiny.Train("parts", options));
+        string state = Path.Combine(tiny.PathOf("parts"), "checkpoint-000005", "training_state.safetensors");
+        File.WriteAllBytes(state, File.ReadAllBytes(state)[..^5]);
+        CliRun rest = await CliRun.Of(tiny.Train("parts", [.. options, "--resume"]));
+        Assert.Equal(ExitCode.Success, rest.ExitCode);
+        Assert.Matches("delora: warning: .*checkpoint-000005 is passed over: .*training_state.safetensors", rest.Error);
+        Assert.Contains("Going on from checkpoint-000004", rest.Output, StringComparison.Ordinal);
+        tiny.SameAdapter("whole", "parts");
+    }
+
+    [Fact]
+    public async Task ResumingWithOtherSettingsIsRefusedAndShowsTheDifference()
+    {
+        using TinyModelFolder tiny = new();
+        await CliRun.Succeeds(tiny.Train("out"));
+        await CliRun.Refused("belongs to an earlier run: resume it, or choose another folder", tiny.Train("out"));
+        await CliRun.Refused("seed was 0, is 1.", tiny.Train("out", "--resume", "--seed", "1"));
+        await CliRun.Refused("weight decay was 0, is 0.5.", tiny.Train("out", "--resume", "--weight-decay", "0.5"));
+        await CliRun.Refused("steps was 8, is 9.", tiny.Train("out", "--resume", "--steps", "9"));
+        await CliRun.Refused("adapter delora_lambda was 15, is 3.", tiny.Train("out", "--resume", "--lambda", "3"));
+        string[] other = tiny.Train("out", "--resume");
+        other[Array.IndexOf(other, "--data") + 1] = tiny.Write("other.txt", "another text, of which there is not much");
+        await CliRun.Refused("training data was ", other);
+        string[] rate = tiny.Train("out", "--resume");
+        rate[Array.IndexOf(rate, "--lr") + 1] = "0.02";
+        await CliRun.Refused("learning rate was 0.01, is 0.02; learning rate of λ was 0.01, is 0.02.", rate);
+    }
+
+    [Fact]
+    public async Task AnAdapterThatNoRunHereMadeIsNotOverwritten()
+    {
+        using TinyModelFolder tiny = new();
+        string adapter = tiny.SaveAdapter("out", new LoraConfig { R = 2 });
+        byte[] before = File.ReadAllBytes(Path.Combine(adapter, PeftModel.WeightsFileName));
+        await CliRun.Refused("holds an adapter, and no checkpoint to go on from", tiny.Train("out"));
+        await CliRun.Refused("holds an adapter, and no checkpoint to go on from", tiny.Train("out", "--resume"));
+        Assert.Equal(before, File.ReadAllBytes(Path.Combine(adapter, PeftModel.WeightsFileName)));
+    }
+
+    [Fact]
+    public async Task ARunWithoutACheckpointIsResumedFromItsBeginning()
+    {
+        using TinyModelFolder tiny = new();
+        CliRun stopped = await CliRun.InterruptedAt("trainable params", tiny.Train("out"));
+        Assert.Equal(ExitCode.Interrupted, stopped.ExitCode);
+        Assert.Contains("Stopped before the first step was done: nothing was saved.", stopped.Output, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(tiny.PathOf("out")));
+        Assert.Contains("There is no checkpoint yet", await CliRun.Succeeds(tiny.Train("out", "--resume")), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--lr 'NaN'", "--lr", "NaN")]
+    [InlineData("--lr '0,001'", "--lr", "0,001")]
+    [InlineData("--lr '-1'", "--lr", "-1")]
+    [InlineData("--lambda-lr '0'", "--lambda-lr", "0")]
+    [InlineData("--rank '0'", "--rank", "0")]
+    [InlineData("--lambda 'Infinity'", "--lambda", "Infinity")]
+    [InlineData("must be finite as float32", "--lambda", "1e300")]
+    [InlineData("--dropout '1'", "--dropout", "1")]
+    [InlineData("--batch '0'", "--batch", "0")]
+    [InlineData("--warmup '-1'", "--warmup", "-1")]
+    [InlineData("--weight-decay '-1'", "--weight-decay", "-1")]
+    [InlineData("--schedule 'step'", "--schedule", "step")]
+    [InlineData("--method 'dora'", "--method", "dora")]
+    [InlineData("--seed '-1'", "--seed", "-1")]
+    [InlineData("--keep '0'", "--keep", "0")]
+    [InlineData("--out ''", "--out", "")]
+    [InlineData("--epochs and --steps", "--epochs", "1", "--steps", "8")]
+    [InlineData("--epochs: ", "--epochs", "1e300")]
+    [InlineData("--alpha belongs to --method lora", "--alpha", "8")]
+    [InlineData("--lambda belongs to --method delora", "--method", "lora", "--lambda", "8")]
+    [InlineData("--init belongs to --method delora", "--method", "lora", "--init", "zeros")]
+    [InlineData("--lambda-lr: LoRA has no λ", "--method", "lora", "--lambda-lr", "1")]
+    [InlineData("the nearest names are", "--targets", "q_prog")]
+    [InlineData("--targets 'q_proj,,v_proj'", "--targets", "q_proj,,v_proj")]
+    [InlineData("--targets 're:'", "--targets", "re:")]
+    [InlineData("target_modules", "--targets", "re:[")]
+    [InlineData("--length 33: the model's context holds 32 tokens", "--length", "33")]
+    [InlineData("There is no device 'tpu'", "--device", "tpu")]
+    [InlineData("no.txt: there is no such file", "--data", "no.txt")]
+    [InlineData("no.txt: there is no such file", "--eval-data", "no.txt")]
+    [InlineData("nowhere: there is no such folder", "--model", "nowhere")]
+    public async Task BadOptionsAreRefusedAndNothingIsMade(string told, params string[] options)
+    {
+        using TinyModelFolder tiny = new();
+        List<string> arguments = ["train"];
+        Dictionary<string, string> given = new() { ["--model"] = tiny.Model, ["--data"] = tiny.Data, ["--out"] = tiny.PathOf("out") };
+        foreach (string[] pair in options.Chunk(2))
+            given[pair[0]] = pair[1];
+        await CliRun.Refused(told, [.. arguments, .. given.SelectMany(pair => (string[])[pair.Key, pair.Value])]);
+        Assert.False(Directory.Exists(tiny.PathOf("out")));
+    }
+
+    [Theory]
+    [InlineData("empty", "")]
+    [InlineData("is not UTF-8", "\uFFFF")]
+    [InlineData("a single token", "a")]
+    [InlineData("line 2", "{\"text\": \"a b c\"}\n{\"text\": 3}", "data.jsonl")]
+    [InlineData("every target is masked", "{\"prompt\": \"the cat sat on the mat and ate the rats, the cat sat on the mat\", \"completion\": \"x\"}", "data.jsonl")]
+    public async Task BadDataIsRefused(string told, string text, string name = "data.txt")
+    {
+        using TinyModelFolder tiny = new();
+        string data = tiny.Write(name, text);
+        if (text == "\uFFFF")
+            File.WriteAllBytes(data, [65, 0xFF, 65]);
+        string[] arguments = tiny.Train("out");
+        arguments[Array.IndexOf(arguments, "--data") + 1] = data;
+        if (told == "a single token")
+            Edit(Path.Combine(tiny.Model, "tokenizer_config.json"), "\"eos_token\": \"\\u003C|endoftext|\\u003E\"", "\"eos_token\": null");
+        await CliRun.Refused(told, arguments);
+        Assert.False(Directory.Exists(tiny.PathOf("out")));
+    }
+
+    [Fact]
+    public async Task ModelFoldersThatCannotBeUsedAreRefused()
+    {
+        using TinyModelFolder tiny = new();
+        await CliRun.Refused("is the model's folder", [.. tiny.Train("model")]);
+        string weights = Path.Combine(tiny.Model, WeightFiles.SingleName);
+        File.Move(weights, Path.Combine(tiny.Model, "pytorch_model.bin"));
+        await CliRun.Refused("convert the model to safetensors", tiny.Train("out"));
+        File.Move(Path.Combine(tiny.Model, "pytorch_model.bin"), weights);
+
+        BpeTrainer.Train([string.Concat(Enumerable.Range(0, 400).Select(i => $"{i} {i} {i * 7} {i * 7} "))], 500).Save(tiny.Model);
+        string digits = tiny.Write("digits.txt", string.Concat(Enumerable.Range(0, 400).Select(i => $"{i} {i * 7} ")));
+        string[] arguments = tiny.Train("out");
+        arguments[Array.IndexOf(arguments, "--data") + 1] = digits;
+        await CliRun.Refused("they do not belong together", arguments);
+        File.Delete(Path.Combine(tiny.Model, "tokenizer.json"));
+        await CliRun.Refused("holds no tokenizer", tiny.Train("out"));
+        await CliRun.Refused("Option '--model' is required", "train", "--data", tiny.Data, "--out", tiny.PathOf("out"));
+    }
+
+    private static void Edit(string file, string old, string @new)
+    {
+        string text = File.ReadAllText(file);
+        Assert.Contains(old, text, StringComparison.Ordinal);
+        File.WriteAllText(file, text.Replace(old, @new, StringComparison.Ordinal));
+    }
+}
