@@ -8,7 +8,7 @@ internal static class DemoCommand
 {
     public const ulong DefaultSeed = 1;
     public const int DefaultSeeds = 3, DefaultRank = 4, ClassifyRank = 8;
-    public const double DefaultLambda = 8, DefaultLearningRate = 1e-2, ClassifyLambda = 4, ClassifyLearningRate = 3e-3;
+    public const double DefaultLambda = 4, DefaultLearningRate = 6e-2, ClassifyLambda = 4, ClassifyLearningRate = 3e-3;
     public const string DefaultOut = "delora-demo";
 
     /// <param name="language">Runs <c>demo</c> and returns its exit code.</param>
@@ -18,7 +18,7 @@ internal static class DemoCommand
     {
         SharedOptions shared = new(DefaultRank, DefaultLambda, DefaultLearningRate);
         Option<string?> text = ValueOptions.PathTo(
-            "--text", "FILE", "A text to train on, instead of the .NET SDK's documentation: base on the first half, adapters on the second.",
+            "--text", "FILE", "A text to train on, not the .NET SDK's documentation: base on the first half, adapters on the second.",
             null);
         Option<int> seeds = ValueOptions.Count("--seeds", "Adaptations of each method.", DefaultSeeds, least: 1, most: 100);
         Option<bool> retrain = new("--retrain") { Description = "Trains the base anew, even where an earlier run kept one." };

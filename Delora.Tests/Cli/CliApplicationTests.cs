@@ -81,8 +81,8 @@ public sealed class CliApplicationTests
             outcome.Options);
 
         Outcome language = await Run(
-            "demo", "--device", "cpu", "--seed", "5", "--seeds", "2", "--out", "o", "--text", "t", "--rank", "16", "--lambda", "30", "--lr", "1e-3",
-            "--quick", "--retrain");
+            "demo", "--device", "cpu", "--seed", "5", "--seeds", "2", "--out", "o", "--text", "t", "--rank", "16",
+            "--lambda", "30", "--lr", "1e-3", "--quick", "--retrain");
         Assert.Equal("", language.Error);
         Assert.Equal(
             new LanguageOptions

@@ -14,8 +14,9 @@ public sealed class KeptBaseTests
         TextTokenizer tokenizer = BpeTrainer.Train(["abc abc abd"], 260);
         LanguageSettings settings = new() { HiddenSize = 8, IntermediateSize = 8, Layers = 1, Heads = 2, KeyValueHeads = 1, Context = 16 };
         using LlamaForCausalLM model = LlamaForCausalLM.Create(settings.Model(tokenizer), Devices.Cpu, new Generator(1));
-        KeptBase kept = new(folder.File("base"));
-        kept.Save(model, tokenizer, files => new BaseRecord { Recipe = Recipe, Files = files, Steps = 7, Seconds = 1.5, Losses = [[1, 2]] });
+        KeptBase kept = new(folder.File("base"), folder.File("adapter"));
+        kept.Save(
+            model, tokenizer, files => new BaseRecord { Recipe = Recipe, Files = files, Steps = 7, Seconds = 1.5, Losses = [[1, 2]] });
         return kept;
     }
 
@@ -93,6 +94,17 @@ public sealed class KeptBaseTests
         Assert.Contains("choose another --out", Assert.Throws<InputException>(new KeptBase(folder.File("base")).RequireOwn).Message);
         folder.Write("file", "");
         Assert.Throws<InputException>(new KeptBase(folder.File("file")).RequireOwn);
+    }
+
+    [Fact]
+    public void AdaptersOfABaseThatIsReplacedGoWithIt()
+    {
+        using TemporaryFolder folder = new();
+        string adapter = folder.Write($"adapter/{PeftModel.WeightsFileName}", "");
+        Save(folder);
+        Assert.True(File.Exists(adapter));
+        Save(folder);
+        Assert.False(File.Exists(adapter));
     }
 
     [Fact]

@@ -7,7 +7,11 @@ namespace Delora.Tests;
 /// <summary>Small texts of two kinds that differ clearly, always the same.</summary>
 internal static class SampleTexts
 {
-    private static readonly string[] s_words = ["the", "file", "opens", "a", "stream", "of", "bytes", "returns", "value", "for", "each", "name"];
+    private const string Intrinsics = "System.Runtime.Intrinsics";
+
+    private static readonly string[] s_words =
+        ["the", "file", "opens", "a", "stream", "of", "bytes", "returns", "value", "for", "each", "name"];
+
     private static readonly string[] s_codes = ["vadd_", "vsub_", "vmul_", "Vd.4S", "Vn.2D", "(a, b)", "ADD", "SUB", "MUL"];
 
     /// <summary>A sentence of the old kind, or of the new one.</summary>
@@ -33,17 +37,17 @@ internal static class SampleTexts
     /// <summary>Documentation of both kinds: types of the old one, and operations of the new one.</summary>
     public static string Members(int count = 300)
     {
-        StringBuilder xml = new("<member name=\"T:System.Runtime.Intrinsics.X86.Avx\"/><member name=\"T:System.Runtime.Intrinsics.Arm.Neon\"/>");
+        StringBuilder xml = new();
+        foreach (string type in (string[])["X86.Avx", "Arm.Neon"])
+            xml.Append(CultureInfo.InvariantCulture, $"<member name=\"T:{Intrinsics}.{type}\"/>");
         for (int i = 0; i < count; i++)
         {
-            xml.Append(CultureInfo.InvariantCulture, $"<member name=\"T:System.Sub.T{i}\"><summary>{Sentence(false, 3 * i)}</summary></member>");
-            xml.Append(CultureInfo.InvariantCulture, $"<member name=\"M:System.Sub.T{i}.M(System.Int32)\"><summary>{Sentence(false, 3 * i + 1)}")
-                .Append(CultureInfo.InvariantCulture, $"</summary><param name=\"x\">{Sentence(false, 3 * i + 2)}</param></member>");
-            foreach ((int k, string type) in ((int, string)[])[(0, "X86.Avx"), (1, "Arm.Neon")])
-            {
-                xml.Append(CultureInfo.InvariantCulture, $"<member name=\"M:System.Runtime.Intrinsics.{type}.Op{i}(System.Int32)\"><summary>")
-                    .Append(CultureInfo.InvariantCulture, $"{Sentence(true, 2 * i + k)}</summary></member>");
-            }
+            string summary = Sentence(false, (3 * i) + 1), parameter = Sentence(false, (3 * i) + 2);
+            xml.Append(SampleDocumentation.Member($"T:System.Sub.T{i}", Sentence(false, 3 * i)));
+            xml.Append(CultureInfo.InvariantCulture, $"<member name=\"M:System.Sub.T{i}.M(System.Int32)\"><summary>{summary}</summary>");
+            xml.Append(CultureInfo.InvariantCulture, $"<param name=\"x\">{parameter}</param></member>");
+            xml.Append(SampleDocumentation.Member($"M:{Intrinsics}.X86.Avx.Op{i}(System.Int32)", Sentence(true, 2 * i)));
+            xml.Append(SampleDocumentation.Member($"M:{Intrinsics}.Arm.Neon.Op{i}(System.Int32)", Sentence(true, (2 * i) + 1)));
         }
 
         return xml.ToString();

@@ -103,7 +103,8 @@ internal sealed class ClassifyDemo
         RunRecorder<Scores> recorder = new(phase);
         Parameter[] parameters = [.. network.NamedParameters().Select(x => x.Parameter)];
         Train(
-            network, parameters, _settings.BaseLearningRate, _settings.BaseSteps, _data.OldTraining, DemoOutput.Key(_seed, "base batches"), recorder);
+            network, parameters, _settings.BaseLearningRate, _settings.BaseSteps, _data.OldTraining,
+            DemoOutput.Key(_seed, "base batches"), recorder);
         network.Save(BasePath);
         return (recorder, Scores.Of(network, _data, _cancellation), network.Size);
     }

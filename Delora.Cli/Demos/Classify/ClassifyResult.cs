@@ -14,8 +14,8 @@ namespace Delora.Cli;
 /// <param name="Checks">What was checked.</param>
 /// <param name="Elapsed">Time of the whole.</param>
 internal sealed record ClassifyResult(
-    ClassifySettings Settings, ulong Seed, SummaryCorpus Corpus, string DeviceName, long NetworkSize, RunRecorder<Scores> Base, Scores BaseScores,
-    IReadOnlyList<MethodResult<Scores>> Methods, IReadOnlyList<DemoCheck> Checks, TimeSpan Elapsed)
+    ClassifySettings Settings, ulong Seed, SummaryCorpus Corpus, string DeviceName, long NetworkSize, RunRecorder<Scores> Base,
+    Scores BaseScores, IReadOnlyList<MethodResult<Scores>> Methods, IReadOnlyList<DemoCheck> Checks, TimeSpan Elapsed)
 {
     /// <summary>The columns of the table of results.</summary>
     public static IReadOnlyList<string> Columns { get; } =

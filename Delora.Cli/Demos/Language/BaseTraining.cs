@@ -5,7 +5,8 @@ using Delora.Nn;
 namespace Delora.Cli;
 
 /// <summary>Trains the base model from nothing: tokenizer, then weights.</summary>
-internal sealed class BaseTraining(CliConsole console, LanguageSettings settings, ulong seed, Device device, CancellationToken cancellationToken)
+internal sealed class BaseTraining(
+    CliConsole console, LanguageSettings settings, ulong seed, Device device, CancellationToken cancellationToken)
 {
     /// <summary>Trains on the old kind of text and keeps the result.</summary>
     /// <param name="corpus">The text.</param>
@@ -18,9 +19,9 @@ internal sealed class BaseTraining(CliConsole console, LanguageSettings settings
         TextTokenizer tokenizer = BpeTrainer.Train(corpus.OldTraining.Select(x => x.Text), settings.VocabularySize);
         cancellationToken.ThrowIfCancellationRequested();
         TokenBlocks rows = LanguageData.Rows(corpus.OldTraining, tokenizer, settings.Context);
-        long characters = LanguageCorpus.Size(corpus.OldTraining);
-        DemoOutput.Line(console,
-            $"Tokenizer: {tokenizer.Description}; {rows.TokenCount:N0} tokens of the old kind, {(double)characters / rows.TokenCount:F2} characters each");
+        double each = (double)LanguageCorpus.Size(corpus.OldTraining) / rows.TokenCount;
+        DemoOutput.Line(
+            console, $"Tokenizer: {tokenizer.Description}; {rows.TokenCount:N0} tokens of the old kind, {each:F2} characters each");
         using LlamaForCausalLM model = LlamaForCausalLM.Create(
             settings.Model(tokenizer), device, new Generator(DemoOutput.Key(seed, "base weights")));
         RunRecorder<LanguageScores> recorder;

@@ -23,9 +23,12 @@ internal sealed record BaseRecord
     public required IReadOnlyList<double[]> Losses { get; init; }
 }
 
-/// <summary>The folder of the base model: a HuggingFace folder with a <see cref="RecordName"/>, so that a later run can start from it.</summary>
+/// <summary>
+/// The folder of the base model: a HuggingFace folder with a <see cref="RecordName"/>, so that a later run can start from it.
+/// </summary>
 /// <param name="folder">The folder, which need not exist.</param>
-internal sealed class KeptBase(string folder)
+/// <param name="adapters">Folders of adapters that were trained on the base.</param>
+internal sealed class KeptBase(string folder, params IReadOnlyList<string> adapters)
 {
     /// <summary>The file that says where the base comes from.</summary>
     public const string RecordName = "delora_base.json";
@@ -43,7 +46,8 @@ internal sealed class KeptBase(string folder)
     /// <exception cref="InputException">It is such a folder.</exception>
     public void RequireOwn()
     {
-        if (File.Exists(folder) || (Directory.Exists(folder) && !File.Exists(RecordPath) && Directory.EnumerateFileSystemEntries(folder).Any()))
+        bool isForeign = Directory.Exists(folder) && !File.Exists(RecordPath) && Directory.EnumerateFileSystemEntries(folder).Any();
+        if (isForeign || File.Exists(folder))
             throw new InputException($"'{folder}' is there and no base model of this demo (no {RecordName} in it): choose another --out");
     }
 
@@ -80,7 +84,7 @@ internal sealed class KeptBase(string folder)
         return (CausalLanguageModel.Load(folder, device, strict: true), tokenizer);
     }
 
-    /// <summary>Puts a base into the place of the one that was there, as a whole.</summary>
+    /// <summary>Puts a base into the place of the one that was there, as a whole. The adapters of that one go with it.</summary>
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="make">Makes the record from the hashes of the files.</param>
@@ -95,9 +99,21 @@ internal sealed class KeptBase(string folder)
         BaseRecord record = make(Hashes(fresh));
         AtomicFile.Write(Path.Combine(fresh, RecordName), stream => JsonSerializer.Serialize(stream, record, s_json));
         if (Directory.Exists(folder))
-            Directory.Delete(folder, recursive: true);
+            Remove();
         Directory.Move(fresh, folder);
         return record;
+    }
+
+    private void Remove()
+    {
+        // On another base they would fit, and compute nonsense.
+        foreach (string adapter in adapters.Where(Directory.Exists))
+        {
+            File.Delete(Path.Combine(adapter, AdapterConfig.FileName));
+            File.Delete(Path.Combine(adapter, PeftModel.WeightsFileName));
+        }
+
+        Directory.Delete(folder, recursive: true);
     }
 
     /// <summary>What is not as it was written; null where all is.</summary>

@@ -43,8 +43,9 @@ internal static class LanguageChecks
         // A file holds float32. Where the device computes with more, the loaded adapter is the trained one rounded.
         bool exact = device.FloatType == DType.Float32;
         double difference = Difference(trained, read);
+        string tolerance = exact ? "to the last bit" : $"to {DemoChecks.Tolerance}";
         return new DemoCheck(
-            $"saved and loaded again, base and adapter have the same held-out loss {(exact ? "to the last bit" : $"to {DemoChecks.Tolerance}")}",
+            $"saved and loaded again, base and adapter have the same held-out loss {tolerance}",
             exact ? difference == 0 : difference <= DemoChecks.MergeTolerance,
             string.Create(CultureInfo.InvariantCulture, $"{trained.New.Loss:R} trained, {read.New.Loss:R} loaded"));
     }

@@ -12,10 +12,10 @@ internal readonly record struct Document(string Group, string Text);
 /// the new one.
 /// </summary>
 /// <remarks>
-/// Of .NET's documentation (<see cref="OfDocumentation"/>) the old kind is the prose, and the new one <c>System.Runtime.Intrinsics</c>, which
-/// speaks of C functions and processor instructions. A text counts once; one of both kinds is old. One group in five is held out: of the old
-/// kind whole types, since overloads differ in a word; of the new kind whole operations, the members of one name in all types, since the same
-/// few instructions stand under many types. A text of several groups goes with the first in ordinal order.
+/// Of .NET's documentation (<see cref="OfDocumentation"/>) the old kind is the prose, and the new one <c>System.Runtime.Intrinsics</c>,
+/// which speaks of C functions and processor instructions. A text counts once; one of both kinds is old. One group in five is held out: of
+/// the old kind whole types, since overloads differ in a word; of the new kind whole operations, the members of one name in all types,
+/// since the same few instructions stand under many types. A text of several groups goes with the first in ordinal order.
 /// </remarks>
 internal sealed class LanguageCorpus
 {
@@ -67,7 +67,9 @@ internal sealed class LanguageCorpus
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    /// <summary>The texts in all <c>*.xml</c> of a folder. The result depends on the files' contents alone, not on names or order.</summary>
+    /// <summary>
+    /// The texts in all <c>*.xml</c> of a folder. The result depends on the files' contents alone, not on names or order.
+    /// </summary>
     /// <exception cref="InputException">A file is damaged, or a part is too small.</exception>
     public static LanguageCorpus OfDocumentation(string folder, CancellationToken cancellationToken = default)
     {
@@ -126,7 +128,8 @@ internal sealed class LanguageCorpus
     /// <summary>Documents to train on and documents held out, in their order.</summary>
     /// <param name="documents">The documents.</param>
     /// <param name="salt">Another salt holds out other groups.</param>
-    internal static (IReadOnlyList<Document> Training, IReadOnlyList<Document> HeldOut) Split(IEnumerable<Document> documents, ulong salt = 0)
+    internal static (IReadOnlyList<Document> Training, IReadOnlyList<Document> HeldOut) Split(
+        IEnumerable<Document> documents, ulong salt = 0)
     {
         ILookup<bool, Document> parts = documents.ToLookup(x => StableHash.Of(x.Group, salt) % HeldOutOneIn == 0);
         return ([.. parts[false]], [.. parts[true]]);
@@ -137,8 +140,8 @@ internal sealed class LanguageCorpus
         if (Size(training) < MinimumTraining || Size(heldOut) < MinimumHeldOut)
         {
             throw new InputException(FormattableString.Invariant(
-                $"{Source}: of the {kind} kind of text there are {Size(training):N0} characters to train on and {Size(heldOut):N0} held out; ")
-                + FormattableString.Invariant($"at least {MinimumTraining:N0} and {MinimumHeldOut:N0} are needed"));
+                $"{Source}: of the {kind} kind of text there are {Size(training):N0} characters to train on and {Size(heldOut):N0} ")
+                + FormattableString.Invariant($"held out; at least {MinimumTraining:N0} and {MinimumHeldOut:N0} are needed"));
         }
     }
 }

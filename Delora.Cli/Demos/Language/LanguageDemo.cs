@@ -1,4 +1,3 @@
-using System.Globalization;
 using Delora.Core;
 using Delora.Nn;
 
@@ -30,7 +29,7 @@ internal sealed class LanguageDemo
     {
         (_console, _options, _settings, _corpus, _device) = (console, options, settings, corpus, device);
         (_output, _phaseStart, _cancellation) = (output, start, cancellation);
-        _kept = new KeptBase(output.File(BaseName));
+        _kept = new KeptBase(output.File(BaseName), output.File(AdapterName), output.File(LoraAdapterName));
     }
 
     /// <summary>Runs the demo with the settings that the options ask for.</summary>
@@ -64,10 +63,8 @@ internal sealed class LanguageDemo
         if (_options.Quick)
             _console.Output.WriteLine("A quick run: few steps and one seed. It shows that everything works, not how well.");
         DemoOutput.Line(_console, $"Text: {_corpus.Source}");
-        DemoOutput.Line(_console,
-            $"  old kind, {_corpus.OldKind}: {LanguageCorpus.Size(_corpus.OldTraining):N0} characters, {LanguageCorpus.Size(_corpus.OldHeldOut):N0} held out");
-        DemoOutput.Line(_console,
-            $"  new kind, {_corpus.NewKind}: {LanguageCorpus.Size(_corpus.NewTraining):N0} characters, {LanguageCorpus.Size(_corpus.NewHeldOut):N0} held out");
+        ShowKind("old", _corpus.OldKind, _corpus.OldTraining, _corpus.OldHeldOut);
+        ShowKind("new", _corpus.NewKind, _corpus.NewTraining, _corpus.NewHeldOut);
         _console.Output.WriteLine($"Device: {_device.Name}");
         _kept.RequireOwn();
         EndPhase("text");
@@ -76,7 +73,7 @@ internal sealed class LanguageDemo
         (CausalLanguageModel model, TextTokenizer tokenizer) = _kept.Load(_device);
         using (model)
         {
-            DemoOutput.Line(_console, $"Model: Llama, {_settings.Layers} layers of {_settings.HiddenSize}, {model.Config.ParameterCount:N0} weights");
+            _console.Output.WriteLine($"Model: {ModelFolder.Describe(model.Config)}");
             LanguageData data = LanguageData.Of(_corpus, tokenizer, _settings);
             LanguageScores before = Evaluate(model, data);
             LanguageSamples samples = new(_corpus, tokenizer, _settings, DemoOutput.Key(_options.Seed, "samples"), _cancellation);
@@ -124,11 +121,13 @@ internal sealed class LanguageDemo
         string text = _corpus.Fingerprint(), own = Recipe(_settings);
         string? reason = null;
         // A quick run does with the base of a full one: the settings differ in nothing else that the base depends on.
-        IReadOnlyList<string> recipes = _options.Quick ? [own, Recipe(_settings with { BaseSteps = new LanguageSettings().BaseSteps })] : [own];
+        IReadOnlyList<string> recipes =
+            _options.Quick ? [own, Recipe(_settings with { BaseSteps = new LanguageSettings().BaseSteps })] : [own];
         if (!_options.Retrain && _kept.Find(recipes, out reason) is { } record)
         {
-            DemoOutput.Line(_console,
-                $"Base: kept from an earlier run, which trained it for {record.Steps:N0} steps in {record.Seconds:F0} s (--retrain trains it anew)");
+            DemoOutput.Line(
+                _console,
+                $"Base: kept from an earlier run, {record.Steps:N0} steps in {record.Seconds:F0} s (--retrain trains it anew)");
             wasKept = true;
             return record;
         }
@@ -179,6 +178,10 @@ internal sealed class LanguageDemo
 
     private LanguageScores Evaluate(CausalLanguageModel model, LanguageData data) =>
         LanguageScores.Of(model, data, _settings.BatchSize, _cancellation);
+
+    private void ShowKind(string name, string kind, IReadOnlyList<Document> training, IReadOnlyList<Document> heldOut) => DemoOutput.Line(
+        _console,
+        $"  {name} kind, {kind}: {LanguageCorpus.Size(training):N0} characters, {LanguageCorpus.Size(heldOut):N0} held out");
 
     private void EndPhase(string name)
     {

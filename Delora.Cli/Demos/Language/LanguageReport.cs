@@ -11,8 +11,8 @@ internal static class LanguageReport
         MethodResult<LanguageScores> delora = result.Delora;
         HtmlReport report = new(
             "Adapting a language model",
-            "A small Llama, trained from nothing on one kind of text, frozen and adapted to another kind that it has not seen: with DeLoRA, and "
-            + "with LoRA of the same rank.");
+            "A small Llama, trained from nothing on one kind of text, frozen and adapted to another kind that it has not seen: with DeLoRA, "
+            + "and with LoRA of the same rank.");
         report.KeyFigures(
             (Invariant($"{result.BaseScores.New.Perplexity:F1} → {delora.FigureOf(x => x.After.New.Perplexity).Text("F1")}"),
                 "held-out perplexity on the new kind, before and after DeLoRA"),
@@ -32,8 +32,8 @@ internal static class LanguageReport
     {
         report.Section("What was gained, and what was forgotten");
         report.Paragraph(
-            "Every method trains on the new kind of text alone and is scored on held-out text of both kinds: the mean cross-entropy of the next "
-            + "token in nats, and its exponential, the perplexity. Gained and forgotten are nats against the base."
+            "Every method trains on the new kind of text alone and is scored on held-out text of both kinds: the mean cross-entropy of the "
+            + "next token in nats, and its exponential, the perplexity. Gained and forgotten are nats against the base."
             + (result.Settings.Seeds > 1
                 ? $" Means over {result.Settings.Seeds} seeds; ± is the standard deviation."
                 : " A single seed: no spread is known."));
@@ -47,8 +47,8 @@ internal static class LanguageReport
             Course(result.Methods, "New kind: held-out loss", "nats a token", x => x.New.Loss, fromZero: false),
             Course(result.Methods, "Old kind: held-out loss", "nats a token", x => x.Old.Loss, fromZero: false),
             Trade(
-                result.Methods, "Old kind against new, from the base (right) to the last step", "loss on the new kind", "loss on the old kind",
-                x => x.New.Loss, x => x.Old.Loss),
+                result.Methods, "Old kind against new, from the base (right) to the last step", "loss on the new kind",
+                "loss on the old kind", x => x.New.Loss, x => x.Old.Loss),
             Losses(result.Methods, "Training loss on the new kind", fromZero: false));
     }
 
@@ -59,7 +59,8 @@ internal static class LanguageReport
             "The Frobenius norm of every layer's update, watched during training. DeLoRA's cannot exceed its bound, |λ| times the largest "
             + "column norm of the weight, twice that with the residual initialization; λ itself is trained, so the bound moves with it. "
             + "LoRA has none.");
-        report.Table("‖ΔW‖_F and its bound at the end: DeLoRA, first seed", UpdateTable.Columns(result.Updates), UpdateTable.Rows(result.Updates));
+        report.Table(
+            "‖ΔW‖_F and its bound at the end: DeLoRA, first seed", UpdateTable.Columns(result.Updates), UpdateTable.Rows(result.Updates));
         report.Charts(
             new LineChart(
                 "‖ΔW‖ of all layers together", "step", "Frobenius norm",
@@ -88,15 +89,15 @@ internal static class LanguageReport
         LanguageCorpus corpus = result.Corpus;
         report.Section("Setting");
         report.Paragraph(
-            Invariant($"Text: {corpus.Source}. Old kind: {corpus.OldKind}; {LanguageCorpus.Size(corpus.OldTraining):N0} characters to train ")
-            + Invariant($"on, {LanguageCorpus.Size(corpus.OldHeldOut):N0} held out. New kind: {corpus.NewKind}; ")
-            + Invariant($"{LanguageCorpus.Size(corpus.NewTraining):N0} characters, {LanguageCorpus.Size(corpus.NewHeldOut):N0} held out. ")
-            + Invariant($"Evaluated are {result.BaseScores.New.Tokens:N0} tokens of the new kind and {result.BaseScores.Old.Tokens:N0} of the old."));
+            $"Text: {corpus.Source}. Old kind: {corpus.OldKind}; {Sizes(corpus.OldTraining, corpus.OldHeldOut)}. "
+            + $"New kind: {corpus.NewKind}; {Sizes(corpus.NewTraining, corpus.NewHeldOut)}. "
+            + Invariant($"Evaluated are {result.BaseScores.Old.Tokens:N0} held-out tokens of the old kind and ")
+            + Invariant($"{result.BaseScores.New.Tokens:N0} of the new."));
         report.Paragraph(
-            Invariant($"Model: Llama, {settings.Layers} layers of {settings.HiddenSize}, {settings.Heads} heads, {settings.KeyValueHeads} of keys ")
-            + Invariant($"and values, {result.Size:N0} weights, a context of {settings.Context} tokens; byte-level BPE trained on the old kind. ")
-            + Invariant($"The base took {result.Base.Steps:N0} steps of {settings.BatchSize} × {settings.Context} tokens in ")
-            + Invariant($"{result.Base.Seconds:F0} seconds{(result.BaseWasKept ? ", in an earlier run" : "")}."));
+            Invariant($"Model: Llama, {settings.Layers} layers of {settings.HiddenSize}, {settings.Heads} heads, ")
+            + Invariant($"{settings.KeyValueHeads} of keys and values, {result.Size:N0} weights, a context of {settings.Context} tokens; ")
+            + Invariant($"byte-level BPE trained on the old kind. The base took {result.Base.Steps:N0} steps of {settings.BatchSize} × ")
+            + Invariant($"{settings.Context} tokens in {result.Base.Seconds:F0} seconds{(result.BaseWasKept ? ", in an earlier run" : "")}."));
         report.Paragraph(
             Invariant($"Adaptation: rank {settings.Rank} on every linear layer but the output; {settings.AdaptationSteps:N0} steps of ")
             + Invariant($"{settings.BatchSize} × {settings.Context} tokens with AdamW and a cosine schedule. ")
@@ -109,4 +110,7 @@ internal static class LanguageReport
             "Training loss of the base", "step", "cross-entropy",
             [ChartSeries.OfRuns("Base", 4, [[.. result.Base.Losses.Select(x => (x[0], x[1]))]])]));
     }
+
+    private static string Sizes(IReadOnlyList<Document> training, IReadOnlyList<Document> heldOut) =>
+        Invariant($"{LanguageCorpus.Size(training):N0} characters to train on, {LanguageCorpus.Size(heldOut):N0} held out");
 }
