@@ -1,5 +1,5 @@
-// The usings of the example are written out as the README shows them.
-#pragma warning disable IDE0005
+// The usings of the example are written out as the README shows them, and the calls without what belongs to a test.
+#pragma warning disable IDE0005, xUnit1051
 // <readme>
 using Delora.Autograd;
 using Delora.Core;
