@@ -147,7 +147,7 @@ internal sealed class LanguageDemo
         ulong seed = unchecked(_options.Seed + (ulong)index);
         using FineTuner tuner = new(model, data.NewTraining, new FineTuningOptions
         {
-            Adapter = method.Config(_settings.Rank, "all-linear"),
+            Adapter = method.Config(_settings.Rank, ModuleSelector.AllLinear) with { BaseModelNameOrPath = _output.File(BaseName) },
             Steps = _settings.AdaptationSteps,
             BatchSize = _settings.BatchSize,
             LearningRate = method.LearningRate,

@@ -48,7 +48,10 @@ internal sealed class LanguageSamples
 
     private string Prompt(string text, int mostTokens)
     {
-        for (int end = Math.Min((int)(PromptShare * text.Length), LongestPrompt); ; end /= 2)
+        // A single line: it has to go into a command that the user may copy.
+        int line = text.IndexOf('\n', StringComparison.Ordinal);
+        int most = Math.Min((int)(PromptShare * text.Length), line > 0 ? Math.Min(line, LongestPrompt) : LongestPrompt);
+        for (int end = most; ; end /= 2)
         {
             int blank = text.LastIndexOf(' ', end);
             string prompt = text[..(blank > 0 ? blank : end)];
