@@ -60,7 +60,7 @@ internal sealed record LanguageSettings
     public double WarmupShare { get; init; } = 0.1;
 
     /// <summary>Most tokens of a sample.</summary>
-    public int SampleTokens { get; init; } = 48;
+    public int SampleTokens { get; init; } = 64;
 
     /// <summary>The methods.</summary>
     public IReadOnlyList<AdaptationSettings> Methods { get; init; } =
