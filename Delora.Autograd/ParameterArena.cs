@@ -29,7 +29,8 @@ public sealed class ParameterArena : IDisposable
             length = checked((length + parameter.Value.ElementCount + Alignment - 1) / Alignment * Alignment);
         }
         Parameters = [.. parameters];
-        Shape flat = [checked((int)length)];
+        if (length > int.MaxValue) throw new ShapeException($"An arena of {length} elements: at most {int.MaxValue} can be trained together.");
+        Shape flat = [(int)length];
         Values = Tensor.Zeros(flat, device.FloatType, device, "ParameterArena.values").Own();
         try
         {

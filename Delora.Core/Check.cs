@@ -55,6 +55,14 @@ public static class Check
                     $"{op}: the output '{output.Name}' {output.Shape} shares memory with the input '{input.Name}' {input.Shape}");
     }
 
+    /// <summary>The output is one of the inputs, element by element, or has no memory in common with them. Null is left out.</summary>
+    /// <exception cref="ArgumentException">It overlaps one at another place: elements would be overwritten before they are read.</exception>
+    public static void SameOrApart(string op, Tensor output, params ReadOnlySpan<Tensor?> inputs)
+    {
+        foreach (Tensor? input in inputs)
+            if (input is not null && (input.Offset != output.Offset || input.ElementCount != output.ElementCount)) Apart(op, output, input);
+    }
+
     /// <summary>The tensors lie on one device and have its floating-point type. Null entries are left out.</summary>
     /// <returns>The device.</returns>
     /// <exception cref="DeviceException">They lie on different devices.</exception>

@@ -31,7 +31,9 @@ internal static class Printable
 
     /// <summary>A message as one line.</summary>
     public static string Line(string message) =>
-        string.Join(' ', message.Split((char[])['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+        string.Join(' ', message.Split((char[])['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            // Names from files may be in it, and with them what would command a terminal.
+            .Select(part => string.Concat(part.Select(x => char.IsControl(x) ? '\uFFFD' : x))));
 
     /// <summary>A path as a shell takes it for one word.</summary>
     public static string Word(string path) =>

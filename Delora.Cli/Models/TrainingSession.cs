@@ -110,7 +110,7 @@ internal sealed class TrainingSession
         _console.Output.WriteLine(
             checkpoint is null
                 ? "There is no checkpoint yet: the run begins with the first step."
-                : $"Going on from {Path.GetFileName(checkpoint.Folder)}");
+                : $"Newest checkpoint: {Path.GetFileName(checkpoint.Folder)}");
     }
 
     /// <summary>How far the adapter has moved the layers: the nearest to its bound, or the farthest where there is none.</summary>

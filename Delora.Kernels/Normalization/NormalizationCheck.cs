@@ -22,6 +22,7 @@ internal static class NormalizationCheck
         Weight(op, x, weight, "weight");
         Check.SameShape(op, x, dy);
         if (dx is not null) Check.SameShape(op, x, dx);
+        if (dx is not null) Check.SameOrApart(op, dx, x, dy);
         if (dweight is not null) Check.SameShape(op, weight, dweight);
     }
 }

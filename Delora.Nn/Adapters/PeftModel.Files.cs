@@ -59,6 +59,7 @@ public sealed partial class PeftModel
     public void Load(
         string folder, string name = DefaultAdapter, Generator? generator = null, Action<string>? warn = null, bool strict = false)
     {
+        using IDisposable? alone = WaitUntilAlone();
         AdapterConfig config = AdapterConfig.Load(Path.Combine(folder, AdapterConfig.FileName), warn);
         var options = new SafetensorsOptions { Strict = strict };
         using SafetensorsFile file = OpenWeights(folder, warn is null ? options : options with { Warn = warn });

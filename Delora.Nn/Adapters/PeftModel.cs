@@ -13,7 +13,10 @@ namespace Delora.Nn;
 /// model.Save("my-adapter");
 /// </code>
 /// </summary>
-/// <remarks>The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on.</remarks>
+/// <remarks>
+/// The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on. What changes adapters waits
+/// for requests that a <see cref="CausalLanguageModel"/> computes at the moment; those that follow see the change.
+/// </remarks>
 public sealed partial class PeftModel : IDisposable
 {
     /// <summary>The adapter name that PEFT uses where none is given.</summary>
@@ -50,6 +53,7 @@ public sealed partial class PeftModel : IDisposable
     /// <exception cref="InvalidOperationException">Adapters are merged.</exception>
     public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter, Action<string>? warn = null)
     {
+        using IDisposable? alone = WaitUntilAlone();
         config.Validate();
         Attach(Plan(name, config, warn), (_, layer, target) => NewAdapter(config, layer, target, generator));
         Activate(name);
@@ -60,6 +64,7 @@ public sealed partial class PeftModel : IDisposable
     /// <exception cref="InvalidOperationException">Adapters are merged: others could not act before <see cref="Unmerge"/>.</exception>
     public void Activate(params string[] names)
     {
+        using IDisposable? alone = WaitUntilAlone();
         foreach (string name in names)
             if (!_configs.ContainsKey(name))
                 throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", nameof(names));
@@ -79,9 +84,11 @@ public sealed partial class PeftModel : IDisposable
     /// </summary>
     public IDisposable Disable()
     {
+        using IDisposable? alone = WaitUntilAlone();
         if (++_disabled == 1) SetEnabled(false);
         return new Restore(() =>
         {
+            using IDisposable? again = WaitUntilAlone();
             if (_disabled > 0 && --_disabled == 0) SetEnabled(true);
         });
     }
@@ -91,6 +98,7 @@ public sealed partial class PeftModel : IDisposable
     /// <exception cref="InvalidOperationException">It is merged.</exception>
     public void Delete(string name)
     {
+        using IDisposable? alone = WaitUntilAlone();
         if (!_configs.TryGetValue(name, out AdapterConfig? config))
             throw new ArgumentException($"There is no adapter '{name}'.", nameof(name));
         if (AdaptedLayers.Any(pair => pair.Layer.Adapters.Merged.Contains(name)))
@@ -117,6 +125,7 @@ public sealed partial class PeftModel : IDisposable
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity; no weight was changed.</exception>
     public void Merge()
     {
+        using IDisposable? alone = WaitUntilAlone();
         List<Linear> done = [];
         try
         {
@@ -136,6 +145,7 @@ public sealed partial class PeftModel : IDisposable
     /// <summary>Restores the base weights, bit by bit.</summary>
     public void Unmerge()
     {
+        using IDisposable? alone = WaitUntilAlone();
         foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Unmerge();
     }
 
@@ -178,12 +188,15 @@ public sealed partial class PeftModel : IDisposable
     /// </summary>
     public void Dispose()
     {
+        using IDisposable? alone = WaitUntilAlone();
         Unmerge();
         foreach (string name in _configs.Keys.ToArray()) Delete(name);
         if (_disabled == 0) return;
         _disabled = 0;
         SetEnabled(true);
     }
+
+    private IDisposable? WaitUntilAlone() => (Base as CausalLanguageModel)?.WaitUntilAlone();
 
     /// <summary>The name in memory: <c>delora_A.default</c>, and for LoRA <c>lora_A.default.weight</c>.</summary>
     private static string InMemoryKey(string key, string adapter) =>

@@ -12,8 +12,8 @@ namespace Delora.Nn;
 /// </summary>
 public abstract class CausalLanguageModel : Module, IAdaptable
 {
-    private readonly Lock _lock = new();
-    private readonly ManualResetEventSlim _idle = new(true);
+    // A Monitor, because whoever changes the model waits in it for those that compute, and may call further methods that do so too.
+    private readonly object _gate = new();
     private int _running;
     private bool _disposed;
 
@@ -49,11 +49,16 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         };
     }
 
-    /// <summary>Writes the model as transformers does: <c>config.json</c> and float32 safetensors. Adapters are not part of it.</summary>
+    /// <summary>
+    /// Writes the model as transformers does: <c>config.json</c> and float32 safetensors, as it computes now: with what is merged into it, and
+    /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
+    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed.
+    /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
     /// <exception cref="DeloraException">The system refused.</exception>
     public void Save(string folder)
     {
+        using Lease lease = Enter();
         FolderFile.Make(folder);
         try
         {
@@ -80,7 +85,10 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     public Tensor Forward(Tensor ids, Tensor? mask = null, KeyValueCache? cache = null, Tensor? positions = null)
     {
         using Lease lease = Enter();
-        return Logits(Hidden(ids, mask, cache, positions));
+        Tensor logits = Logits(Hidden(ids, mask, cache, positions));
+        // Last: where something failed before, the cache is as it was.
+        cache?.Advance(ids.Shape[1]);
+        return logits;
     }
 
     /// <summary>The scores after the last token of each sequence: what generation needs, without those of all others.</summary>
@@ -96,7 +104,9 @@ public abstract class CausalLanguageModel : Module, IAdaptable
             Tensor[] last = [.. Enumerable.Range(0, batch).Select(b => hidden.Reshape([batch * seq, dim]).Slice(b * seq + seq - 1, 1))];
             hidden = batch == 1 ? last[0] : Functions.Concat(0, last);
         }
-        return Logits(hidden.Reshape([batch, dim]));
+        Tensor logits = Logits(hidden.Reshape([batch, dim]));
+        cache.Advance(seq);
+        return logits;
     }
 
     /// <summary>The mean cross-entropy of the next tokens, in nats, over all targets that count.</summary>
@@ -112,15 +122,21 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         return Loss(Hidden(ids, mask, null, null), targets);
     }
 
-    /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Adapters are not part of it.</summary>
+    /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>
     public string Fingerprint()
     {
+        const int Piece = 1 << 24;
+        using Lease lease = Enter();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach ((string name, ModuleState state) in NamedState())
         {
             using Tensor tensor = state.Read();
             hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.Shape} "));
-            hash.AppendData(MemoryMarshal.AsBytes<float>(tensor.ToArray<float>()));
+            for (long done = 0; done < tensor.ElementCount; done += Piece)
+            {
+                using Tensor piece = tensor.View([(int)Math.Min(Piece, tensor.ElementCount - done)], done);
+                hash.AppendData(MemoryMarshal.AsBytes<float>(piece.ToArray<float>()));
+            }
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
@@ -130,13 +146,32 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     /// <param name="capacity">The most tokens of a sequence; at most the model's context.</param>
     public abstract KeyValueCache CreateCache(int batch, int capacity);
 
-    /// <summary>Frees the model. Waits for computations that are under way; later ones get an <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>
+    /// Frees the model. Waits for the forward pass that others compute; later ones get an <see cref="ObjectDisposedException"/>. A training run
+    /// must have ended: its backward pass uses the weights too.
+    /// </summary>
     public override void Dispose()
     {
-        lock (_lock) _disposed = true;
-        _idle.Wait();
+        using IDisposable alone = WaitUntilAlone();
+        _disposed = true;
         base.Dispose();
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Waits until nobody computes, and lets nobody begin before the result is disposed, on the same thread. Calls nest.</summary>
+    internal IDisposable WaitUntilAlone()
+    {
+        Monitor.Enter(_gate);
+        try
+        {
+            while (_running > 0) Monitor.Wait(_gate);
+            return new Exclusion(_gate);
+        }
+        catch
+        {
+            Monitor.Exit(_gate);
+            throw;
+        }
     }
 
     /// <summary>The features behind the last norm, [batch, seq, hidden].</summary>
@@ -158,10 +193,10 @@ public abstract class CausalLanguageModel : Module, IAdaptable
 
     private Lease Enter()
     {
-        lock (_lock)
+        lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_running++ == 0) _idle.Reset();
+            _running++;
         }
         return new Lease(this);
     }
@@ -170,8 +205,13 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     {
         public void Dispose()
         {
-            lock (model._lock)
-                if (--model._running == 0) model._idle.Set();
+            lock (model._gate)
+                if (--model._running == 0) Monitor.PulseAll(model._gate);
         }
+    }
+
+    private sealed class Exclusion(object gate) : IDisposable
+    {
+        public void Dispose() => Monitor.Exit(gate);
     }
 }

@@ -21,7 +21,9 @@ internal static class FolderFile
             // Asking for the target of a file that is not there is an error; that it is missing is the caller's to say.
             var info = new FileInfo(path);
             if (info.LinkTarget is not null && info.ResolveLinkTarget(returnFinalTarget: true) is { } target
-                && Path.GetDirectoryName(target.FullName) != RealPath(folder))
+                && Path.GetDirectoryName(target.FullName) is var place && place != RealPath(folder)
+                // Where HuggingFace's cache keeps the files that snapshots/REVISION links to.
+                && place != RealPath(Path.Combine(folder, "..", "..", "blobs")))
                 throw new DeloraFormatException(source, field, $"'{name}' is a link that leads out of the folder.");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -45,10 +47,24 @@ internal static class FolderFile
         }
     }
 
+    /// <summary>Removes a file that a killed process left unfinished; one that cannot be removed stays.</summary>
+    internal static void TryDelete(string file)
+    {
+        try
+        {
+            File.Delete(file);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // It has a name that nobody looks at.
+        }
+    }
+
     private static string RealPath(string folder)
     {
         string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        return new DirectoryInfo(full).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? full;
+        var info = new DirectoryInfo(full);
+        return info.LinkTarget is null ? full : info.ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? full;
     }
 
     private static string Printable(string name) => new([.. name.Select(c => char.IsControl(c) ? '?' : c)]);

@@ -27,12 +27,14 @@ public sealed class RotaryTable(int positions, int dim, double theta, Device dev
 
     /// <summary>Turns the pairs of every head by the angles of its position.</summary>
     /// <param name="x">[batch, seq, heads, dim]</param>
-    /// <param name="ids">Positions, int32 [batch, seq], each below <paramref name="end"/>; null: the last seq before <paramref name="end"/>.</param>
-    /// <param name="end">One more than the last position.</param>
+    /// <param name="ids">Positions, int32 [batch, seq]; null: the last seq before <paramref name="end"/>.</param>
+    /// <param name="end">One more than the last position, where none are given.</param>
     /// <returns>[batch, seq, heads, dim]</returns>
+    /// <exception cref="IndexException">A position is negative, or not below the number of positions.</exception>
     public Tensor Apply(Tensor x, Tensor? ids, int end)
     {
-        Angles angles = Sized(end);
+        // Given positions are checked against all that the model can see, whatever others have asked for.
+        Angles angles = Sized(ids is null ? end : positions);
         return x.RotaryEmbedding(angles.Cos, angles.Sin, ids, ids is null ? end - x.Shape[1] : 0);
     }
 
@@ -79,7 +81,10 @@ public sealed class RotaryTable(int positions, int dim, double theta, Device dev
                 sin[p * half + i] = (float)s;
             }
         }
-        return new Angles(rows, Tensor.From(cos, shape, device, "rotary cos").Own(), Tensor.From(sin, shape, device, "rotary sin").Own());
+        // Frees the first where there is no memory for the second.
+        using var scope = new TensorScope("rotary table");
+        Tensor cosines = Tensor.From(cos, shape, device, "rotary cos"), sines = Tensor.From(sin, shape, device, "rotary sin");
+        return new Angles(rows, cosines.Own(), sines.Own());
     }
 
     /// <summary>cos and sin, [rows, dim / 2].</summary>

@@ -1,15 +1,16 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Delora.Core;
 
 namespace Delora.Nn;
 
 /// <summary>Writes the tensors of a model folder as transformers does: one file, or several with an index where they are larger than a limit.</summary>
-internal static class WeightWriter
+internal static partial class WeightWriter
 {
     /// <summary>transformers' limit for one file.</summary>
     internal const long MaxShardBytes = 5_000_000_000;
 
-    /// <summary>Writes all tensors. A tensor is copied to the host one file at a time; old files of another layout are removed at the end.</summary>
+    /// <summary>Writes all tensors; those of one file are copied at a time. Files of another layout are removed at the end.</summary>
     /// <param name="folder">An existing folder.</param>
     /// <param name="state">Names and tensors, in the model's order.</param>
     /// <param name="maxShardBytes">A file is begun where the next tensor would make it larger.</param>
@@ -29,7 +30,10 @@ internal static class WeightWriter
             shards[^1].Add(entry);
             size += bytes;
         }
-        string[] old = [.. Directory.EnumerateFiles(folder, "model*.safetensors"), Path.Combine(folder, WeightFiles.IndexName)];
+        // Of another layout; names that only this layout has.
+        string[] old = [.. Directory.EnumerateFiles(folder).Where(file => ShardNames().IsMatch(Path.GetFileName(file))),
+            Path.Combine(folder, WeightFiles.SingleName), Path.Combine(folder, WeightFiles.IndexName)];
+        foreach (string unfinished in Directory.EnumerateFiles(folder, ".model*.tmp")) FolderFile.TryDelete(unfinished);
         string[] written = [.. shards.Select((shard, i) => WriteShard(folder, shards.Count == 1 ? WeightFiles.SingleName : ShardName(i, shards.Count), shard))];
         if (shards.Count > 1) written = [.. written, WriteIndex(folder, shards)];
         foreach (string file in old.Except(written)) File.Delete(file);
@@ -60,6 +64,9 @@ internal static class WeightWriter
     }
 
     private static long Bytes(ModuleState state) => checked(state.Shape.ElementCount * DType.Float32.Size);
+
+    [GeneratedRegex(@"\Amodel-\d{5}-of-\d{5}\.safetensors\z", RegexOptions.CultureInvariant)]
+    private static partial Regex ShardNames();
 
     private static string ShardName(int index, int count) =>
         string.Create(CultureInfo.InvariantCulture, $"model-{index + 1:D5}-of-{count:D5}.safetensors");

@@ -35,7 +35,7 @@ public sealed class KilledRunTests
         }
 
         string rest = await CliRun.Succeeds(tiny.Train("killed", [.. options, "--resume"]));
-        Assert.Contains("Going on from checkpoint-", rest, StringComparison.Ordinal);
+        Assert.Contains("Newest checkpoint: checkpoint-", rest, StringComparison.Ordinal);
         await CliRun.Succeeds(tiny.Train("whole", options));
         tiny.SameAdapter("whole", "killed");
         Assert.DoesNotContain(Directory.EnumerateFileSystemEntries(tiny.PathOf("killed")), x => x.EndsWith(".tmp", StringComparison.Ordinal));

@@ -52,7 +52,7 @@ public sealed class TrainCommandTests
         Assert.Matches(@"Checkpoint: .*checkpoint-000003 \(step 3 of 8\)\. To go on, run the same command with --resume\.", stopped.Output);
         Assert.False(File.Exists(Path.Combine(tiny.PathOf("parts"), AdapterConfig.FileName)));
         string rest = await CliRun.Succeeds(tiny.Train("parts", [.. evaluation, "--resume"]));
-        Assert.Contains("Going on from checkpoint-000003", rest, StringComparison.Ordinal);
+        Assert.Contains("Newest checkpoint: checkpoint-000003", rest, StringComparison.Ordinal);
         Assert.Contains("steps 4 to 8", rest, StringComparison.Ordinal);
         Assert.DoesNotContain("evaluation after step 0", rest, StringComparison.Ordinal);
         tiny.SameAdapter("whole", "parts");
@@ -73,7 +73,7 @@ public sealed class TrainCommandTests
         CliRun rest = await CliRun.Of(tiny.Train("parts", [.. options, "--resume"]));
         Assert.Equal(ExitCode.Success, rest.ExitCode);
         Assert.Matches("delora: warning: .*checkpoint-000005 is passed over: .*training_state.safetensors", rest.Error);
-        Assert.Contains("Going on from checkpoint-000004", rest.Output, StringComparison.Ordinal);
+        Assert.Contains("Newest checkpoint: checkpoint-000004", rest.Output, StringComparison.Ordinal);
         tiny.SameAdapter("whole", "parts");
     }
 
@@ -163,7 +163,6 @@ public sealed class TrainCommandTests
     [Theory]
     [InlineData("empty", "")]
     [InlineData("is not UTF-8", "\uFFFF")]
-    [InlineData("a single token", "a")]
     [InlineData("line 2", "{\"text\": \"a b c\"}\n{\"text\": 3}", "data.jsonl")]
     [InlineData("every target is masked", "{\"prompt\": \"the cat sat on the mat and ate the rats, the cat sat on the mat\", \"completion\": \"x\"}", "data.jsonl")]
     public async Task BadDataIsRefused(string told, string text, string name = "data.txt")
@@ -174,8 +173,6 @@ public sealed class TrainCommandTests
             File.WriteAllBytes(data, [65, 0xFF, 65]);
         string[] arguments = tiny.Train("out");
         arguments[Array.IndexOf(arguments, "--data") + 1] = data;
-        if (told == "a single token")
-            Edit(Path.Combine(tiny.Model, "tokenizer_config.json"), "\"eos_token\": \"\\u003C|endoftext|\\u003E\"", "\"eos_token\": null");
         await CliRun.Refused(told, arguments);
         Assert.False(Directory.Exists(tiny.PathOf("out")));
     }
@@ -198,12 +195,5 @@ public sealed class TrainCommandTests
         File.Delete(Path.Combine(tiny.Model, "tokenizer.json"));
         await CliRun.Refused("holds no tokenizer", tiny.Train("out"));
         await CliRun.Refused("Option '--model' is required", "train", "--data", tiny.Data, "--out", tiny.PathOf("out"));
-    }
-
-    private static void Edit(string file, string old, string @new)
-    {
-        string text = File.ReadAllText(file);
-        Assert.Contains(old, text, StringComparison.Ordinal);
-        File.WriteAllText(file, text.Replace(old, @new, StringComparison.Ordinal));
     }
 }

@@ -64,11 +64,11 @@ public sealed class LinearCrossEntropyTests
             double[] numbers = x.ToArray<double>();
             numbers.AsSpan(6, 6).Fill(double.NaN);
             x.CopyFrom<double>(numbers);
-            Tensor loss = OpTesting.Output([], d), dx = OpTesting.Output([4, 6], d);
-            Assert.Equal(2, LinearCrossEntropyKernel.Forward(x, w, Tensor.From([3, -100, 0, -100], [4], d), loss, dx, null));
+            Tensor loss = OpTesting.Output([], d), dx = OpTesting.Output([4, 6], d), dweight = OpTesting.Output([7, 6], d);
+            Assert.Equal(2, LinearCrossEntropyKernel.Forward(x, w, Tensor.From([3, -100, 0, -100], [4], d), loss, dx, dweight));
             double[] gradient = dx.ToArray<double>();
-            Assert.All(gradient[18..], value => Assert.Equal(0, value));
-            return Tensor.From([loss.ToScalar(), .. gradient[..6], .. gradient[12..]], [19], d);
+            Assert.All(gradient[6..12].Concat(gradient[18..]), value => Assert.Equal(0, value));
+            return Tensor.From([loss.ToScalar(), .. gradient, .. dweight.ToArray<double>()], [67], d);
         }, 1e-4);
     }
 
@@ -101,6 +101,20 @@ public sealed class LinearCrossEntropyTests
     {
         foreach (int part in (int[])[0, 1, 2])
             OpTesting.IndependentOfThreads(d => Run(d, 517, 24, 133, 64 * 133, frozen: false, part));
+        foreach (int part in (int[])[0, 1])
+            OpTesting.IndependentOfThreads(d => Run(d, 517, 24, 133, 64 * 133, frozen: true, part));
+    }
+
+    [Fact]
+    public void ThereIsNeverATensorOfAllScores()
+    {
+        const int Rows = 1600, Vocabulary = 8192;
+        using var cpu = new CpuDevice();
+        using Tensor x = OpTesting.Floats([Rows, 4], cpu, 1), w = OpTesting.Floats([Vocabulary, 4], cpu, 2);
+        using Tensor labels = Labels(cpu, [Rows], Vocabulary), loss = OpTesting.Output([], cpu), dx = OpTesting.Output([Rows, 4], cpu);
+        cpu.Memory.ResetPeak();
+        LinearCrossEntropyKernel.Forward(x, w, labels, loss, dx, null);
+        Assert.InRange(cpu.Memory.Statistics.PeakBytesInUse, 1, Rows * (long)Vocabulary * sizeof(float) / 2);
     }
 
     [Fact]

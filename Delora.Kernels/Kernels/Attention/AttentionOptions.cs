@@ -1,15 +1,17 @@
 namespace Delora.Kernels;
 
-/// <summary>
-/// What an attention computes besides its operands. <c>new()</c> is a decoder's attention over all keys; <c>default</c> is not causal.
-/// </summary>
+/// <summary>What an attention computes besides its operands. <c>default</c> and <c>new()</c> are a decoder's attention over all keys.</summary>
 public readonly record struct AttentionOptions
 {
-    /// <summary>Causal, over all keys, with the scale 1/√dim.</summary>
-    public AttentionOptions() { }
+    // So that default is causal: who forgets an option must not look into the future.
+    private readonly bool _seesAll;
 
-    /// <summary>Whether query t sees no key after its own: j ≤ Keys − seq + t.</summary>
-    public bool Causal { get; init; } = true;
+    /// <summary>Whether query t sees no key after its own: j ≤ Keys − seq + t. True unless said otherwise.</summary>
+    public bool Causal
+    {
+        get => !_seesAll;
+        init => _seesAll = !value;
+    }
 
     /// <summary>How many rows of key and value there are to attend to; null for their capacity. Rows beyond are not read.</summary>
     public int? Keys { get; init; }

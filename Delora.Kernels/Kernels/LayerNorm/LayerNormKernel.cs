@@ -38,6 +38,7 @@ public static partial class LayerNormKernel
         NormalizationCheck.Weight(Op, x, weight, "weight");
         if (bias is not null) NormalizationCheck.Weight(Op, x, bias, "bias");
         Check.SameShape(Op, x, y);
+        Check.SameOrApart(Op, y, x);
         Check.HasShape(Op, statistics, StatisticsShape(x));
         NormalizationCheck.Epsilon(epsilon);
         switch (Check.Floats(Op, x, weight, bias, y, statistics))

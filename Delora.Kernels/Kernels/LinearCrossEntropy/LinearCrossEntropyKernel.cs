@@ -9,7 +9,7 @@ namespace Delora.Kernels;
 /// <code>
 /// d = (softmax(logits) − onehot(label)) / count      dx = d W      dW = dᵀ x
 /// </code>
-/// and the way back multiplies them by dloss. x [.., dim], W [vocab, dim], labels [..].
+/// and the way back multiplies them by dloss. Rows that are ignored are left out of the products. x [.., dim], W [vocab, dim], labels [..].
 /// </summary>
 /// <remarks>Gradients on the way forward: Hsu et al., Liger-Kernel, arXiv 2410.10989, section 3.2 (FusedLinearCrossEntropy).</remarks>
 public static partial class LinearCrossEntropyKernel
@@ -94,27 +94,48 @@ public static partial class LinearCrossEntropyKernel
             ReferenceForward(x, weight.Reference, labels, loss, dx, dweight, count, ignoreIndex);
             return count;
         }
-        int total = checked((int)x.Shape.Rows), block = Math.Clamp(blockElements / Math.Max(1, weight.Vocabulary), 1, total);
+        int total = checked((int)x.Shape.Rows);
         using Tensor allX = x.View([total, weight.Dim]), allLabels = labels.View([total]);
         using Tensor? allDx = dx?.View([total, weight.Dim]);
+        if (count == total)
+        {
+            RunBlocks(device, allX, weight, allLabels, loss, allDx, dweight, ignoreIndex, blockElements);
+            return count;
+        }
+        // Only rows that count are multiplied: prompts and padding may be most of a batch.
+        int[] all = allLabels.ToArray<int>(), kept = [.. Enumerable.Range(0, total).Where(row => all[row] != ignoreIndex)];
+        using Tensor rowsKept = Tensor.From(kept, [count], device, "rows that count");
+        using Tensor labelsKept = Tensor.From(kept.Select(row => all[row]).ToArray(), [count], device, "labels that count");
+        using Tensor xKept = Tensor.Empty([count, weight.Dim], x.DType, device, "x that counts");
+        using Tensor? dxKept = dx is null ? null : Tensor.Empty([count, weight.Dim], x.DType, device, "dx that counts");
+        EmbeddingKernel.Forward(rowsKept, allX, xKept);
+        RunBlocks(device, xKept, weight, labelsKept, loss, dxKept, dweight, ignoreIndex, blockElements);
+        if (allDx is not null) EmbeddingKernel.Backward(rowsKept, dxKept!, allDx, accumulate: false);
+        return count;
+    }
+
+    /// <summary>Over rows that all count: x [rows, dim], labels [rows].</summary>
+    private static void RunBlocks(
+        Device device, Tensor x, VocabularyWeight weight, Tensor labels, Tensor loss, Tensor? dx, Tensor? dweight, int ignoreIndex, int blockElements)
+    {
+        int total = x.Shape[0], block = Math.Clamp(blockElements / Math.Max(1, weight.Vocabulary), 1, total);
         using Tensor losses = Tensor.Empty([total], device.FloatType, device, "losses of the rows");
         using Tensor logits = Tensor.Empty([block, weight.Vocabulary], device.FloatType, device, "a block of logits");
         for (int start = 0; start < total; start += block)
         {
             int size = Math.Min(block, total - start);
-            using Tensor blockX = Rows(allX, start, size), blockLogits = logits.View([size, weight.Vocabulary]);
-            using Tensor blockLabels = allLabels.View([size], start), blockLosses = losses.View([size], start);
+            using Tensor blockX = Rows(x, start, size), blockLogits = logits.View([size, weight.Vocabulary]);
+            using Tensor blockLabels = labels.View([size], start), blockLosses = losses.View([size], start);
             weight.Logits(blockX, blockLogits);
-            RunRows(device, blockLogits, blockLabels, blockLosses, dx is not null || dweight is not null ? 1.0 / count : null, ignoreIndex);
-            if (allDx is not null)
+            RunRows(device, blockLogits, blockLabels, blockLosses, dx is not null || dweight is not null ? 1.0 / total : null, ignoreIndex);
+            if (dx is not null)
             {
-                using Tensor blockDx = Rows(allDx, start, size);
+                using Tensor blockDx = Rows(dx, start, size);
                 weight.Backward(blockLogits, blockDx);
             }
             if (dweight is not null) MatMulKernel.Forward(blockLogits, blockX, dweight, MatMulLayout.TN, accumulate: start > 0);
         }
-        CrossEntropyKernel.Mean(losses, loss, count);
-        return count;
+        CrossEntropyKernel.Mean(losses, loss, total);
     }
 
     /// <summary>The losses of some rows and, where a scale is given, in place of their logits (softmax − onehot) · scale.</summary>

@@ -27,6 +27,7 @@ public static partial class RmsNormKernel
     {
         NormalizationCheck.Weight(Op, x, weight, "weight");
         Check.SameShape(Op, x, y);
+        Check.SameOrApart(Op, y, x);
         Check.HasShape(Op, inverseRms, RowShape.Of(Op, x));
         NormalizationCheck.Epsilon(epsilon);
         switch (Check.Floats(Op, x, weight, y, inverseRms))

@@ -26,6 +26,7 @@ public static partial class RotaryEmbeddingKernel
     public static void Forward(Tensor x, Tensor cos, Tensor sin, Tensor? positions, int start, Tensor y)
     {
         Check.SameShape(Op, x, y);
+        Check.SameOrApart(Op, y, x);
         Rotate(x, cos, sin, positions, start, y, backward: false);
     }
 
@@ -42,6 +43,7 @@ public static partial class RotaryEmbeddingKernel
     public static void Backward(Tensor dy, Tensor cos, Tensor sin, Tensor? positions, int start, Tensor dx)
     {
         Check.SameShape(Op, dy, dx);
+        Check.SameOrApart(Op, dx, dy);
         Rotate(dy, cos, sin, positions, start, dx, backward: true);
     }
 

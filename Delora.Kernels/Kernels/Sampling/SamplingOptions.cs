@@ -15,7 +15,7 @@ public readonly record struct SamplingOptions
 
     /// <summary>
     /// T: the probabilities are softmax(logits / T). 0, which is the default, always takes the most likely token, the lowest id among
-    /// equals; the other options and the random numbers then change nothing.
+    /// equals; the random numbers then change nothing, and the other options are refused.
     /// </summary>
     public double Temperature { get; init; }
 
@@ -41,6 +41,9 @@ public readonly record struct SamplingOptions
         if (!(Temperature >= 0 && double.IsFinite(Temperature)))
             throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "a temperature is a finite number ≥ 0");
         ArgumentOutOfRangeException.ThrowIfNegative(TopK);
+        if (Temperature == 0 && (TopK > 0 || TopP < 1))
+            throw new ArgumentOutOfRangeException(
+                nameof(Temperature), Temperature, "top-k and top-p restrict a random choice, and 0, the default, leaves nothing to chance; 1 is usual");
         if (!(TopP is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(TopP), TopP, "top-p lies in (0, 1]");
     }
 }

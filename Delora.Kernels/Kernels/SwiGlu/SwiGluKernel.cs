@@ -21,6 +21,7 @@ public static partial class SwiGluKernel
     {
         Check.SameShape(Op, gate, up);
         Check.SameShape(Op, gate, y);
+        Check.SameOrApart(Op, y, gate, up);
         switch (Check.Floats(Op, gate, up, y))
         {
             case CpuDevice cpu: CpuSwiGlu.Forward(cpu, gate, up, y); break;
@@ -46,6 +47,8 @@ public static partial class SwiGluKernel
         if (dup is not null) Check.SameShape(Op, gate, dup);
         Device device = Check.Floats(Op, gate, up, dy, dgate, dup);
         if (dgate is not null) Check.Apart(Op, dgate, dup);
+        if (dgate is not null) Check.SameOrApart(Op, dgate, gate, up, dy);
+        if (dup is not null) Check.SameOrApart(Op, dup, gate, up, dy);
         switch (device)
         {
             case CpuDevice cpu: CpuSwiGlu.Backward(cpu, gate, up, dy, dgate, dup); break;

@@ -68,16 +68,23 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
             || (config.TieWordEmbeddings && name == "lm_head.weight"));
         using var scope = new TensorScope("load model");
         var model = new LlamaForCausalLM(config, device, WeightSource.Gather(shapes, (name, _) => files.ReadFloat(name, device)));
-        model.Freeze();
-        return model;
+        try
+        {
+            model.Freeze();
+            return model;
+        }
+        catch
+        {
+            // Preparing the weights takes memory too, and the scope no longer owns them.
+            model.Dispose();
+            throw;
+        }
     }
 
     private protected override Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
     {
         CheckSequence(ids, cache);
-        Tensor hidden = _model.Forward(ids, mask, cache, positions);      // [batch, seq, hidden]
-        cache?.Advance(ids.Shape[1]);
-        return hidden;
+        return _model.Forward(ids, mask, cache, positions);               // [batch, seq, hidden]
     }
 
     private protected override Tensor Logits(Tensor hidden) => _head.Forward(hidden);    // [.., vocabulary]

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -23,6 +24,7 @@ public sealed class FineTuner : IDisposable
     private readonly Generator _generator;
     private readonly AdamW _optimizer;
     private readonly List<(int Step, Evaluation Evaluation)> _evaluations = [];
+    private readonly string _fingerprint;
 
     /// <summary>Puts a new adapter on the model.</summary>
     /// <param name="model">The base model, without adapters of its own.</param>
@@ -38,6 +40,8 @@ public sealed class FineTuner : IDisposable
         options.Validate();
         (Model, _training, _options, _evaluation) = (model, training, options, evaluation);
         _generator = new Generator(options.Seed);
+        // Before the adapter: it may train biases and whole modules of the model.
+        _fingerprint = model.Fingerprint();
         Peft = new PeftModel(model);
         try
         {
@@ -60,7 +64,7 @@ public sealed class FineTuner : IDisposable
     /// <summary>Evaluations of this run, with the steps that were taken before each.</summary>
     public IReadOnlyList<(int Step, Evaluation Evaluation)> Evaluations => _evaluations;
 
-    /// <summary>Told of each evaluation.</summary>
+    /// <summary>Told of each evaluation, while the model is in evaluation mode.</summary>
     public event Action<int, Evaluation>? Evaluated;
 
     /// <summary>Trains, and saves checkpoints and at the end the adapter.</summary>
@@ -84,8 +88,8 @@ public sealed class FineTuner : IDisposable
         Dictionary<string, string> settings = output is null ? [] : Settings();
         TrainingCheckpoint? checkpoint = resume ? TrainingCheckpoint.FindLatest(output!, warn) : null;
         checkpoint?.CheckSettings(settings);
-        if (!resume && output is not null && TrainingCheckpoint.FindLatest(output) is { } earlier)
-            throw new DeloraFormatException(output, Path.GetFileName(earlier.Folder), "belongs to an earlier run: resume it, or choose another folder.");
+        if (!resume && output is not null && TrainingCheckpoint.FirstNameIn(output) is { } earlier)
+            throw new DeloraFormatException(output, earlier, "belongs to an earlier run: resume it, or choose another folder.");
         if (output is not null) FolderFile.Make(output);
         if (checkpoint is not null)
         {
@@ -104,7 +108,7 @@ public sealed class FineTuner : IDisposable
         Model.Train();
         try
         {
-            return trainer.Run(
+            TrainingResult result = trainer.Run(
                 _ => _training.Take(order.Next()),
                 new TrainerOptions
                 {
@@ -116,6 +120,7 @@ public sealed class FineTuner : IDisposable
                     NonFinite = _options.NonFinite,
                 },
                 progress, cancellation);
+            return result with { SkippedSteps = (int)(result.Steps - _optimizer.StepCount) };
         }
         finally
         {
@@ -139,9 +144,19 @@ public sealed class FineTuner : IDisposable
     private void Evaluate(int step, CancellationToken cancellation)
     {
         if (_evaluation is null) return;
-        Evaluation evaluation = Evaluation.Of(Model, _evaluation, _options.BatchSize, cancellation);
-        _evaluations.Add((step, evaluation));
-        Evaluated?.Invoke(step, evaluation);
+        bool training = Model.IsTraining;
+        Model.Train(false);
+        try
+        {
+            Evaluation evaluation = Evaluation.Of(Model, _evaluation, _options.BatchSize, cancellation);
+            _evaluations.Add((step, evaluation));
+            // Still in evaluation mode: who generates a sample here draws no dropout mask from the run's random numbers.
+            Evaluated?.Invoke(step, evaluation);
+        }
+        finally
+        {
+            Model.Train(training);
+        }
     }
 
     private ParameterGroup[] Groups()
@@ -161,7 +176,9 @@ public sealed class FineTuner : IDisposable
     /// <summary>What the numbers of the run depend on.</summary>
     private Dictionary<string, string> Settings() => new(_options.Settings())
     {
-        ["model"] = Model.Fingerprint(),
+        ["model"] = _fingerprint,
+        // The number of threads changes nothing; another vector width rounds differently.
+        ["device"] = Model.Device is CpuDevice cpu ? $"CPU, {(int)cpu.Simd}-bit vectors" : Model.Device.Name,
         ["training data"] = _training.Fingerprint,
         ["rows"] = _training.Count.ToString(CultureInfo.InvariantCulture),
         ["length of a row"] = _training.Length.ToString(CultureInfo.InvariantCulture),

@@ -86,6 +86,13 @@ public sealed record FineTuningOptions
     internal void Validate()
     {
         Adapter.Validate();
+        ArgumentOutOfRangeException.ThrowIfLessThan(Steps, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(GradientAccumulation, 1);
+        Finite(LearningRate, nameof(LearningRate));
+        Finite(LambdaLearningRate ?? 0, nameof(LambdaLearningRate));
+        Finite(WeightDecay, nameof(WeightDecay));
+        Finite(MaxGradientNorm, nameof(MaxGradientNorm));
+        MakeSchedule();
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(EvaluateEvery);
         ArgumentOutOfRangeException.ThrowIfNegative(SaveEvery);
@@ -111,6 +118,11 @@ public sealed record FineTuningOptions
         yield return new("largest gradient norm", Text(MaxGradientNorm));
         yield return new("seed", Text(Seed));
         yield return new("residual initialization", Adapter is DeloraConfig { ResidualInitialization: true } ? "yes" : "no");
+    }
+
+    private static void Finite(double value, string name)
+    {
+        if (!(value >= 0 && double.IsFinite(value))) throw new ArgumentOutOfRangeException(name, value, "must be a finite number ≥ 0.");
     }
 
     private static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);

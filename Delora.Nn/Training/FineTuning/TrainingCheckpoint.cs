@@ -24,16 +24,19 @@ public sealed class TrainingCheckpoint
     private const string ParameterPrefix = "parameter.", OptimizerPrefix = "optimizer.";
     private const int Format = 1;
 
-    private TrainingCheckpoint(string folder, int step, GeneratorState random, IReadOnlyDictionary<string, string> settings)
+    private TrainingCheckpoint(string folder, int step, long optimizerStep, GeneratorState random, IReadOnlyDictionary<string, string> settings)
     {
-        (Folder, Step, Random, Settings) = (folder, step, random, settings);
+        (Folder, Step, OptimizerStep, Random, Settings) = (folder, step, optimizerStep, random, settings);
     }
 
     /// <summary>The checkpoint's folder.</summary>
     public string Folder { get; }
 
-    /// <summary>Steps that had been taken.</summary>
+    /// <summary>Steps of the run, those included that were left out because a number was not finite.</summary>
     public int Step { get; }
+
+    /// <summary>Steps that the optimizer took.</summary>
+    public long OptimizerStep { get; }
 
     /// <summary>State of the random numbers after the step.</summary>
     public GeneratorState Random { get; }
@@ -45,6 +48,12 @@ public sealed class TrainingCheckpoint
     /// <param name="name">A name without a path.</param>
     public static bool IsNameOf(string name) => StepOf(name) > 0;
 
+    /// <summary>The first folder in a run's folder that has a checkpoint's name, whoever made it; null where there is none.</summary>
+    internal static string? FirstNameIn(string output) =>
+        Directory.Exists(output)
+            ? Directory.GetDirectories(output).Select(path => Path.GetFileName(path)).Where(IsNameOf).Order(StringComparer.Ordinal).FirstOrDefault()
+            : null;
+
     /// <summary>Writes a checkpoint, and then removes the oldest beyond <paramref name="keep"/>.</summary>
     /// <param name="output">The run's folder, which exists.</param>
     /// <param name="step">Steps taken, at least 1.</param>
@@ -53,8 +62,8 @@ public sealed class TrainingCheckpoint
     /// <param name="random">State of the random numbers.</param>
     /// <param name="settings">What the run was started with.</param>
     /// <param name="keep">Checkpoints to keep, at least 1.</param>
-    /// <exception cref="DeloraException">The system refused; earlier checkpoints are as they were.</exception>
-    public static void Save(
+    /// <exception cref="DeloraException">The system refused, or the name is taken; earlier checkpoints are as they were.</exception>
+    internal static void Save(
         string output, int step, PeftModel model, Optimizer optimizer, GeneratorState random, IReadOnlyDictionary<string, string> settings, int keep)
     {
         string folder = Path.Combine(output, FolderName(step));
@@ -64,15 +73,15 @@ public sealed class TrainingCheckpoint
             // A run that was resumed comes to steps that were saved before; what it saved there is the same, unless it was damaged since.
             if (TryOpen(folder, step, null) is null)
             {
+                if (Directory.Exists(folder) && !IsOurs(folder))
+                    throw new DeloraException($"{folder}: is there already, and is no checkpoint of this program.");
                 TryDelete(folder);
                 Directory.CreateDirectory(temporary);
                 model.Save(temporary);
                 SafetensorsFile.Write(Path.Combine(temporary, TensorsName), Tensors(model, optimizer));
-                WriteState(Path.Combine(temporary, StateName), step, random, settings);
+                WriteState(Path.Combine(temporary, StateName), step, optimizer.StepCount, random, settings);
                 Directory.Move(temporary, folder);
             }
-            foreach (string old in FoldersIn(output).Where(found => found.Step <= step).SkipLast(keep).Select(found => found.Path))
-                Directory.Delete(old, recursive: true);
         }
         catch (Exception error)
         {
@@ -81,6 +90,8 @@ public sealed class TrainingCheckpoint
                 throw new DeloraException($"{folder}: the checkpoint could not be written: {error.Message}", error);
             throw;
         }
+        // One that cannot be removed takes room, and nothing else.
+        foreach ((string old, _) in FoldersIn(output).Where(found => found.Step <= step).SkipLast(keep)) TryDelete(old);
     }
 
     /// <summary>
@@ -92,6 +103,7 @@ public sealed class TrainingCheckpoint
     {
         if (!Directory.Exists(output)) return null;
         foreach (string unfinished in Directory.GetDirectories(output, $".{Prefix}*.tmp")) TryDelete(unfinished);
+        foreach (string unfinished in Directory.GetFiles(output, ".adapter_*.tmp")) FolderFile.TryDelete(unfinished);
         return FoldersIn(output).Reverse().Select(found => TryOpen(found.Path, found.Step, warn)).FirstOrDefault(found => found is not null);
     }
 
@@ -108,7 +120,7 @@ public sealed class TrainingCheckpoint
 
     /// <summary>Puts parameters and optimizer into the saved state. Everything is checked before anything changes.</summary>
     /// <exception cref="DeloraFormatException">A tensor is missing, not known here, or of another shape.</exception>
-    public void Restore(PeftModel model, Optimizer optimizer)
+    internal void Restore(PeftModel model, Optimizer optimizer)
     {
         string path = Path.Combine(Folder, TensorsName);
         using SafetensorsFile file = SafetensorsFile.Open(path);
@@ -130,7 +142,7 @@ public sealed class TrainingCheckpoint
                     ? key[OptimizerPrefix.Length..]
                     : throw new DeloraFormatException(path, key, "is no parameter that this run trains."),
                 file.ReadFloat(key, optimizer.Gradients[0].Device));
-        optimizer.LoadState(state, Step, path);
+        optimizer.LoadState(state, OptimizerStep, path);
         foreach ((Tensor parameter, Tensor saved) in parameters) parameter.CopyFrom(saved);
     }
 
@@ -156,12 +168,13 @@ public sealed class TrainingCheckpoint
         model.TrainableParameters().Select(entry => KeyValuePair.Create(ParameterPrefix + entry.Name, entry.Parameter.Value))
             .Concat(optimizer.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Name, entry.Tensor)));
 
-    private static void WriteState(string path, int step, GeneratorState random, IReadOnlyDictionary<string, string> settings)
+    private static void WriteState(string path, int step, long optimizerStep, GeneratorState random, IReadOnlyDictionary<string, string> settings)
     {
         byte[] json = Encoding.UTF8.GetBytes(PythonJson.Write(new SortedDictionary<string, object?>(StringComparer.Ordinal)
         {
             ["format"] = Format,
             ["step"] = step,
+            ["optimizer_step"] = optimizerStep,
             // As texts: a JSON number does not hold 64 bits everywhere.
             ["random_seed"] = random.Seed.ToString(CultureInfo.InvariantCulture),
             ["random_offset"] = random.Offset.ToString(CultureInfo.InvariantCulture),
@@ -173,12 +186,16 @@ public sealed class TrainingCheckpoint
     private static TrainingCheckpoint Read(string folder, int step)
     {
         JsonFields fields = JsonFields.Load(Path.Combine(folder, StateName));
-        if (fields.Integer("format", 0) is var format and not Format)
-            throw fields.Wrong("format", $"is {format}; this version reads {Format}.");
+        int format = fields.Integer("format", 0);
+        // Not damaged: it must neither be passed over nor replaced.
+        if (format > Format) throw new DeloraException($"{folder}: was written by a later version (format {format}; this one reads {Format}).");
+        if (format < Format) throw fields.Wrong("format", $"is {format}; this version reads {Format}.");
         if (fields.Integer("step", -1) is var saved && saved != step) throw fields.Wrong("step", $"is {saved}, which is not the folder's number.");
         var random = new GeneratorState(Number("random_seed"), Number("random_offset"));
         JsonFields inner = fields.Object("settings") ?? throw fields.Wrong("settings", "is missing.");
-        return new TrainingCheckpoint(folder, step, random, inner.Left.Keys.ToArray().ToDictionary(key => key, key => inner.Text(key, "")));
+        long optimizerStep = fields.Integer("optimizer_step", -1);
+        if (optimizerStep < 0 || optimizerStep > step) throw fields.Wrong("optimizer_step", $"must be from 0 to {step}, not {optimizerStep}.");
+        return new TrainingCheckpoint(folder, step, optimizerStep, random, inner.Left.Keys.ToArray().ToDictionary(key => key, key => inner.Text(key, "")));
 
         ulong Number(string field) =>
             ulong.TryParse(fields.Text(field, null), NumberStyles.None, CultureInfo.InvariantCulture, out ulong value)
@@ -190,7 +207,7 @@ public sealed class TrainingCheckpoint
     private static IReadOnlyList<(string Path, int Step)> FoldersIn(string output) =>
         [.. Directory.GetDirectories(output, $"{Prefix}*")
             .Select(path => (Path: path, Step: StepOf(Path.GetFileName(path))))
-            .Where(found => found.Step > 0)
+            .Where(found => found.Step > 0 && IsOurs(found.Path))
             .OrderBy(found => found.Step)];
 
     private static int StepOf(string name) =>
@@ -198,6 +215,9 @@ public sealed class TrainingCheckpoint
         && int.TryParse(name[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int step)
             ? step
             : -1;
+
+    /// <summary>Others write folders of such names too, which are not this run's to remove.</summary>
+    private static bool IsOurs(string folder) => File.Exists(Path.Combine(folder, StateName)) || File.Exists(Path.Combine(folder, TensorsName));
 
     private static string FolderName(int step) => string.Create(CultureInfo.InvariantCulture, $"{Prefix}{step:D6}");
 

@@ -191,6 +191,27 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Contains("weight_map[\"a\"]: must be the name of a file, not 3", Refused());
     }
 
+    [Fact]
+    public void FilesThatTheCacheOfDownloadsLinksToAreRead()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        string snapshot = _folder.File("snapshots/0123"), blobs = _folder.File("blobs");
+        using (LlamaForCausalLM model = TinyLlama.Create())
+        {
+            model.Save(snapshot);
+            WeightWriter.Write(snapshot, [.. model.NamedState()], maxShardBytes: 8000);
+        }
+        Directory.CreateDirectory(blobs);
+        foreach (string file in Directory.GetFiles(snapshot, "*.safetensors"))
+        {
+            string blob = Path.Combine(blobs, $"blob-{Path.GetFileName(file)[6..11]}");
+            File.Move(file, blob);
+            File.CreateSymbolicLink(file, Path.Combine("..", "..", "blobs", Path.GetFileName(blob)));
+        }
+        using CausalLanguageModel loaded = CausalLanguageModel.Load(snapshot, Devices.Cpu);
+        Assert.Equal(TinyLlama.Config.VocabSize, loaded.Config.VocabSize);
+    }
+
     private static bool SameJson(LlamaConfig one, LlamaConfig two) => one.ToJson() == two.ToJson();
 
     private void SaveTiny()

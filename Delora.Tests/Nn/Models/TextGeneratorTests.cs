@@ -115,6 +115,34 @@ public sealed class TextGeneratorTests
         });
     }
 
+    [Fact]
+    public async Task DisposingModelOrAdapterWhileTextsAreMadeWaitsForTheTokenUnderWay()
+    {
+        for (int round = 0; round < 3; round++)
+        {
+            LlamaForCausalLM model = TinyLlama.Create(Config);
+            var peft = new PeftModel(model);
+            peft.AddAdapter(new DeloraConfig { R = 2, InitWeights = false, DeloraLambda = 1 }, new Generator(1));
+            string with = await Text(model, "the cat", Sampled(1)), without;
+            using (peft.Disable()) without = await Text(model, "the cat", Sampled(1));
+            Task<string>[] texts = [.. Enumerable.Range(0, 8).Select(_ => Task.Run(() => Text(model, "the cat", Sampled(1))))];
+            await Task.Delay(round * 3);
+            peft.Dispose();
+            model.Dispose();
+            foreach (Task<string> text in texts)
+                try
+                {
+                    // Of the tokens, the first come from the model with the adapter and the rest from the model without: each is one or the other's choice.
+                    Assert.NotEqual("", await text);
+                }
+                catch (ObjectDisposedException)
+                {
+                    // It asked for its next token too late.
+                }
+            Assert.NotEqual(with, without);
+        }
+    }
+
     private static GenerationOptions Sampled(ulong seed) =>
         new() { MaxNewTokens = 12, Seed = seed, Sampling = new SamplingOptions { Temperature = 1, TopK = 50, TopP = 0.95f } };
 
