@@ -11,8 +11,8 @@ internal static class LanguageReport
         MethodResult<LanguageScores> delora = result.Delora;
         HtmlReport report = new(
             "Adapting a language model",
-            "A small Llama, trained from nothing on one kind of text, frozen and adapted to another kind that it has not seen: with DeLoRA, "
-            + "and with LoRA of the same rank.");
+            "A small Llama, trained from nothing on one kind of text, frozen and adapted to another kind that it has not seen: with "
+            + "DeLoRA, and with LoRA of the same rank.");
         report.KeyFigures(
             (Invariant($"{result.BaseScores.New.Perplexity:F1} → {delora.FigureOf(x => x.After.New.Perplexity).Text("F1")}"),
                 "held-out perplexity on the new kind, before and after DeLoRA"),
@@ -97,10 +97,11 @@ internal static class LanguageReport
             Invariant($"Model: Llama, {settings.Layers} layers of {settings.HiddenSize}, {settings.Heads} heads, ")
             + Invariant($"{settings.KeyValueHeads} of keys and values, {result.Size:N0} weights, a context of {settings.Context} tokens; ")
             + Invariant($"byte-level BPE trained on the old kind. The base took {result.Base.Steps:N0} steps of {settings.BatchSize} × ")
-            + Invariant($"{settings.Context} tokens in {result.Base.Seconds:F0} seconds{(result.BaseWasKept ? ", in an earlier run" : "")}."));
+            + Invariant($"{settings.Context} tokens in {result.Base.Seconds:F0} seconds")
+            + (result.BaseWasKept ? ", in an earlier run." : "."));
         report.Paragraph(
-            Invariant($"Adaptation: rank {settings.Rank} on every linear layer but the output; {settings.AdaptationSteps:N0} steps of ")
-            + Invariant($"{settings.BatchSize} × {settings.Context} tokens with AdamW and a cosine schedule. ")
+            Invariant($"Adaptation: rank {settings.Rank} on every linear layer but the output; {settings.AdaptationSteps:N0} ")
+            + Invariant($"steps of {settings.BatchSize} × {settings.Context} tokens with AdamW and a cosine schedule. ")
             + string.Join("; ", result.Methods.Select(x => $"{x.Settings.Name}: {x.Settings.Choice}")) + ".");
         if (settings.ChoiceRemark is { } remark)
             report.Paragraph(remark);

@@ -71,11 +71,11 @@ internal sealed record LanguageSettings
 
     /// <summary>How strengths and learning rates were chosen; null where they are others.</summary>
     public string? ChoiceRemark { get; init; } =
-        "Strengths and learning rates were chosen with the same effort for each method: eight settings, tried for 200 steps with one seed on a "
-        + "base of 1000 steps, trained on four fifths of the training text and scored on the rest, whole operations again; the one with the "
-        + "least sum of the losses on the new and on the old kind, a rule that was fixed when two settings of each method had been looked at. "
-        + "DeLoRA: λ of 4, 8, 16 with learning rates of 0.01 and 0.03, then, since the best was in a corner, 2 with 0.03 and 4 with 0.06. "
-        + "LoRA: α of 4, 8, 16 with 0.003 and 0.01, then 16 with 0.001 and 8 with 0.005.";
+        "Strengths and learning rates were chosen with the same effort for each method: eight settings, tried for 200 steps with one seed "
+        + "on a base of 1000 steps, trained on four fifths of the training text and scored on the rest, whole operations again; the one "
+        + "with the least sum of the losses on the new and on the old kind, a rule that was fixed when two settings of each method had been "
+        + "looked at. DeLoRA: λ of 4, 8, 16 with learning rates of 0.01 and 0.03, then, since the best was in a corner, 2 with 0.03 and 4 "
+        + "with 0.06. LoRA: α of 4, 8, 16 with 0.003 and 0.01, then 16 with 0.001 and 8 with 0.005.";
 
     /// <summary>What a user's options ask for.</summary>
     public static LanguageSettings Of(LanguageOptions options)

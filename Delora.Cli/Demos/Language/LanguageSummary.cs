@@ -26,11 +26,12 @@ internal static class LanguageSummary
     {
         string model = Printable.Word(output.File(LanguageDemo.BaseName)), adapter = Printable.Word(output.File(LanguageDemo.AdapterName));
         string prompt = Printable.Text(result.Samples.Count > 0 ? result.Samples[0].Prompt : "");
+        prompt = prompt.Replace("\"", "\\\"", StringComparison.Ordinal);
         console.Output.WriteLine($"Report: {output.File(LanguageDemo.ReportName)}");
         string phases = string.Join(", ", result.Phases.Select(x => FormattableString.Invariant($"{x.Name} {x.Time.TotalSeconds:F0}")));
         DemoOutput.Line(console, $"Time: {result.Elapsed.TotalSeconds:F0} s ({phases})");
         console.Output.WriteLine("Go on with:");
-        console.Output.WriteLine($"  delora generate --model {model} --adapter {adapter} --prompt \"{prompt.Replace("\"", "\\\"", StringComparison.Ordinal)}\"");
+        console.Output.WriteLine($"  delora generate --model {model} --adapter {adapter} --prompt \"{prompt}\"");
         console.Output.WriteLine($"  delora inspect {adapter}");
     }
 }
