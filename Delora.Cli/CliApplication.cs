@@ -18,7 +18,9 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
         EvalCommand.Create,
         GenerateCommand.Create,
         MergeCommand.Create,
-        console => DemoCommand.Create((options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),
+        console => DemoCommand.Create(
+            (options, stop) => Task.Run(() => LanguageDemo.Run(console, options, stop), stop),
+            (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),
         InspectCommand.Create,
         DevicesCommand.Create,
     ]);

@@ -38,22 +38,12 @@ public sealed class ClassifyDemoTests
         private int At(string text) => Output.IndexOf(text, StringComparison.Ordinal);
     }
 
-    /// <summary>Calls back when a line is written that contains a text.</summary>
-    private sealed class WatchedWriter(string text, Action found) : StringWriter(CultureInfo.InvariantCulture)
-    {
-        public override void WriteLine(string? value)
-        {
-            base.WriteLine(value);
-            if (value?.Contains(text, StringComparison.Ordinal) == true)
-                found();
-        }
-    }
-
     /// <summary>Runs <c>demo classify</c> in a small form through the whole command line.</summary>
     private static async Task<Outcome> Run(
         Device device, StringWriter output, CancellationToken token, ClassifySettings? settings = null, params string[] arguments)
     {
         Command Demo(CliConsole console) => DemoCommand.Create(
+            (_, _) => Task.FromResult(ExitCode.Failed),
             (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, settings ?? s_small, device, stop), stop));
         using StringWriter error = new();
         int exitCode = await new CliApplication([Demo]).RunAsync(["demo", "classify", .. arguments], output, error, token);
@@ -180,11 +170,11 @@ public sealed class ClassifyDemoTests
     [Fact]
     public void NormBeyondItsBoundStopsTheRun()
     {
-        RunRecorder recorder = new(new Progress<StepProgress>()) { Watch = () => [new LayerUpdate("lin0", 1.1, 1)] };
+        RunRecorder<Scores> recorder = new(new Progress<StepProgress>()) { Watch = () => [new LayerUpdate("lin0", 1.1, 1)] };
         DeloraException error = Assert.Throws<DeloraException>(() => recorder.OnStart(default));
         Assert.Contains("lin0", error.Message, StringComparison.Ordinal);
 
-        RunRecorder rounded = new(new Progress<StepProgress>()) { Watch = () => [new LayerUpdate("lin0", 1 + 5e-6, 1)] };
+        RunRecorder<Scores> rounded = new(new Progress<StepProgress>()) { Watch = () => [new LayerUpdate("lin0", 1 + 5e-6, 1)] };
         rounded.OnStart(default);
         Assert.Equal(1 + 5e-6, rounded.LargestShareOfBound);
     }

@@ -6,17 +6,18 @@ namespace Delora.Tests;
 
 public sealed class CliApplicationTests
 {
-    private sealed record Outcome(int ExitCode, string Output, string Error, ClassifyOptions? Options);
+    private sealed record Outcome(int ExitCode, string Output, string Error, object? Options);
 
-    /// <summary>Runs a command line whose <c>demo classify</c> does <paramref name="work"/>.</summary>
+    /// <summary>Runs a command line whose <c>demo</c> and <c>demo classify</c> do <paramref name="work"/>.</summary>
     private static async Task<Outcome> Run(Func<CancellationToken, Task<int>>? work, CancellationToken token, params string[] arguments)
     {
-        ClassifyOptions? seen = null;
-        Command Demo(CliConsole console) => DemoCommand.Create((options, stop) =>
+        object? seen = null;
+        Command Demo(CliConsole console) => DemoCommand.Create(Work, Work);
+        Task<int> Work(object options, CancellationToken stop)
         {
             seen = options;
             return work?.Invoke(stop) ?? Task.FromResult(ExitCode.Success);
-        });
+        }
 
         using StringWriter output = new(), error = new();
         int exitCode = await new CliApplication([Demo]).RunAsync(arguments, output, error, token);
@@ -37,11 +38,25 @@ public sealed class CliApplicationTests
                 Device = "auto",
                 Seed = DemoCommand.DefaultSeed,
                 Out = Path.GetFullPath(DemoCommand.DefaultOut),
+                Rank = DemoCommand.ClassifyRank,
+                Lambda = DemoCommand.ClassifyLambda,
+                LearningRate = DemoCommand.ClassifyLearningRate,
+            },
+            outcome.Options);
+
+        Outcome language = await Run("demo");
+        Assert.Equal(
+            new LanguageOptions
+            {
+                Device = "auto",
+                Seed = DemoCommand.DefaultSeed,
+                Seeds = DemoCommand.DefaultSeeds,
+                Out = Path.GetFullPath(DemoCommand.DefaultOut),
                 Rank = DemoCommand.DefaultRank,
                 Lambda = DemoCommand.DefaultLambda,
                 LearningRate = DemoCommand.DefaultLearningRate,
             },
-            outcome.Options);
+            language.Options);
     }
 
     [Fact]
@@ -64,6 +79,26 @@ public sealed class CliApplicationTests
                 Quick = true,
             },
             outcome.Options);
+
+        Outcome language = await Run(
+            "demo", "--device", "cpu", "--seed", "5", "--seeds", "2", "--out", "o", "--text", "t", "--rank", "16",
+            "--lambda", "30", "--lr", "1e-3", "--quick", "--retrain");
+        Assert.Equal("", language.Error);
+        Assert.Equal(
+            new LanguageOptions
+            {
+                Device = "cpu",
+                Seed = 5,
+                Seeds = 2,
+                Out = Path.GetFullPath("o"),
+                TextFile = Path.GetFullPath("t"),
+                Rank = 16,
+                Lambda = 30,
+                LearningRate = 1e-3,
+                Quick = true,
+                Retrain = true,
+            },
+            language.Options);
     }
 
     [Theory]
@@ -87,7 +122,10 @@ public sealed class CliApplicationTests
     [InlineData("--out", "demo", "classify", "--out")]
     [InlineData("--out", "demo", "classify", "--out", "")]
     [InlineData("--seed", "demo", "classify", "--seed", "1", "--seed", "2")]
-    [InlineData("classify", "demo")]
+    [InlineData("'0'", "demo", "--seeds", "0")]
+    [InlineData("--text", "demo", "--text", "")]
+    [InlineData("--seed stands before 'classify'", "demo", "--seed", "1", "classify")]
+    [InlineData("unknown option '--text-folder'", "demo", "--text-folder", "x")]
     [InlineData("demo")]
     public async Task BadUsageIsOneLineAndExitCode2(string told, params string[] arguments)
     {
@@ -103,7 +141,7 @@ public sealed class CliApplicationTests
 
     [Theory]
     [InlineData("--lambda", "demo", "classify", "--help")]
-    [InlineData("demo", "--help")]
+    [InlineData("--retrain", "demo", "--help")]
     [InlineData("0.1.0", "--version")]
     public async Task HelpAndVersionSucceed(string told, params string[] arguments)
     {

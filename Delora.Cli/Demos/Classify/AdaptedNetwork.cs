@@ -4,12 +4,6 @@ using Delora.Nn;
 
 namespace Delora.Cli;
 
-/// <summary>How far one layer's weight is from the base.</summary>
-/// <param name="Layer">The layer.</param>
-/// <param name="Norm">‖ΔW‖_F.</param>
-/// <param name="Bound">What it cannot exceed; null where the method sets no bound.</param>
-internal readonly record struct LayerUpdate(string Layer, double Norm, double? Bound);
-
 /// <summary>A fresh copy of the base network, ready to be adapted by one method.</summary>
 internal sealed class AdaptedNetwork : IDisposable
 {
@@ -31,7 +25,7 @@ internal sealed class AdaptedNetwork : IDisposable
         }
 
         Peft = new PeftModel(Network);
-        Peft.AddAdapter(ConfigOf(method, rank), generator);
+        Peft.AddAdapter(method.Config(rank, SummaryNetwork.AdaptedLayers), generator);
         Parameters = [.. Peft.TrainableParameters().Select(x => x.Parameter)];
     }
 
@@ -56,24 +50,6 @@ internal sealed class AdaptedNetwork : IDisposable
         Peft?.Dispose();
         Network.Dispose();
     }
-
-    private static AdapterConfig ConfigOf(AdaptationSettings method, int rank) => method.Method switch
-    {
-        AdaptationMethod.Delora => new DeloraConfig
-        {
-            R = rank,
-            DeloraLambda = method.Strength,
-            ResidualInitialization = true,
-            TargetModules = SummaryNetwork.AdaptedLayers,
-        },
-        AdaptationMethod.Lora => new LoraConfig
-        {
-            R = rank,
-            LoraAlpha = method.Strength,
-            TargetModules = SummaryNetwork.AdaptedLayers,
-        },
-        _ => throw new ArgumentOutOfRangeException(nameof(method), method, "trains no adapter"),
-    };
 
     private static float[] WeightOf(Linear layer)
     {

@@ -7,11 +7,6 @@ namespace Delora.Cli;
 /// <summary>Saves a trained adapter, loads it into a fresh copy of the base, merges and unmerges it, and compares at every turn.</summary>
 internal static class AdapterChecks
 {
-    /// <summary>How far the loss may move when the adapter is merged: another order of the same sums.</summary>
-    public const double MergeTolerance = 1e-5;
-
-    private static readonly string s_tolerance = MergeTolerance.ToString("0e0", CultureInfo.InvariantCulture);
-
     /// <summary>Runs the checks; the adapter folder stays.</summary>
     /// <param name="adapted">The network with its trained adapter.</param>
     /// <param name="basePath">The base network's file.</param>
@@ -29,7 +24,8 @@ internal static class AdapterChecks
 
         double[] Logits(SummaryNetwork of) =>
         [
-            .. SummaryScores.Logits(of, data.NewHeldOut, cancellationToken), .. SummaryScores.Logits(of, data.OldHeldOut, cancellationToken),
+            .. SummaryScores.Logits(of, data.NewHeldOut, cancellationToken),
+            .. SummaryScores.Logits(of, data.OldHeldOut, cancellationToken),
         ];
         DemoCheck predictions = ComparePredictions(Logits(adapted.Network), Logits(network), device);
 
@@ -54,22 +50,16 @@ internal static class AdapterChecks
             largest = Math.Max(largest, Math.Abs(trained[i] - loaded[i]));
         }
 
-        bool passed = trained.Length == loaded.Length && (exact ? different == 0 : largest <= MergeTolerance);
-        string tolerance = exact ? "to the last bit" : $"to {s_tolerance}";
+        bool passed = trained.Length == loaded.Length && (exact ? different == 0 : largest <= DemoChecks.MergeTolerance);
+        string tolerance = exact ? "to the last bit" : $"to {DemoChecks.Tolerance}";
         return new DemoCheck(
             $"saved and loaded into a fresh copy of the base, the adapter predicts the same {tolerance}",
             passed,
             string.Create(CultureInfo.InvariantCulture, $"{different:N0} of {trained.Length:N0} scores differ, by {largest:G3} at most"));
     }
 
-    private static DemoCheck CompareLosses(Scores before, Scores merged)
-    {
-        double difference = Math.Max(Math.Abs(before.Old.Loss - merged.Old.Loss), Math.Abs(before.New.Loss - merged.New.Loss));
-        return new DemoCheck(
-            $"merged into the weights, the loss is the same to {s_tolerance}",
-            difference <= MergeTolerance,
-            string.Create(CultureInfo.InvariantCulture, $"it moves by {difference:G3} at most"));
-    }
+    private static DemoCheck CompareLosses(Scores before, Scores merged) =>
+        DemoChecks.Merged(Math.Max(Math.Abs(before.Old.Loss - merged.Old.Loss), Math.Abs(before.New.Loss - merged.New.Loss)));
 
     private static DemoCheck CompareWeights(SummaryNetwork network, string basePath, Device device)
     {

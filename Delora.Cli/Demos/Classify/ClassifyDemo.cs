@@ -2,7 +2,6 @@ using System.Globalization;
 using Delora.Autograd;
 using Delora.Core;
 using Delora.Nn;
-using Spectre.Console;
 
 namespace Delora.Cli;
 
@@ -13,7 +12,7 @@ namespace Delora.Cli;
 internal sealed class ClassifyDemo
 {
     /// <summary>The files in the output folder.</summary>
-    public const string ReportName = "report.html", BaseName = "base.safetensors", AdapterName = "adapter";
+    public const string ReportName = "classify-report.html", BaseName = "classify-base.safetensors", AdapterName = "classify-adapter";
 
     private readonly CliConsole _console;
     private readonly ClassifySettings _settings;
@@ -60,61 +59,65 @@ internal sealed class ClassifyDemo
         SummaryData data = SummaryData.Of(corpus, settings.Buckets, cancellationToken);
         ClassifyDemo demo = new(console, settings, options.Seed, data, device, output, cancellationToken);
         ClassifyResult result = demo.Compute(corpus, () => console.Time.GetElapsedTime(start));
-        demo.Show(result);
+        DemoOutput.Table(console, ClassifyResult.Columns, result.Rows);
+        DemoOutput.Checks(console, result.Checks);
         string report = output.File(ReportName);
         ClassifyReport.Of(result).Save(report);
         console.Output.WriteLine($"Report: {report}");
         console.Output.WriteLine($"Adapter: {output.File(AdapterName)} (look into it with 'delora inspect')");
         console.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Time: {result.Elapsed.TotalSeconds:F0} s"));
-        if (result.Checks.FirstOrDefault(check => !check.Passed) is { } failed)
-            throw new DeloraException($"check failed: {failed.Claim} ({failed.Detail})");
+        DemoOutput.Require(result.Checks);
         return ExitCode.Success;
     }
 
     internal ClassifyResult Compute(SummaryCorpus corpus, Func<TimeSpan> elapsed)
     {
-        (RunRecorder baseRun, Scores baseScores, long size) = TrainBase();
-        List<MethodResult> methods = [];
+        (RunRecorder<Scores> baseRun, Scores baseScores, long size) = TrainBase();
+        List<MethodResult<Scores>> methods = [];
         List<DemoCheck> checks = [];
         foreach (AdaptationSettings method in _settings.Methods)
         {
-            List<AdaptationRun> runs = [];
+            List<AdaptationRun<Scores>> runs = [];
             for (int i = 0; i < _settings.Seeds; i++)
             {
                 bool check = method.Method == AdaptationMethod.Delora && i == 0;
                 runs.Add(Adapt(method, i, baseScores, check ? checks : null));
             }
 
-            methods.Add(new MethodResult(method, runs));
+            methods.Add(new MethodResult<Scores>(method, runs));
             if (method.Method == AdaptationMethod.Delora)
-                checks.AddRange([BoundCheck(methods[^1]), GainCheck(methods[^1])]);
+                checks.AddRange([
+                    DemoChecks.Bound(methods[^1]),
+                    DemoChecks.Gain(methods[^1], "accuracy", "the new families", "F1", "points of accuracy"),
+                ]);
         }
 
         return new ClassifyResult(
             _settings, _seed, corpus, _device.Name, size, baseRun, baseScores, methods, checks, elapsed());
     }
 
-    private (RunRecorder Run, Scores Scores, long Size) TrainBase()
+    private (RunRecorder<Scores> Run, Scores Scores, long Size) TrainBase()
     {
-        using SummaryNetwork network = new(_settings, _device, new Generator(Key(_seed, "base weights")));
+        using SummaryNetwork network = new(_settings, _device, new Generator(DemoOutput.Key(_seed, "base weights")));
         using ProgressPhase phase = new(_console, "Base", _settings.BaseSteps);
-        RunRecorder recorder = new(phase);
+        RunRecorder<Scores> recorder = new(phase);
         Parameter[] parameters = [.. network.NamedParameters().Select(x => x.Parameter)];
         Train(
-            network, parameters, _settings.BaseLearningRate, _settings.BaseSteps, _data.OldTraining, Key(_seed, "base batches"), recorder);
+            network, parameters, _settings.BaseLearningRate, _settings.BaseSteps, _data.OldTraining,
+            DemoOutput.Key(_seed, "base batches"), recorder);
         network.Save(BasePath);
         return (recorder, Scores.Of(network, _data, _cancellation), network.Size);
     }
 
-    private AdaptationRun Adapt(AdaptationSettings method, int index, Scores before, List<DemoCheck>? checks)
+    private AdaptationRun<Scores> Adapt(AdaptationSettings method, int index, Scores before, List<DemoCheck>? checks)
     {
         ulong seed = unchecked(_seed + (ulong)index);
         string name = $"{method.Name}, seed {index + 1} of {_settings.Seeds}";
-        using AdaptedNetwork adapted = new(BasePath, _device, method, _settings.Rank, new Generator(Key(seed, "adapter")));
-        RunRecorder recorder;
+        using AdaptedNetwork adapted = new(BasePath, _device, method, _settings.Rank, new Generator(DemoOutput.Key(seed, "adapter")));
+        RunRecorder<Scores> recorder;
         using (ProgressPhase phase = new(_console, name, _settings.AdaptationSteps))
         {
-            recorder = new RunRecorder(phase)
+            recorder = new RunRecorder<Scores>(phase)
             {
                 Watch = adapted.Updates,
                 // The distance of a fully trained weight takes a copy of it: seldom.
@@ -125,16 +128,16 @@ internal sealed class ClassifyDemo
             recorder.OnStart(before);
             Train(
                 adapted.Network, adapted.Parameters, method.LearningRate, _settings.AdaptationSteps, _data.NewTraining,
-                Key(seed, "adaptation batches"), recorder);
+                DemoOutput.Key(seed, "adaptation batches"), recorder);
         }
 
         checks?.AddRange(AdapterChecks.Run(adapted, BasePath, _output.File(AdapterName), _data, _cancellation));
-        return new AdaptationRun(seed, adapted.TrainedSize, before, recorder.Scores[^1].Scores, recorder);
+        return new AdaptationRun<Scores>(seed, adapted.TrainedSize, before, recorder.Scores[^1].Scores, recorder);
     }
 
     private void Train(
         SummaryNetwork network, IReadOnlyList<Parameter> parameters, double learningRate, int steps, BagData texts, ulong order,
-        RunRecorder recorder)
+        RunRecorder<Scores> recorder)
     {
         using AdamW optimizer = new(parameters, learningRate, weightDecay: 0);
         Trainer<BagData> trainer = new(optimizer, network.Loss, batch => batch.Rows) { Callbacks = { recorder } };
@@ -157,44 +160,4 @@ internal sealed class ClassifyDemo
         while (true)
             yield return texts.Take(batches.Next());
     }
-
-    private static DemoCheck BoundCheck(MethodResult method)
-    {
-        // A norm beyond its bound has stopped the run it was seen in; here is what was seen in those that ended.
-        double share = method.Runs.Max(run => run.Record.LargestShareOfBound ?? double.NaN);
-        return new DemoCheck(
-            "‖ΔW‖_F of every adapted layer stays within its bound",
-            share <= 1 + RunRecorder.BoundTolerance,
-            string.Create(
-                CultureInfo.InvariantCulture,
-                $"at most {100 * share:F1} % of it, looked at {method.Runs.Sum(run => run.Record.Updates.Count):N0} times"));
-    }
-
-    private static DemoCheck GainCheck(MethodResult method)
-    {
-        Figure gain = method.Gain;
-        string points = $"{gain.Text("F1")} points of accuracy";
-        return gain.Spread is { } spread
-            ? new DemoCheck(
-                "the gain on the new families is at least three times its spread over the seeds",
-                gain.Mean > 0 && gain.Mean >= 3 * spread,
-                spread > 0 ? string.Create(CultureInfo.InvariantCulture, $"{points}: {gain.Mean / spread:F0} times") : points)
-            : new DemoCheck("accuracy is gained on the new families (a single seed: no spread to compare with)", gain.Mean > 0, points);
-    }
-
-    private void Show(ClassifyResult result)
-    {
-        Table table = new() { Border = TableBorder.Simple };
-        foreach (string column in ClassifyResult.Columns)
-            table.AddColumn(new TableColumn(column) { Alignment = column == ClassifyResult.Columns[0] ? Justify.Left : Justify.Right });
-        foreach (IReadOnlyList<string> row in result.Rows)
-            table.AddRow(row.Select(cell => new Text(cell)));
-        _console.Ansi.Write(table);
-        _console.Output.WriteLine("DeLoRA, checked:");
-        foreach (DemoCheck check in result.Checks)
-            _console.Output.WriteLine($"{(check.Passed ? "ok    " : "FAILED")} {check.Claim}: {check.Detail}");
-    }
-
-    /// <summary>A key of its own for each use of random numbers.</summary>
-    private static ulong Key(ulong seed, string use) => StableHash.Mix(seed ^ StableHash.Of(use));
 }

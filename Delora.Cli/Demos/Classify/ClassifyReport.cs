@@ -1,17 +1,15 @@
-using System.Globalization;
+using static Delora.Cli.DemoReport;
 
 namespace Delora.Cli;
 
 /// <summary>The report of <c>demo classify</c>.</summary>
 internal static class ClassifyReport
 {
-    private const int LossPoints = 80;
-
     /// <summary>The report on a result.</summary>
     public static HtmlReport Of(ClassifyResult result)
     {
-        MethodResult delora = result.Methods.First(x => x.Settings.Method == AdaptationMethod.Delora);
-        AdaptationRun first = delora.Runs[0];
+        MethodResult<Scores> delora = result.Methods.First(x => x.Settings.Method == AdaptationMethod.Delora);
+        AdaptationRun<Scores> first = delora.Runs[0];
         HtmlReport report = new(
             "Adapting a text classifier",
             "A network that tells which family of namespaces a summary of .NET's documentation comes from, frozen and adapted to families "
@@ -24,7 +22,7 @@ internal static class ClassifyReport
         AddResult(report, result);
         AddCourse(report, result);
         AddDistances(report, result);
-        AddChecks(report, result);
+        AddChecks(report, result.Checks);
         AddSetting(report, result);
         return report;
     }
@@ -45,16 +43,12 @@ internal static class ClassifyReport
     {
         report.Section("The course of the adaptation");
         report.Charts(
-            Chart(result, "New families: held-out accuracy", "accuracy, %", x => 100 * x.New.Accuracy),
-            Chart(result, "Old families: held-out accuracy", "accuracy, %", x => 100 * x.Old.Accuracy),
-            new LineChart(
-                "Gained against kept, from the base (left) to the last step", "accuracy on new families, %", "accuracy on old families, %",
-                [.. result.Methods.Select((method, i) => new ChartSeries(method.Settings.Name, i, Trade(method)))]),
-            new LineChart(
-                "Training loss on the new families", "step", "cross-entropy",
-                [.. result.Methods.Select((method, i) => ChartSeries.OfRuns(
-                    method.Settings.Name, i, [.. method.Runs.Select(run => ChartSeries.Smooth(run.Record.Losses, LossPoints))]))],
-                FromZero: true));
+            Course(result.Methods, "New families: held-out accuracy", "accuracy, %", x => 100 * x.New.Accuracy),
+            Course(result.Methods, "Old families: held-out accuracy", "accuracy, %", x => 100 * x.Old.Accuracy),
+            Trade(
+                result.Methods, "Gained against kept, from the base (left) to the last step", "accuracy on new families, %",
+                "accuracy on old families, %", x => 100 * x.New.Accuracy, x => 100 * x.Old.Accuracy),
+            Losses(result.Methods, "Training loss on the new families"));
     }
 
     private static void AddDistances(HtmlReport report, ClassifyResult result)
@@ -71,13 +65,13 @@ internal static class ClassifyReport
     private static LineChart DistanceChart(ClassifyResult result, string layer, int number)
     {
         List<ChartSeries> series = [];
-        foreach ((int color, MethodResult method) in result.Methods.Index())
+        foreach ((int color, MethodResult<Scores> method) in result.Methods.Index())
         {
-            series.Add(ChartSeries.OfRuns(method.Settings.Name, color, [.. method.Runs.Select(run => Curve(run, x => x.Norm))]));
+            string name = method.Settings.Name;
+            series.Add(Distance(method, name, color, layers => layers[number].Norm));
             if (method.Runs[0].Record.Updates[0].Layers[number].Bound is not null)
             {
-                series.Add(ChartSeries.OfRuns(
-                    $"Bound of {method.Settings.Name}", color, [.. method.Runs.Select(run => Curve(run, x => x.Bound!.Value))]) with
+                series.Add(Distance(method, $"Bound of {name}", color, layers => layers[number].Bound!.Value) with
                 {
                     Dashed = true,
                 });
@@ -85,16 +79,6 @@ internal static class ClassifyReport
         }
 
         return new LineChart($"‖ΔW‖ of {layer}", "step", "Frobenius norm", series, FromZero: true);
-
-        IReadOnlyList<(double, double)> Curve(AdaptationRun run, Func<LayerUpdate, double> value) =>
-            [.. run.Record.Updates.Select(x => ((double)x.Step, value(x.Layers[number])))];
-    }
-
-    private static void AddChecks(HtmlReport report, ClassifyResult result)
-    {
-        report.Section("DeLoRA, checked");
-        foreach (DemoCheck check in result.Checks)
-            report.Paragraph($"{(check.Passed ? "✓" : "FAILED:")} {Capital(check.Claim)}: {check.Detail}.");
     }
 
     private static void AddSetting(HtmlReport report, ClassifyResult result)
@@ -123,27 +107,5 @@ internal static class ClassifyReport
             [ChartSeries.OfRuns("Base", 4, [ChartSeries.Smooth(result.Base.Losses, LossPoints)])], FromZero: true));
     }
 
-    private static LineChart Chart(ClassifyResult result, string title, string quantity, Func<Scores, double> value) =>
-        new(
-            title, "step", quantity,
-            [.. result.Methods.Select((method, i) => ChartSeries.OfRuns(
-                method.Settings.Name, i, [.. method.Runs.Select(run => Curve(run, value))]))],
-            FromZero: true);
-
-    private static IReadOnlyList<(double Step, double Value)> Curve(AdaptationRun run, Func<Scores, double> value) =>
-        [.. run.Record.Scores.Select(x => ((double)x.Step, value(x.Scores)))];
-
-    /// <summary>Accuracy on the old families over that on the new ones, at each evaluation: means over the seeds.</summary>
-    private static IReadOnlyList<ChartPoint> Trade(MethodResult method) =>
-    [
-        .. Enumerable.Range(0, method.Runs[0].Record.Scores.Count).Select(i => new ChartPoint(
-            100 * method.Runs.Average(run => run.Record.Scores[i].Scores.New.Accuracy),
-            100 * method.Runs.Average(run => run.Record.Scores[i].Scores.Old.Accuracy))),
-    ];
-
-    private static string Capital(string text) => string.Concat(text[..1].ToUpperInvariant(), text.AsSpan(1));
-
     private static string List(ReadOnlySpan<string> names) => string.Join(", ", names!);
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

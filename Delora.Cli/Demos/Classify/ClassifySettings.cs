@@ -1,41 +1,5 @@
 namespace Delora.Cli;
 
-/// <summary>One way to adapt the base network.</summary>
-internal enum AdaptationMethod
-{
-    /// <summary>DeLoRA with the residual initialization.</summary>
-    Delora,
-
-    /// <summary>LoRA of the same rank.</summary>
-    Lora,
-
-    /// <summary>Every weight of a copy of the network.</summary>
-    Full,
-}
-
-/// <summary>How one method adapts.</summary>
-/// <param name="Method">The method.</param>
-/// <param name="LearningRate">AdamW's learning rate at its highest.</param>
-/// <param name="Strength">DeLoRA's initial λ, LoRA's α; of no meaning for full fine-tuning.</param>
-internal sealed record AdaptationSettings(AdaptationMethod Method, double LearningRate, double Strength = 0)
-{
-    /// <summary>The name that tables and charts show.</summary>
-    public string Name => Method switch
-    {
-        AdaptationMethod.Delora => "DeLoRA",
-        AdaptationMethod.Lora => "LoRA",
-        _ => "Full fine-tuning",
-    };
-
-    /// <summary>What was chosen for the method, in words.</summary>
-    public string Choice => Method switch
-    {
-        AdaptationMethod.Delora => FormattableString.Invariant($"λ = {Strength:G4}, learning rate {LearningRate:G4}"),
-        AdaptationMethod.Lora => FormattableString.Invariant($"α = {Strength:G4}, learning rate {LearningRate:G4}"),
-        _ => FormattableString.Invariant($"learning rate {LearningRate:G4}"),
-    };
-}
-
 /// <summary>Sizes and lengths of <c>demo classify</c>.</summary>
 internal sealed record ClassifySettings
 {
@@ -81,7 +45,7 @@ internal sealed record ClassifySettings
     /// <summary>The methods.</summary>
     public IReadOnlyList<AdaptationSettings> Methods { get; init; } =
     [
-        new(AdaptationMethod.Delora, DemoCommand.DefaultLearningRate, DemoCommand.DefaultLambda),
+        new(AdaptationMethod.Delora, DemoCommand.ClassifyLearningRate, DemoCommand.ClassifyLambda),
         new(AdaptationMethod.Lora, 4e-3, 2),
         new(AdaptationMethod.Full, 1.5e-4),
     ];
@@ -99,7 +63,7 @@ internal sealed record ClassifySettings
     {
         ClassifySettings settings = new();
         bool asChosen = (options.Rank, options.Lambda, options.LearningRate)
-            == (settings.Rank, DemoCommand.DefaultLambda, DemoCommand.DefaultLearningRate);
+            == (settings.Rank, DemoCommand.ClassifyLambda, DemoCommand.ClassifyLearningRate);
         settings = settings with
         {
             Rank = options.Rank,

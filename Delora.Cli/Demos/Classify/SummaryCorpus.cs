@@ -110,22 +110,19 @@ internal sealed class SummaryCorpus
     {
         foreach (string excluded in Excluded)
         {
-            if (IsWithin(name, excluded))
+            if (MemberId.IsWithin(name, excluded))
                 return excluded;
         }
 
         foreach (string family in Families)
         {
-            if (IsWithin(name, family))
+            if (MemberId.IsWithin(name, family))
                 return family;
         }
 
         string[] names = name.Split('.', 3);
         return names.Length > 1 ? $"{names[0]}.{names[1]}" : name;
     }
-
-    private static bool IsWithin(string name, string family) =>
-        name.StartsWith(family, StringComparison.Ordinal) && (name.Length == family.Length || name[family.Length] == '.');
 
     private static int IndexOf(string family)
     {

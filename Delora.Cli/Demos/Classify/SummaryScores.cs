@@ -9,11 +9,19 @@ namespace Delora.Cli;
 internal readonly record struct Score(double Loss, double Accuracy);
 
 /// <summary>Held-out scores of the old and of the new kind.</summary>
-internal readonly record struct Scores(Score Old, Score New)
+internal readonly record struct Scores(Score Old, Score New) : IScores<Scores>
 {
+    /// <summary>Points of accuracy.</summary>
+    public double GainSince(Scores before) => 100 * (New.Accuracy - before.New.Accuracy);
+
+    /// <summary>Points of accuracy.</summary>
+    public double ForgottenSince(Scores before) => 100 * (before.Old.Accuracy - Old.Accuracy);
+
     /// <summary>Evaluates a network on both kinds.</summary>
     public static Scores Of(SummaryNetwork network, SummaryData data, CancellationToken cancellationToken) =>
-        new(SummaryScores.Score(network, data.OldHeldOut, cancellationToken), SummaryScores.Score(network, data.NewHeldOut, cancellationToken));
+        new(
+            SummaryScores.Score(network, data.OldHeldOut, cancellationToken),
+            SummaryScores.Score(network, data.NewHeldOut, cancellationToken));
 }
 
 /// <summary>Evaluates networks, batch by batch, without a tape.</summary>

@@ -3,23 +3,36 @@ using System.Xml;
 
 namespace Delora.Cli;
 
+/// <summary>The plain text of one element of a member, for instance of a <c>param</c>.</summary>
+internal readonly record struct DocumentedText(string Element, string Text);
+
 /// <summary>
-/// One member of a documentation file: its id (<c>M:System.IO.File.Open(System.String)</c>) and the plain text of its summary.
+/// One member of a documentation file: its id (<c>M:System.IO.File.Open(System.String)</c>) and its texts, which may be empty, in order.
 /// </summary>
-internal readonly record struct DocumentedMember(string Id, string Summary);
+internal readonly record struct DocumentedMember(string Id, IReadOnlyList<DocumentedText> Texts)
+{
+    /// <summary>The first summary; <c>""</c> where there is none.</summary>
+    public string Summary => Texts.FirstOrDefault(x => x.Element == XmlDocumentation.Summary).Text ?? "";
+}
 
 /// <summary>
 /// Streams the members of .NET XML documentation files. The files are data from elsewhere: no DTD, no unlimited size or depth.
 /// </summary>
 internal static class XmlDocumentation
 {
+    /// <summary>The element that says what a member is.</summary>
+    public const string Summary = "summary";
+
     private const long MaxFileBytes = 256L << 20;
-    private const int MaxSummaryCharacters = 100_000;
+    private const int MaxTextCharacters = 100_000;
     private const int MaxDepth = 64;
 
+    /// <summary>The elements that are read: those that describe in whole sentences.</summary>
+    private static readonly string[] s_elements = [Summary, "param", "returns", "exception"];
+
     /// <summary>
-    /// The members of one file in order; a member without a summary, or with an empty one, has the summary <c>""</c>. An XML file that is
-    /// no documentation (its root element is not <c>doc</c>) has no members.
+    /// The members of one file in order, those without any text as well. An XML file that is no documentation (its root element is not
+    /// <c>doc</c>) has no members.
     /// </summary>
     /// <exception cref="InputException">The file cannot be read, is no well-formed XML, has a DTD, or exceeds a limit.</exception>
     public static IEnumerable<DocumentedMember> Read(string path)
@@ -58,25 +71,27 @@ internal static class XmlDocumentation
             if (reader.NodeType != XmlNodeType.Element || reader.Name != "member")
                 continue;
             string id = reader.GetAttribute("name") ?? "";
-            return new DocumentedMember(id, reader.IsEmptyElement ? "" : Summary(reader));
+            return new DocumentedMember(id, reader.IsEmptyElement ? [] : Texts(reader));
         }
 
         return null;
     }
 
-    /// <summary>Reads to the end tag of the member and returns the text of its first <c>summary</c>.</summary>
-    private static string Summary(XmlReader reader)
+    /// <summary>Reads to the end tag of the member and returns its texts.</summary>
+    private static List<DocumentedText> Texts(XmlReader reader)
     {
         int member = reader.Depth;
-        string? summary = null;
+        List<DocumentedText> texts = [];
         while (reader.Read() && reader.Depth > member)
         {
             CheckDepth(reader);
-            if (summary is null && reader.NodeType == XmlNodeType.Element && reader.Depth == member + 1 && reader.Name == "summary")
-                summary = reader.IsEmptyElement ? "" : Text(reader);
+            if (reader.NodeType != XmlNodeType.Element || reader.Depth != member + 1 || !s_elements.Contains(reader.Name))
+                continue;
+            string element = reader.Name;
+            texts.Add(new DocumentedText(element, reader.IsEmptyElement ? "" : Text(reader)));
         }
 
-        return summary ?? "";
+        return texts;
     }
 
     /// <summary>
@@ -105,11 +120,11 @@ internal static class XmlDocumentation
                     break;
             }
 
-            if (text.Length > MaxSummaryCharacters)
-                throw new InputException($"a summary has more than {MaxSummaryCharacters} characters");
+            if (text.Length > MaxTextCharacters)
+                throw new InputException($"a text has more than {MaxTextCharacters} characters");
         }
 
-        return SummaryText.Normalize(text.ToString());
+        return DocumentationText.Normalize(text.ToString());
     }
 
     /// <summary>

@@ -2,8 +2,8 @@ using System.Text;
 
 namespace Delora.Cli;
 
-/// <summary>Normalizes the text of a summary.</summary>
-internal static class SummaryText
+/// <summary>Normalizes the text of documentation.</summary>
+internal static class DocumentationText
 {
     /// <summary>
     /// White space becomes one blank, and a qualified name (<c>System.Xml.XmlReader</c>, <c>Microsoft.…</c>) its last part: the namespace

@@ -40,4 +40,8 @@ internal static class MemberId
                 return null;
         }
     }
+
+    /// <summary>Whether a namespace is another, or lies in it.</summary>
+    public static bool IsWithin(string name, string outer) =>
+        name.StartsWith(outer, StringComparison.Ordinal) && (name.Length == outer.Length || name[outer.Length] == '.');
 }
