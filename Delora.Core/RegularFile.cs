@@ -42,8 +42,14 @@ internal static class RegularFile
         return true;
     }
 
+    /// <summary>The error about a file that stands for another one.</summary>
+    internal static DeloraFormatException Pointer(string path) =>
+        new(path, null, "is a Git LFS pointer: the file itself was not downloaded (git lfs pull)");
+
     /// <summary>Reads a whole file.</summary>
-    /// <exception cref="DeloraFormatException">It cannot be opened or read, or has more than <paramref name="limit"/> bytes.</exception>
+    /// <exception cref="DeloraFormatException">
+    /// It cannot be opened or read, has more than <paramref name="limit"/> bytes, or is a Git LFS pointer.
+    /// </exception>
     internal static byte[] ReadAll(string path, long limit)
     {
         try
@@ -52,9 +58,9 @@ internal static class RegularFile
             long length = RandomAccess.GetLength(handle);
             if (length > limit) throw new DeloraFormatException(path, null, $"has {length} bytes; more than {limit} are not read.");
             byte[] bytes = new byte[length];
-            return ReadFully(handle, bytes, 0)
-                ? bytes
-                : throw new DeloraFormatException(path, null, "ended early: it was shortened while it was read.");
+            if (!ReadFully(handle, bytes, 0))
+                throw new DeloraFormatException(path, null, "ended early: it was shortened while it was read.");
+            return bytes.AsSpan().StartsWith("version https://git-lfs.github.com/spec/"u8) ? throw Pointer(path) : bytes;
         }
         catch (IOException error)
         {

@@ -111,8 +111,7 @@ public sealed partial class SafetensorsFile : IDisposable
         if (fileLength < LengthBytes)
             throw new DeloraFormatException(path, null, $"has {fileLength} bytes, too short for the 8 bytes of the header length");
         if (!RegularFile.ReadFully(handle, start, 0)) throw Shortened(path);
-        if (start.SequenceEqual("version "u8))
-            throw new DeloraFormatException(path, null, "is a Git LFS pointer: the file itself was not downloaded (git lfs pull)");
+        if (start.SequenceEqual("version "u8)) throw RegularFile.Pointer(path);
         if (start.StartsWith("PK\u0003\u0004"u8))
             throw new DeloraFormatException(path, null, "is a ZIP archive, as PyTorch's pickled weights are: convert it to safetensors");
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(start);

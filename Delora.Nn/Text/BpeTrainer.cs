@@ -16,7 +16,10 @@ public static class BpeTrainer
     /// <summary>The smallest vocabulary: the bytes and <see cref="EndOfText"/>.</summary>
     public const int SmallestVocabulary = 257;
 
-    /// <summary>Learns a vocabulary.</summary>
+    /// <summary>A merge looks at a word as a whole, so words that are no words (base pairs, base64) would take a time without end.</summary>
+    private const int LongestWord = 256;
+
+    /// <summary>Learns a vocabulary. Words of more than 256 characters count in pieces of that length, so no token is longer.</summary>
     /// <param name="texts">The documents; no word spans two.</param>
     /// <param name="vocabularySize">
     /// Tokens at most, <see cref="EndOfText"/> and the bytes included; it stays below where no pair occurs twice any more.
@@ -51,11 +54,19 @@ public static class BpeTrainer
             {
                 ReadOnlySpan<char> word = left[..Gpt2Words.FirstLength(left)];
                 left = left[word.Length..];
-                lookup[word] = lookup.TryGetValue(word, out long count) ? count + 1 : 1;
+                for (; !word.IsEmpty; word = word[PieceLength(word)..])
+                {
+                    ReadOnlySpan<char> piece = word[..PieceLength(word)];
+                    lookup[piece] = lookup.TryGetValue(piece, out long count) ? count + 1 : 1;
+                }
             }
         }
         return [.. counts.Select(word => (Encoding.UTF8.GetBytes(word.Key).Select(value => (int)value).ToArray(), word.Value))];
     }
+
+    /// <summary>Never ends between the halves of a character.</summary>
+    private static int PieceLength(ReadOnlySpan<char> word) => word.Length <= LongestWord ? word.Length
+        : char.IsSurrogatePair(word[LongestWord - 1], word[LongestWord]) ? LongestWord - 1 : LongestWord;
 
     private static byte[] Config()
     {

@@ -34,8 +34,11 @@ internal sealed class ByteLevelBuilder(JsonFields model, Dictionary<string, int>
             else throw Token(name, "is not spelled in the byte-level alphabet");
         }
         for (int value = 0; value < 256; value++)
-            if (!_ids.ContainsKey(ByteAlphabet.Letter((byte)value).ToString()))
-                throw model.Wrong("vocab", $"the token of byte 0x{value:X2}, '{ByteAlphabet.Letter((byte)value)}', is missing.");
+        {
+            string letter = ByteAlphabet.Letter((byte)value).ToString();
+            if (!_ids.TryGetValue(letter, out int id)) throw model.Wrong("vocab", $"the token of byte 0x{value:X2}, '{letter}', is missing.");
+            if (_tokens[id] is not [_]) throw Token(letter, $"is a special token, and byte 0x{value:X2} has no other");
+        }
     }
 
     /// <summary>A merge: "left right", or a list of the two.</summary>

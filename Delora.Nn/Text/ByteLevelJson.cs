@@ -125,7 +125,8 @@ internal static class ByteLevelJson
 
     private static ByteLevelVocabulary ReadModel(JsonFields model, Dictionary<string, int> specials)
     {
-        if (model.Text("type", null) is not "BPE" and var type) throw model.Wrong("type", $"{type ?? "nothing"} is not supported; BPE is.");
+        // Files of the first years, as GPT-2's own, have no type; that it is BPE shows in its merges.
+        if (model.Text("type", null) is not (null or "BPE") and var type) throw model.Wrong("type", $"{type} is not supported; BPE is.");
         if (model.TryTake("dropout", out JsonElement dropout))
             throw model.Wrong("dropout", $"is not supported ({JsonFields.Describe(dropout)}).");
         // All bytes have tokens, so nothing is unknown.

@@ -8,9 +8,6 @@ namespace Delora.Nn;
 /// </summary>
 internal sealed class ByteLevelTokenizer : TextTokenizer
 {
-    /// <summary>Longer words hardly come again.</summary>
-    private const int LongestRemembered = 32;
-
     private readonly BpeMerges _merges = new();
     private readonly int[] _idOfByte = new int[256];
 
@@ -33,28 +30,22 @@ internal sealed class ByteLevelTokenizer : TextTokenizer
     {
         ByteLevelVocabulary vocabulary = ByteLevelJson.Read(files.Fields(TokenizerFiles.Json)!, files.PathOf(TokenizerFiles.Json), warn);
         int? id = vocabulary.Specials.TryGetValue(BpeTrainer.EndOfText, out int endOfText) ? endOfText : null;
-        var specials = TokenizerSpecials.Read(files, vocabulary.Specials, id, id, addsBegin: false, prefixesSpace: false);
+        var specials = TokenizerSpecials.Read(files, vocabulary.Specials, id, id, addsBegin: false, prefixesSpace: false, warn);
         return new ByteLevelTokenizer(vocabulary, specials, files.All);
     }
 
     private protected override void Encode(string text, List<int> ids)
     {
         var merger = new BpeMerger(_merges);
-        // Where the ids of a word stand that has come before.
-        var seen = new Dictionary<string, (int Start, int Count)>(StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
+        var seen = new SeenWords(ids);
         int[] symbols = [];
         byte[] bytes = [];
         for (ReadOnlySpan<char> left = text; !left.IsEmpty;)
         {
             ReadOnlySpan<char> word = left[..Gpt2Words.FirstLength(left)];
             left = left[word.Length..];
+            if (seen.Repeat(word)) continue;
             int start = ids.Count;
-            if (seen.TryGetValue(word, out (int Start, int Count) before))
-            {
-                for (int i = 0; i < before.Count; i++) ids.Add(ids[before.Start + i]);
-                continue;
-            }
-
             if (bytes.Length < 3 * word.Length)
             {
                 bytes = new byte[Math.Max(256, 3 * word.Length)];
@@ -64,7 +55,7 @@ internal sealed class ByteLevelTokenizer : TextTokenizer
             for (int i = 0; i < count; i++) symbols[i] = _idOfByte[bytes[i]];
             count = merger.Merge(symbols.AsSpan(0, count));
             ids.AddRange(symbols.AsSpan(0, count));
-            if (word.Length <= LongestRemembered) seen[word] = (start, count);
+            seen.Remember(word, start);
         }
     }
 }

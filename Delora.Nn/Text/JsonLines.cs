@@ -10,7 +10,7 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
 
     private readonly List<(int[] Ids, int Prompt)> _rows = [];
     private readonly HashSet<string> _ignored = [];
-    private int _cut, _empty;
+    private int _cut, _empty, _masked;
 
     /// <exception cref="DeloraFormatException">Names the line.</exception>
     public TokenExamples Read(ReadOnlyMemory<byte> bytes)
@@ -26,11 +26,13 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
         }
 
         if (_rows.Count == 0)
-            throw new DeloraFormatException(file, null, _empty > 0 ? "every row is empty." : "holds no row.");
-        if (_rows.All(row => row.Prompt >= row.Ids.Length))
-            throw new DeloraFormatException(file, null, $"every target is masked: no completion begins within {length} tokens.");
+            throw new DeloraFormatException(file, null, _masked > 0
+                ? $"every target is masked: no completion begins within {length} tokens."
+                : _empty > 0 ? "every row is empty." : "holds no row.");
         if (_cut > 0) warn?.Invoke($"{file}: {_cut} of {_rows.Count} rows have more than {length} tokens and were cut.");
         if (_empty > 0) warn?.Invoke($"{file}: {_empty} rows without text were left out.");
+        if (_masked > 0)
+            warn?.Invoke($"{file}: {_masked} rows were left out: their completions do not begin within {length} tokens.");
         return new TokenExamples(_rows, tokenizer.EndId ?? 0);
     }
 
@@ -51,14 +53,31 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
             _empty++;
             return;
         }
-        int masked = prompt is null
-            ? 0
-            : tokenizer.Encode(prompt, tokenizer.AddsBegin).Zip(ids).TakeWhile(pair => pair.First == pair.Second).Count();
-        if (ids.Count > length + 1)
+        int masked = prompt is null ? 0 : CountMasked(ids, prompt);
+        // A row of n ids has n - 1 positions.
+        bool cut = ids.Count - 1 > length;
+        if (cut) ids.RemoveRange(length + 1, ids.Count - length - 1);
+        if (masked >= ids.Count)
         {
-            _cut++;
-            ids.RemoveRange(length + 1, ids.Count - length - 1);
+            _masked++;
+            return;
         }
+        if (cut) _cut++;
         _rows.Add(([.. ids], masked));
+    }
+
+    /// <summary>
+    /// How many ids at the front hold nothing but the prompt. They are found by their bytes: the completion may change where the prompt
+    /// is cut into tokens.
+    /// </summary>
+    private int CountMasked(List<int> ids, string prompt)
+    {
+        int count = 0, last = tokenizer.EndId is null ? ids.Count : ids.Count - 1;
+        for (int left = tokenizer.ByteCount(prompt); count < last; count++)
+        {
+            left -= tokenizer.BytesOf(ids[count]).Length;
+            if (left < 0) break;
+        }
+        return count;
     }
 }

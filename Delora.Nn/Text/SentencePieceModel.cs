@@ -20,8 +20,9 @@ internal sealed class SentencePieceModel
 
     private readonly string _file;
     private readonly List<Piece> _pieces = [];
+    private readonly HashSet<string> _texts = new(StringComparer.Ordinal);
     private int _type = 1, _beginId = 1, _endId = 2;
-    private bool _byteFallback, _suffix, _extraSpaceRemoved = true, _escaped = true, _rules;
+    private bool _byteFallback, _suffix, _extraSpaceRemoved = true, _escaped = true, _rules, _reverseRules;
 
     private SentencePieceModel(string file) => _file = file;
 
@@ -58,7 +59,7 @@ internal sealed class SentencePieceModel
     {
         for (var reader = new ProtobufReader(bytes); reader.Read();)
         {
-            if (reader.Field == 1) _pieces.Add(ReadPiece(reader.Bytes));
+            if (reader.Field == 1) Add(ReadPiece(reader.Bytes));
             else if (reader.Field == 2) ReadTrainer(reader.Bytes);
             else if (reader.Field == 3) ReadNormalizer(reader.Bytes);
             else if (reader.Field == 5) ReadDenormalizer(reader.Bytes);
@@ -105,7 +106,7 @@ internal sealed class SentencePieceModel
     private void ReadDenormalizer(ReadOnlySpan<byte> bytes)
     {
         for (var reader = new ProtobufReader(bytes); reader.Read();)
-            if (reader.Field == 2) _rules |= reader.Bytes.Length > 0;
+            if (reader.Field == 2) _reverseRules |= reader.Bytes.Length > 0;
     }
 
     private void CheckSettings()
@@ -115,24 +116,27 @@ internal sealed class SentencePieceModel
         Require(_byteFallback, "trainer_spec.byte_fallback", "false is not supported: what is not in the vocabulary would be lost.");
         Require(!_suffix, "trainer_spec.treat_whitespace_as_suffix", "true is not supported.");
         Require(!_rules, "normalizer_spec.precompiled_charsmap", "normalization rules are not supported; 'identity' is.");
+        Require(!_reverseRules, "denormalizer_spec.precompiled_charsmap", "rules for the way back are not supported.");
         Require(!_extraSpaceRemoved, "normalizer_spec.remove_extra_whitespaces", "true is not supported.");
         Require(_escaped, "normalizer_spec.escape_whitespaces", "false is not supported.");
     }
 
+    /// <summary>Takes a piece. It is checked at once, so that a file of nonsense is not first made into millions of them.</summary>
+    private void Add(Piece piece)
+    {
+        string? reason =
+            piece.Text.Length is 0 or > MaxPieceLength ? $"must have 1 to {MaxPieceLength} characters, not {piece.Text.Length}."
+            : !_texts.Add(piece.Text) ? $"'{piece.Text}' is there twice."
+            : !float.IsFinite(piece.Score) ? $"'{piece.Text}' has the score {piece.Score}."
+            : piece.Kind is not (PieceKind.Normal or PieceKind.Unknown or PieceKind.Control or PieceKind.Byte)
+                ? $"'{piece.Text}' is of the kind {piece.Kind}, which is not supported."
+            : null;
+        if (reason is not null) throw new DeloraFormatException(_file, $"piece {_pieces.Count}", reason);
+        _pieces.Add(piece);
+    }
+
     private void CheckPieces()
     {
-        var seen = new HashSet<string>(StringComparer.Ordinal);
-        for (int id = 0; id < _pieces.Count; id++)
-        {
-            Piece piece = _pieces[id];
-            string place = $"piece {id}";
-            Require(piece.Text.Length is > 0 and <= MaxPieceLength, place,
-                $"must have 1 to {MaxPieceLength} characters, not {piece.Text.Length}.");
-            Require(seen.Add(piece.Text), place, $"'{piece.Text}' is there twice.");
-            Require(float.IsFinite(piece.Score), place, $"'{piece.Text}' has the score {piece.Score}.");
-            Require(piece.Kind is PieceKind.Normal or PieceKind.Unknown or PieceKind.Control or PieceKind.Byte, place,
-                $"'{piece.Text}' is of the kind {piece.Kind}, which is not supported.");
-        }
         Require(_pieces.Count(piece => piece.Kind == PieceKind.Unknown) == 1, "pieces", "exactly one must be the unknown token.");
         CheckBytes();
         foreach ((int id, string field) in ((int, string)[])[(_beginId, "trainer_spec.bos_id"), (_endId, "trainer_spec.eos_id")])

@@ -3,24 +3,25 @@ using System.Text;
 namespace Delora.Nn;
 
 /// <summary>
-/// SentencePiece BPE with byte fallback, as Llama's: spaces become U+2581, and so does the beginning; the text, as one word, is merged by
-/// the pieces' scores; characters that no piece has become the tokens of their bytes.
+/// SentencePiece BPE with byte fallback, as Llama's: spaces become U+2581, and so does the beginning; the text is merged by the pieces'
+/// scores, word by word where no piece spans two and else as a whole; characters that no piece has become the tokens of their bytes.
 /// </summary>
 internal sealed class SentencePieceTokenizer : TextTokenizer
 {
     private const char Space = '\u2581';
 
-    /// <summary>The surface that SentencePiece gives the unknown token, which no encoding with byte fallback has.</summary>
-    private const string UnknownText = " \u2047 ";
-
     private readonly SentencePieceModel _model;
     private readonly Dictionary<int, int> _runes = [];
     private readonly BpeMerges _merges = new();
+
+    /// <summary>Whether no piece has a space behind another character, so that nothing is merged across the beginning of a word.</summary>
+    private readonly bool _hasWords;
 
     private SentencePieceTokenizer(SentencePieceModel model, TokenizerSpecials specials, TokenizerFiles files)
         : base([.. model.Pieces.Select((piece, id) => BytesOf(piece, id - model.FirstByte))], specials, files.All)
     {
         _model = model;
+        _hasWords = !model.Pieces.Any(piece => piece.Kind == PieceKind.Normal && FirstLength(piece.Text) < piece.Text.Length);
         AddMerges();
     }
 
@@ -34,7 +35,7 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
         for (int id = 0; id < model.Pieces.Count; id++)
             if (model.Pieces[id].Kind is PieceKind.Control or PieceKind.Unknown)
                 ids.Add(model.Pieces[id].Text, id);
-        var specials = TokenizerSpecials.Read(files, ids, model.BeginId, model.EndId, addsBegin: true, model.DummyPrefix);
+        var specials = TokenizerSpecials.Read(files, ids, model.BeginId, model.EndId, addsBegin: true, model.DummyPrefix, warn);
         WarnOfAddedTokens(files, model, warn);
         return new SentencePieceTokenizer(model, specials, files);
     }
@@ -42,17 +43,44 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
     internal override bool StartsWithPrefix(int id) =>
         _model.DummyPrefix && _model.Pieces[id] is { Kind: PieceKind.Normal } piece && piece.Text[0] == Space;
 
+    internal override int ByteCount(string text) => text.Length == 0
+        ? 0
+        : base.ByteCount(text.Replace(Space, ' ')) + (_model.DummyPrefix ? 1 : 0);
+
     private protected override void Encode(string text, List<int> ids)
     {
-        int[] symbols = new int[text.Length + 1];
-        int count = 0;
-        if (_model.DummyPrefix) symbols[count++] = SymbolOf(Space);
-        foreach (Rune rune in text.EnumerateRunes()) symbols[count++] = SymbolOf(rune.Value == ' ' ? Space : rune.Value);
-        count = new BpeMerger(_merges).Merge(symbols.AsSpan(0, count));
+        var merger = new BpeMerger(_merges);
+        var seen = new SeenWords(ids);
+        int[] symbols = [];
+        for (ReadOnlySpan<char> left = text; !left.IsEmpty;)
+        {
+            bool prefixed = left.Length == text.Length && _model.DummyPrefix;
+            ReadOnlySpan<char> word = _hasWords ? left[..FirstLength(left)] : left;
+            left = left[word.Length..];
+            if (!prefixed && seen.Repeat(word)) continue;
+            int start = ids.Count, count = 0;
+            if (symbols.Length <= word.Length) symbols = new int[Math.Max(64, word.Length + 1)];
+            if (prefixed) symbols[count++] = SymbolOf(Space);
+            foreach (Rune rune in word.EnumerateRunes()) symbols[count++] = SymbolOf(rune.Value == ' ' ? Space : rune.Value);
+            Add(symbols.AsSpan(0, merger.Merge(symbols.AsSpan(0, count))), ids);
+            if (!prefixed) seen.Remember(word, start);
+        }
+    }
 
-        ids.EnsureCapacity(ids.Count + count);
+    /// <summary>Length of the first word: it ends where a space follows another character.</summary>
+    private static int FirstLength(ReadOnlySpan<char> text)
+    {
+        int length = 1;
+        while (length < text.Length && (!IsSpace(text[length]) || IsSpace(text[length - 1]))) length++;
+        return length;
+
+        static bool IsSpace(char c) => c is ' ' or Space;
+    }
+
+    private void Add(ReadOnlySpan<int> symbols, List<int> ids)
+    {
         Span<byte> bytes = stackalloc byte[4];
-        foreach (int symbol in symbols.AsSpan(0, count))
+        foreach (int symbol in symbols)
         {
             if (symbol >= 0)
             {
@@ -66,18 +94,25 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
     /// <summary>Tokens that other libraries add to the vocabulary are not known here: the model may have rows for them.</summary>
     private static void WarnOfAddedTokens(TokenizerFiles files, SentencePieceModel model, Action<string>? warn)
     {
-        if (warn is null || files.Fields(TokenizerFiles.Config)?.Object("added_tokens_decoder") is not { } added) return;
-        string[] unknown = [.. added.Left.Keys.Where(id => !int.TryParse(id, out int number) || number >= model.Pieces.Count)];
-        if (unknown.Length > 0)
-            warn($"{files.PathOf(TokenizerFiles.Config)}: added tokens beyond the SentencePiece vocabulary are ignored: ids "
-                + $"{string.Join(", ", unknown.Take(10))}.");
+        if (files.Fields(TokenizerFiles.Config)?.Object("added_tokens_decoder") is { } decoder)
+            Warn(TokenizerFiles.Config, decoder.Left.Keys.Where(id => !int.TryParse(id, out int number) || number >= model.Pieces.Count));
+        if (files.Fields(TokenizerFiles.Added) is { } added)
+            Warn(TokenizerFiles.Added, added.Left.Keys.ToArray().Select(name => added.Integer(name, -1))
+                .Where(id => id >= model.Pieces.Count).Select(id => $"{id}"));
+
+        void Warn(string file, IEnumerable<string> ids)
+        {
+            string[] unknown = [.. ids];
+            if (unknown.Length > 0)
+                warn?.Invoke($"{files.PathOf(file)}: added tokens beyond the SentencePiece vocabulary are ignored: ids "
+                    + $"{string.Join(", ", unknown.Take(10))}.");
+        }
     }
 
     private static byte[] BytesOf(Piece piece, int value) => piece.Kind switch
     {
         PieceKind.Byte => [(byte)value],
-        PieceKind.Control => [],
-        PieceKind.Unknown => Encoding.UTF8.GetBytes(UnknownText),
+        PieceKind.Control or PieceKind.Unknown => [],
         _ => Encoding.UTF8.GetBytes(piece.Text.Replace(Space, ' ')),
     };
 

@@ -14,10 +14,20 @@ internal static class StrictUtf8
     /// <exception cref="DeloraFormatException">Names the first byte that does not belong there.</exception>
     public static string Decode(ReadOnlySpan<byte> bytes, string file)
     {
-        int mark = bytes.StartsWith("\uFEFF"u8) ? 3 : 0;
-        char[] text = new char[bytes.Length - mark];
-        return Utf8.ToUtf16(bytes[mark..], text, out int read, out int written, replaceInvalidSequences: false) == OperationStatus.Done
-            ? new string(text, 0, written)
-            : throw new DeloraFormatException(file, $"byte {mark + read}", "is not UTF-8.");
+        Check(bytes, file);
+        return Encoding.GetString(bytes.StartsWith("\uFEFF"u8) ? bytes[3..] : bytes);
+    }
+
+    /// <summary>Refuses what is not UTF-8.</summary>
+    /// <param name="bytes">The bytes.</param>
+    /// <param name="file">The file that the error names.</param>
+    /// <param name="place">Where in the file they begin; null where that is its start.</param>
+    /// <exception cref="DeloraFormatException">Names the first byte that does not belong there.</exception>
+    public static void Check(ReadOnlySpan<byte> bytes, string file, string? place = null)
+    {
+        if (Utf8.IsValid(bytes)) return;
+        int at = 0;
+        while (Rune.DecodeFromUtf8(bytes[at..], out _, out int length) == OperationStatus.Done) at += length;
+        throw new DeloraFormatException(file, place is null ? $"byte {at}" : $"{place}, byte {at}", "is not UTF-8.");
     }
 }

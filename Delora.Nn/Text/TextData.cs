@@ -5,8 +5,8 @@ namespace Delora.Nn;
 /// <summary>Reads text files as training data of a language model.</summary>
 public static class TextData
 {
-    /// <summary>Text beyond it does not belong into memory at once.</summary>
-    private const int MaxBytes = 1 << 30;
+    /// <summary>Text beyond it does not belong into memory at once; a string can hold twice as much.</summary>
+    private const int MaxBytes = 1 << 29;
 
     /// <summary>
     /// Reads a file. <c>.jsonl</c> and <c>.json</c> hold one JSON object a line: <c>{"text": …}</c>, or
@@ -16,6 +16,7 @@ public static class TextData
     /// </summary>
     /// <remarks>
     /// Prompt and completion are encoded together, as the model will see them: a token with characters of both belongs to the completion.
+    /// Rows that have no target, because the completion begins beyond <paramref name="length"/> tokens, are left out.
     /// </remarks>
     /// <param name="path">The file.</param>
     /// <param name="tokenizer">Encodes it.</param>
@@ -24,7 +25,9 @@ public static class TextData
     /// <exception cref="DeloraFormatException">
     /// The file can't be read, a line is wrong, or nothing is there to learn: no row, or every target masked.
     /// </exception>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="length"/> is below 1.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// <paramref name="length"/> is below 1, or for plain text above <see cref="TokenBlocks.MaxLength"/>.
+    /// </exception>
     public static TokenRows Load(string path, TextTokenizer tokenizer, int length, Action<string>? warn = null)
     {
         ArgumentNullException.ThrowIfNull(path);

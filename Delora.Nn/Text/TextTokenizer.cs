@@ -48,11 +48,12 @@ public abstract class TextTokenizer
 
     /// <summary>
     /// Reads a model folder's tokenizer: <c>tokenizer.model</c> (SentencePiece BPE with byte fallback), else <c>tokenizer.json</c>
-    /// (byte-level BPE as GPT-2's); and beside it <c>tokenizer_config.json</c>, where there is one. Every part of a file that would
-    /// change ids and is not understood is refused by its name.
+    /// (byte-level BPE as GPT-2's). Every part of these that would change ids and is not understood is refused by its name. Where there is
+    /// a <c>tokenizer_config.json</c> as well, its begin and end token count, its settings that would change ids otherwise
+    /// (<c>do_lower_case</c>, <c>sp_model_kwargs.enable_sampling</c>, <c>add_prefix_space</c>) are refused, and the rest is not read.
     /// </summary>
     /// <param name="folder">The model's folder.</param>
-    /// <param name="warn">Told what was ignored because it does not change ids.</param>
+    /// <param name="warn">Told what was ignored: it does not change the ids of a text, or adds tokens that no text is encoded to.</param>
     /// <exception cref="DeloraFormatException">There is none, or a file is wrong or not supported.</exception>
     public static TextTokenizer Load(string folder, Action<string>? warn = null)
     {
@@ -65,7 +66,8 @@ public abstract class TextTokenizer
 
     /// <summary>
     /// Writes the tokenizer's files into a model folder: byte for byte those that were read, or for a trained vocabulary
-    /// <c>tokenizer.json</c> and <c>tokenizer_config.json</c> as HuggingFace's libraries read them. Each file is replaced as a whole.
+    /// <c>tokenizer.json</c> and <c>tokenizer_config.json</c> as HuggingFace's libraries read them. Each file is replaced as a whole, and
+    /// then those of another tokenizer that <see cref="Load"/> would read are deleted.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
     /// <exception cref="DeloraException">The system refused (no permission, disk full).</exception>
@@ -89,9 +91,11 @@ public abstract class TextTokenizer
     }
 
     /// <summary>
-    /// The text of some ids. Special tokens are left out; bytes that are no UTF-8, which only a model can make, come as U+FFFD.
+    /// The text of some ids. Special tokens, the unknown token among them, are left out, and so are ids of <see cref="VocabularySize"/> and
+    /// above: models have more rows than tokens where their makers rounded the number up. Bytes that are no UTF-8, which only a model can
+    /// make, come as U+FFFD.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such token.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
     public string Decode(params ReadOnlySpan<int> ids)
     {
         TokenDecoder decoder = StartDecoding();
@@ -106,12 +110,15 @@ public abstract class TextTokenizer
     /// </param>
     public TokenDecoder StartDecoding(bool continues = false) => new(this, continues);
 
+    /// <summary>A token's part of the text, a leading space that is the tokenizer's own included; nothing where there is none.</summary>
     internal ReadOnlySpan<byte> BytesOf(int id)
     {
-        if ((uint)id >= (uint)_bytes.Length)
-            throw new ArgumentOutOfRangeException(nameof(id), id, $"The tokenizer has the ids 0 to {_bytes.Length - 1}.");
-        return _bytes[id];
+        ArgumentOutOfRangeException.ThrowIfNegative(id);
+        return id < _bytes.Length ? _bytes[id] : [];
     }
+
+    /// <summary>How many bytes all tokens of a text have together.</summary>
+    internal virtual int ByteCount(string text) => Encoding.UTF8.GetByteCount(text);
 
     /// <summary>Whether a token's leading space is no part of a text that starts with the token.</summary>
     internal virtual bool StartsWithPrefix(int id) => false;

@@ -7,17 +7,21 @@ namespace Delora.Nn;
 /// </summary>
 public sealed class TokenBlocks : TokenRows
 {
+    /// <summary>Positions that a row may have at most.</summary>
+    public const int MaxLength = 1 << 24;
+
     private readonly int[] _ids;
     private readonly int _length;
 
     /// <summary>Rows of a sequence, which is copied.</summary>
     /// <param name="ids">The ids, at least two.</param>
-    /// <param name="length">Positions in a row, at least 1.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There are less.</exception>
+    /// <param name="length">Positions in a row, 1 to <see cref="MaxLength"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There are less, or more positions.</exception>
     public TokenBlocks(IEnumerable<int> ids, int length)
     {
         ArgumentNullException.ThrowIfNull(ids);
         ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, MaxLength);
         _ids = [.. ids];
         ArgumentOutOfRangeException.ThrowIfLessThan(_ids.Length, 2, nameof(ids));
         _length = length;
@@ -39,7 +43,9 @@ public sealed class TokenBlocks : TokenRows
     /// <param name="tokenizer">Encodes the documents.</param>
     /// <param name="documents">The texts.</param>
     /// <param name="length">Positions in a row.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no text, or <paramref name="length"/> is below 1.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// There is no text, or <paramref name="length"/> is below 1 or above <see cref="MaxLength"/>.
+    /// </exception>
     public static TokenBlocks Join(TextTokenizer tokenizer, IEnumerable<string> documents, int length)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);

@@ -19,12 +19,15 @@ public sealed class TokenDecoder
         _atStart = !continues;
     }
 
-    /// <summary>The text that is complete with one more id; often empty.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such token; the decoder is as it was.</exception>
+    /// <summary>
+    /// The text that is complete with one more id; often empty. A token without text (a special one, or one that only the model has, see
+    /// <see cref="TextTokenizer.Decode"/>) ends a character that was begun, as <see cref="Flush"/> does.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The id is negative; the decoder is as it was.</exception>
     public string Append(int id)
     {
         ReadOnlySpan<byte> bytes = _tokenizer.BytesOf(id);
-        if (bytes.IsEmpty) return "";
+        if (bytes.IsEmpty) return Flush();
         if (_atStart && _tokenizer.StartsWithPrefix(id)) bytes = bytes[1..];
         _atStart = false;
         return Next(bytes, flush: false);

@@ -41,13 +41,16 @@ public abstract class TokenRows
 
     /// <summary>The rows of a batch, in this order, one behind the other: two arrays of the shape <c>[rows, length]</c>.</summary>
     /// <param name="rows">Their numbers, from 0; a row may be there twice.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such row.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such row, or the rows are more than an array holds.</exception>
     public (int[] Inputs, int[] Targets) Take(params ReadOnlySpan<int> rows)
     {
         foreach (int row in rows)
             if ((uint)row >= (uint)Count)
                 throw new ArgumentOutOfRangeException(nameof(rows), row, $"There are {Count} rows.");
-        int[] inputs = new int[checked(rows.Length * Length)], targets = new int[inputs.Length];
+        if ((long)rows.Length * Length > Array.MaxLength)
+            throw new ArgumentOutOfRangeException(nameof(rows), rows.Length,
+                $"So many rows of {Length} positions are more than the {Array.MaxLength} that an array holds.");
+        int[] inputs = new int[rows.Length * Length], targets = new int[inputs.Length];
         for (int i = 0; i < rows.Length; i++)
             Fill(rows[i], inputs.AsSpan(i * Length, Length), targets.AsSpan(i * Length, Length));
         return (inputs, targets);
@@ -84,16 +87,17 @@ public abstract class TokenRows
     private string ComputeFingerprint()
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        int[] both = new int[2 * Length];
+        int[] inputs = new int[Length], targets = new int[Length];
         Append([Count, Length]);
         for (int row = 0; row < Count; row++)
         {
-            Fill(row, both.AsSpan(0, Length), both.AsSpan(Length));
-            Append(both);
+            Fill(row, inputs, targets);
+            Append(inputs);
+            Append(targets);
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
 
-        // Little-endian, as on every machine that .NET runs on.
+        // In the machine's own byte order: another order is other data, and refused.
         void Append(ReadOnlySpan<int> values) => hash.AppendData(MemoryMarshal.AsBytes(values));
     }
 }

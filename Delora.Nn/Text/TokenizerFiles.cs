@@ -6,12 +6,13 @@ namespace Delora.Nn;
 /// <summary>The files of a model folder that belong to its tokenizer, as they were read.</summary>
 internal sealed class TokenizerFiles
 {
-    public const string SentencePiece = "tokenizer.model", Json = "tokenizer.json", Config = "tokenizer_config.json";
+    public const string SentencePiece = "tokenizer.model", Json = "tokenizer.json", Config = "tokenizer_config.json",
+        Added = "added_tokens.json";
 
-    /// <summary>The largest vocabularies there are stay below a quarter of it.</summary>
+    /// <summary>The largest vocabularies there are stay below it.</summary>
     private const int MaxBytes = 64 << 20;
 
-    private static readonly string[] Names = [SentencePiece, Json, Config, "special_tokens_map.json"];
+    private static readonly string[] Names = [SentencePiece, Json, Config, Added, "special_tokens_map.json"];
 
     private readonly string _folder;
     private readonly Dictionary<string, byte[]> _files;
@@ -53,6 +54,8 @@ internal sealed class TokenizerFiles
         }
         foreach ((string name, byte[] bytes) in files)
             AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(bytes));
+        foreach (string name in Names.Where(name => !files.ContainsKey(name)))
+            Delete(Path.Combine(folder, name));
     }
 
     public bool Has(string name) => _files.ContainsKey(name);
@@ -68,7 +71,22 @@ internal sealed class TokenizerFiles
     public static string? TokenName(JsonFields config, string field)
     {
         if (config.Left.TryGetValue(field, out JsonElement value) && value.ValueKind == JsonValueKind.Object)
-            return config.Object(field)!.Text("content", null);
+        {
+            JsonFields token = config.Object(field)!;
+            return token.Text("content", null) ?? throw token.Wrong("content", "is missing.");
+        }
         return config.Text(field, null);
+    }
+
+    private static void Delete(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraException($"{path}: another tokenizer's file could not be deleted: {error.Message}", error);
+        }
     }
 }

@@ -157,6 +157,8 @@ public sealed class GoldenModelTests
     private static void AssertSameFields(string want, string got)
     {
         using JsonDocument wanted = JsonDocument.Parse(File.ReadAllBytes(want)), written = JsonDocument.Parse(File.ReadAllBytes(got));
+        Assert.Equal(wanted.RootElement.EnumerateObject().Select(field => field.Name).Order(StringComparer.Ordinal),
+            written.RootElement.EnumerateObject().Select(field => field.Name).Order(StringComparer.Ordinal));
         foreach (JsonProperty field in wanted.RootElement.EnumerateObject())
             Assert.True(written.RootElement.TryGetProperty(field.Name, out JsonElement value) && JsonElement.DeepEquals(Sorted(field.Value), Sorted(value)),
                 $"{got}: {field.Name}: {value} instead of {field.Value}");

@@ -7,8 +7,7 @@ namespace Delora.Nn;
 
 /// <summary>
 /// The fields of a JSON object that came from a file: each is taken once, with its type checked and the default where it is absent;
-/// every error names
-/// the file and the field.
+/// every error names the file and the field.
 /// </summary>
 internal sealed class JsonFields
 {
@@ -41,15 +40,17 @@ internal sealed class JsonFields
     /// <param name="place">Where in the file it stands, for instance "line 57"; null where it is the whole file.</param>
     public static JsonFields Parse(ReadOnlyMemory<byte> json, string file, string? place = null)
     {
+        StrictUtf8.Check(json.Span, file, place);
         if (json.Span.StartsWith("\uFEFF"u8)) json = json[3..];
         try
         {
             using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            if (json.Span.IndexOf("\\ud"u8) >= 0 || json.Span.IndexOf("\\uD"u8) >= 0) CheckTexts(document.RootElement, file, place, ": ");
             return Of(document.RootElement.Clone(), file, place, place is null ? "" : $"{place}: ", "holds");
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
-            // InvalidOperationException: a text that is not UTF-8, or holds a lone surrogate.
+            // InvalidOperationException: a name that holds a lone surrogate.
             throw new DeloraFormatException(file, place, $"is not valid JSON: {error.Message}", error);
         }
     }
@@ -184,13 +185,27 @@ internal sealed class JsonFields
     public string Text(string field, JsonElement value)
     {
         if (value.ValueKind != JsonValueKind.String) throw Wrong(field, $"must be a text, not {Describe(value)}.");
+        return value.GetString()!;
+    }
+
+    /// <summary>
+    /// Refuses a lone surrogate in any text, also in one that is only kept and written again: JSON can spell it, and UTF-8 can't hold it.
+    /// </summary>
+    private static void CheckTexts(JsonElement value, string file, string? place, string separator)
+    {
         try
         {
-            return value.GetString()!;
+            if (value.ValueKind == JsonValueKind.String) value.GetString();
+            else if (value.ValueKind == JsonValueKind.Array)
+                foreach ((int index, JsonElement item) in value.EnumerateArray().Index())
+                    CheckTexts(item, file, $"{place}[{index}]", ".");
+            else if (value.ValueKind == JsonValueKind.Object)
+                foreach (JsonProperty field in value.EnumerateObject())
+                    CheckTexts(field.Value, file, place is null ? field.Name : place + separator + field.Name, ".");
         }
         catch (InvalidOperationException error)
         {
-            throw new DeloraFormatException(_file, _prefix + field, "is not a valid text: it holds a lone surrogate.", error);
+            throw new DeloraFormatException(file, place, "is not a valid text: it holds a lone surrogate.", error);
         }
     }
 
@@ -198,13 +213,6 @@ internal sealed class JsonFields
     {
         if (value.ValueKind != JsonValueKind.Object)
             throw new DeloraFormatException(file, place, $"{verb} {Describe(value)}, not a JSON object.");
-        try
-        {
-            return new JsonFields(file, place, prefix, value);
-        }
-        catch (InvalidOperationException error)
-        {
-            throw new DeloraFormatException(file, place, $"is not valid JSON: {error.Message}", error);
-        }
+        return new JsonFields(file, place, prefix, value);
     }
 }

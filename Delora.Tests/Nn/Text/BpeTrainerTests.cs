@@ -44,6 +44,18 @@ public sealed class BpeTrainerTests
     }
 
     [Fact]
+    public void LongWordsAreLearnedInPieces()
+    {
+        // 256 letters of two bytes, and no token that is longer; halves of characters stay together.
+        TextTokenizer trained = BpeTrainer.Train([new string('\u00E9', 5000)], 300);
+        Assert.Equal(512, Enumerable.Range(0, trained.VocabularySize).Max(id => trained.BytesOf(id).Length));
+        string text = "a" + string.Concat(Enumerable.Repeat("\U0001D407", 1000));
+        trained = BpeTrainer.Train([text], 300);
+        Assert.Equal(text, trained.Decode([.. trained.Encode(text)]));
+        Assert.DoesNotContain(Enumerable.Range(0, trained.VocabularySize), id => trained.BytesOf(id).IndexOf("\uFFFD"u8) >= 0);
+    }
+
+    [Fact]
     public void NothingToLearnLeavesTheBytes()
     {
         Assert.Equal(257, BpeTrainer.Train([], 4096).VocabularySize);

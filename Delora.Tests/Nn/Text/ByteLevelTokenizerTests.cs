@@ -53,7 +53,6 @@ public sealed class ByteLevelTokenizerTests
         Assert.DoesNotContain(599, Sample.Encode("<|endoftext|>"));
         Assert.Equal("ab", Sample.Decode([.. Sample.Encode("a"), 599, .. Sample.Encode("b")]));
         Assert.Equal([599, .. Sample.Encode("a")], Sample.Encode("a", addBegin: true));
-        Assert.Throws<ArgumentOutOfRangeException>(() => Sample.Decode(600));
         Assert.Throws<ArgumentOutOfRangeException>(() => Sample.Decode(-1));
     }
 
@@ -104,6 +103,7 @@ public sealed class ByteLevelTokenizerTests
         Refused(json => Vocabulary(json)["a"] = 98, "id 98");
         Refused(json => Vocabulary(json)["\u65E5"] = 600, "\u65E5", "alphabet");
         Refused(json => Vocabulary(json)["zzzz" + Vocabulary(json).Remove("a")] = 97, "0x61");
+        Refused(json => Special(json, "a", 97), "'a' is a special token, and byte 0x61 has no other");
         Refused(json => Merges(json).Add("q q"), "'qq' is not in the vocabulary");
         Refused(json => Merges(json).Add("\u65E5 q"), "'\u65E5' is not in the vocabulary");
         Refused(json => Merges(json).Add("a b c"), "merges[");
@@ -111,12 +111,70 @@ public sealed class ByteLevelTokenizerTests
         Refused(json => Merges(json).Add(Merges(json)[0]!.DeepClone()), "before");
         Refused(json => Merges(json).Add("<|endoftext| >"), "'<|endoftext|' is not in the vocabulary");
         using var folder = new TemporaryFolder();
-        folder.Write("tokenizer.json", """{"model": {"merges": ["\ud800 a"]}}""");
-        Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
+        string text = File.ReadAllText(Path.Combine(Golden, "tokenizer.json"));
+        string merge = Read()["model"]!["merges"]![1]!.ToJsonString();
+        Assert.Contains(merge, text);
+        folder.Write("tokenizer.json", text.Replace(merge, "\"\\ud800 a\"", StringComparison.Ordinal));
+        Assert.Contains("model.merges[1]: is not a valid text", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
         folder.Write("tokenizer.json", """{"version": "1", "version": "2"}""");
         Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
         folder.Write("tokenizer.json", string.Concat(Enumerable.Repeat("{\"a\":", 10_000)));
         Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
+    }
+
+    [Fact]
+    public void TheFilesOfTheFirstYearsHaveNoType()
+    {
+        using var folder = new TemporaryFolder();
+        JsonObject json = Read();
+        Assert.True(json["model"]!.AsObject().Remove("type"));
+        folder.Write("tokenizer.json", json.ToJsonString());
+        Assert.Equal(Sample.Encode("the models' weights"), TextTokenizer.Load(folder.Path).Encode("the models' weights"));
+        Refused(changed => changed["model"] = new JsonObject { ["vocab"] = changed["model"]!["vocab"]!.DeepClone() }, "model.merges");
+    }
+
+    [Fact]
+    public void NullIsNoBeginOrEndToken()
+    {
+        Assert.Equal((599, 599), Roles("{}"));
+        Assert.Equal((null, 599), Roles("""{"bos_token": null, "add_bos_token": true}"""));
+        Assert.Equal((599, null), Roles("""{"eos_token": null}"""));
+        Assert.Contains("eos_token.content", Assert.Throws<DeloraFormatException>(() => Roles("""{"eos_token": {}}""")).Message);
+
+        static (int? Begin, int? End) Roles(string config)
+        {
+            using var folder = new TemporaryFolder();
+            folder.Write("tokenizer.json", Read().ToJsonString());
+            folder.Write("tokenizer_config.json", config);
+            TextTokenizer tokenizer = TextTokenizer.Load(folder.Path);
+            Assert.Equal(tokenizer.AddsBegin, tokenizer.BeginId is not null && config.Contains("add_bos_token"));
+            return (tokenizer.BeginId, tokenizer.EndId);
+        }
+    }
+
+    [Fact]
+    public void SavingLeavesNoOtherTokenizerBehind()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (string name in (string[])["tokenizer.model", "special_tokens_map.json", "added_tokens.json", "config.json"]) folder.Write(name, "x");
+        TextTokenizer trained = BpeTrainer.Train([], 257);
+        trained.Save(folder.Path);
+        Assert.Equal(["config.json", "tokenizer.json", "tokenizer_config.json"],
+            Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(trained.Description, TextTokenizer.Load(folder.Path).Description);
+    }
+
+    [Fact]
+    public void TextsThatAreNoUnicodeAreRefusedWithTheirPlace()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllBytes(folder.File("tokenizer.json"), [.. "{\"version\": \""u8, 0xFF, .. "\"}"u8]);
+        Assert.Contains("tokenizer.json: byte 13", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
+        Assert.Contains("x.json: a.b[1].c: ", Assert.Throws<DeloraFormatException>(() =>
+            JsonFields.Parse("{\"a\": {\"b\": [0, {\"c\": \"\\uD83D\"}]}}"u8.ToArray(), "x.json")).Message);
+        Assert.Contains("x.json: ", Assert.Throws<DeloraFormatException>(() =>
+            JsonFields.Parse("{\"a\": {\"\\udc00\": 1}}"u8.ToArray(), "x.json")).Message);
+        Assert.Equal("\U0001F600", JsonFields.Parse("{\"a\": \"\\ud83d\\ude00\"}"u8.ToArray(), "x.json").Text("a", null));
     }
 
     [Fact]
@@ -158,6 +216,9 @@ public sealed class ByteLevelTokenizerTests
         var error = Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
         Assert.All((string[])["tokenizer.json", .. words], word => Assert.Contains(word, error.Message));
     }
+
+    private static void Special(JsonObject json, string name, int id) =>
+        json["added_tokens"]!.AsArray().Add(new JsonObject { ["id"] = id, ["content"] = name, ["special"] = true });
 
     private static JsonObject Read() => JsonNode.Parse(File.ReadAllText(Path.Combine(Golden, "tokenizer.json")))!.AsObject();
 

@@ -26,6 +26,7 @@ internal sealed class SentencePieceBytes
     public bool? Suffix { get; set; }
     public int? BeginId { get; set; }
     public byte[]? Rules { get; set; }
+    public byte[]? ReverseRules { get; set; }
 
     /// <summary>Adds pieces, the first with the highest score.</summary>
     public SentencePieceBytes Add(params IEnumerable<string> texts)
@@ -41,6 +42,7 @@ internal sealed class SentencePieceBytes
         .. Field(2, [.. Field(3, Type), .. Field(24, Suffix), .. Field(35, ByteFallback), .. Field(41, BeginId)]),
         .. Field(3, [.. Rules is null ? [] : Field(2, Rules),
             .. Field(3, DummyPrefix), .. Field(4, ExtraSpaceRemoved), .. Field(5, Escaped)]),
+        .. ReverseRules is null ? [] : Field(5, Field(2, ReverseRules)),
     ];
 
     private static byte[] Field(int field, byte[] bytes) => [.. Varint((uint)(field << 3 | 2)), .. Varint((uint)bytes.Length), .. bytes];

@@ -69,6 +69,10 @@ public sealed class SentencePieceTokenizerTests
     {
         Assert.Equal([Id("\u2581\u2581"), Id("\u2581"), Id("n")], Shared.Encode("  n"));
         Assert.Equal([Id("\u2581"), Id("n"), Id("aa"), Id("a")], Shared.Encode("naaa"));
+        // The leftmost also where the pieces are not the same, whatever their order in the file.
+        var equal = new SentencePieceBytes { DummyPrefix = false };
+        equal.Pieces.AddRange(((string[])["bc", "ab", "a", "b", "c"]).Select(text => new Piece(text, 0, PieceKind.Normal)));
+        Assert.Equal([SentencePieceBytes.FirstPiece + 1, SentencePieceBytes.FirstPiece + 4], Load(equal.ToBytes()).Encode("abc"));
     }
 
     [Fact]
@@ -97,6 +101,24 @@ public sealed class SentencePieceTokenizerTests
             Assert.Equal(text, tokenizer.Decode([.. tokenizer.Encode(text)]));
             Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), $"{watch.Elapsed}");
         }
+    }
+
+    [Fact]
+    public void WordsAreCutOnlyWhereNoPieceSpansTwo()
+    {
+        // One more piece, of the lowest score, that spans two words: the whole text is one word then, and the ids else the same.
+        TextTokenizer whole = Load(new SentencePieceBytes().Add([.. Common, "\u00E9\u2581\u00E9"]).ToBytes());
+        Gen.String.Where(text => !text.Contains('\u00E9')).Sample(text =>
+        {
+            string letters = Letters(text).Replace('\u00E9', ' ');
+            Assert.Equal(whole.Encode(letters + "  " + letters), Shared.Encode(letters + "  " + letters));
+        });
+        TextTokenizer spanning = Load(new SentencePieceBytes().Add("n\u2581", "\u2581", "n", "a").ToBytes());
+        const int First = SentencePieceBytes.FirstPiece;
+        Assert.Equal([First + 1, First, First + 3], spanning.Encode("n a"));
+        // Many words take a memory of the ids' size, and no time beyond theirs.
+        string many = string.Concat(Enumerable.Repeat("the an  ", 1 << 17));
+        Assert.Equal(many, Shared.Decode([.. Shared.Encode(many)]));
     }
 
     [Fact]
@@ -132,6 +154,7 @@ public sealed class SentencePieceTokenizerTests
         Refused(new SentencePieceBytes { Escaped = false }, "escape_whitespaces");
         Refused(new SentencePieceBytes { Suffix = true }, "treat_whitespace_as_suffix");
         Refused(new SentencePieceBytes { Rules = [1] }, "precompiled_charsmap");
+        Refused(new SentencePieceBytes { ReverseRules = [1] }, "denormalizer_spec.precompiled_charsmap");
         Refused(new SentencePieceBytes { BeginId = 5 }, "bos_id");
         Refused(new SentencePieceBytes { BeginId = 1 << 30 }, "bos_id");
         Refused(new SentencePieceBytes().Add("a", "a"), "piece 260", "twice");
@@ -158,6 +181,9 @@ public sealed class SentencePieceTokenizerTests
         Assert.Throws<DeloraFormatException>(() => Load([]));
         Assert.Throws<DeloraFormatException>(() => Load(model[..^1]));
         Assert.Throws<DeloraFormatException>(() => Load([0x0A, 0x05, 0x0A, 0x03, 0xFF, 0xFF, 0xFF]));
+        // The first empty piece of many is refused before the second is made.
+        byte[] pieces = [.. Enumerable.Range(0, 1 << 20).Select(i => (byte)(i % 2 == 0 ? 0x0A : 0))];
+        Assert.Contains("piece 0:", Assert.Throws<DeloraFormatException>(() => SentencePieceModel.Parse(pieces, File)).Message);
         // Whatever a byte is changed to or the file cut to: a tokenizer, or the one error.
         Gen.Select(Gen.Int[0, model.Length - 1], Gen.Byte, Gen.Bool).Sample((at, value, cut) =>
         {
@@ -183,6 +209,22 @@ public sealed class SentencePieceTokenizerTests
         List<string> warnings = [];
         Load(model, """{"added_tokens_decoder": {"1": {"content": "<s>"}, "4000": {"content": "<pad>"}}}""", warnings.Add);
         Assert.Contains("4000", Assert.Single(warnings));
+        Load(model, """{"add_eos_token": true}""", warnings.Add);
+        Assert.Contains("add_eos_token", warnings[1]);
+        // Whether or not anybody listens.
+        foreach ((string config, string told) in ((string, string)[])[("{\"do_lower_case\": true}", "do_lower_case"),
+            ("{\"sp_model_kwargs\": {\"enable_sampling\": true}}", "sp_model_kwargs.enable_sampling"),
+            ("{\"added_tokens_decoder\": 1}", "added_tokens_decoder")])
+            Assert.Contains(told, Assert.Throws<DeloraFormatException>(() => Load(model, config)).Message);
+        using var folder = new TemporaryFolder();
+        System.IO.File.WriteAllBytes(folder.File(File), model);
+        folder.Write("added_tokens.json", "{\"<s>\": 1, \"<pad>\": 5000}");
+        TextTokenizer.Load(folder.Path, warnings.Add);
+        Assert.EndsWith("ids 5000.", warnings[2]);
+        folder.Write("added_tokens.json", "{\"<s>\": \"1\"}");
+        Assert.Contains("added_tokens.json", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
+        folder.Write(File, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+        Assert.Contains("Git LFS", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
     }
 
     private static void Refused(SentencePieceBytes model, params string[] words)

@@ -86,6 +86,42 @@ public sealed class TextDataTests
     }
 
     [Fact]
+    public void PromptsAreMaskedByTheirExtentHoweverTheyAreCut()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllBytes(folder.File("tokenizer.model"),
+            new SentencePieceBytes().Add("bc", "ab", "\u2581", "a", "b", "c", "x").ToBytes());
+        TextTokenizer tokenizer = TextTokenizer.Load(folder.Path);
+        int Id(int piece) => SentencePieceBytes.FirstPiece + piece;
+        // Alone the prompt ends with ab; before c, with a and bc.
+        Assert.Equal([Id(2), Id(6), Id(1)], tokenizer.Encode("xab"));
+        string file = folder.Write("a.jsonl", "{\"prompt\": \"xab\", \"completion\": \"cx\"}");
+        (int[] inputs, int[] targets) = TextData.Load(file, tokenizer, 20).Take(0);
+        Assert.Equal([1, Id(2), Id(6), Id(3), Id(0), Id(6)], inputs);
+        Assert.Equal([No, No, No, Id(0), Id(6), 2], targets);
+        // Further back as well: every token of the prompt alone is another one, and none is a target.
+        file = folder.Write("b.jsonl", "{\"prompt\": \"x\\u2581 a\", \"completion\": \"b\"}\n{\"prompt\": \"\", \"completion\": \"a\"}");
+        Assert.Equal([No, No, No, No, Id(1), 2, No, Id(2), Id(3), 2, No, No, No, No], Wide(TextData.Load(file, tokenizer, 20)));
+
+        static int[] Wide(TokenRows rows) => [.. rows.Take(0).Targets, No, .. rows.Take(1).Targets, No];
+    }
+
+    [Fact]
+    public void NoLengthIsTooLongForWhatIsThere()
+    {
+        TokenRows rows = Load("a.jsonl", "{\"text\": \"ab\"}", int.MaxValue);
+        Assert.Equal(['b', End], rows.Take(0).Targets);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Load("a.txt", "ab", int.MaxValue));
+        TokenRows blocks = Load("a.txt", "ab", TokenBlocks.MaxLength);
+        Assert.Equal((1, TokenBlocks.MaxLength, 2L), (blocks.Count, blocks.Length, blocks.TargetCount));
+        Assert.Contains("more than", Assert.Throws<ArgumentOutOfRangeException>(() => blocks.Take(new int[128])).Message);
+    }
+
+    [Fact]
+    public void APointerIsNoData() => Assert.Contains("Git LFS", Assert.Throws<DeloraFormatException>(() =>
+        Load("a.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")).Message);
+
+    [Fact]
     public void LongRowsAreCutAndEmptyOnesLeftOut()
     {
         List<string> warnings = [];
@@ -124,7 +160,15 @@ public sealed class TextDataTests
         Assert.Contains("empty", Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", "{\"text\": \"\"}")).Message);
         string masked = "{\"prompt\": \"" + new string('x', 20) + "\", \"completion\": \"a\"}";
         Assert.Contains("masked", Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", masked)).Message);
-        Assert.Equal(2, Load("a.jsonl", masked + "\n{\"text\": \"a\"}").Count);
+        List<string> warnings = [];
+        TokenRows rows = Load("a.jsonl", masked + "\n{\"text\": \"a\"}", warn: warnings.Add);
+        Assert.Equal(['a', End], (int[])[rows.Take(0).Inputs[0], rows.Take(0).Targets[0]]);
+        Assert.Equal((1, 1), (rows.Count, rows.Length));
+        Assert.Contains("1 rows were left out: their completions do not begin within 8 tokens", Assert.Single(warnings));
+        Assert.Contains("masked", Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", masked + "\n{\"text\": \"\"}")).Message);
+        // The one position that is left has a target: the last that is not cut off.
+        Assert.Equal([No, No, 'y'], Load("a.jsonl", "{\"prompt\": \"xxx\", \"completion\": \"yz\"}", 3).Take(0).Targets);
+        Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", "{\"prompt\": \"xxxx\", \"completion\": \"yz\"}", 3));
         Assert.Throws<ArgumentOutOfRangeException>(() => Load("a.jsonl", "{\"text\": \"a\"}", 0));
     }
 
@@ -136,8 +180,10 @@ public sealed class TextDataTests
         Assert.Equal(one, Load("b.txt", "abcdefgh", 4).Fingerprint);
         Assert.NotEqual(one, Load("a.txt", "abcdefgi", 4).Fingerprint);
         Assert.NotEqual(one, Load("a.txt", "abcdefgh", 5).Fingerprint);
-        string text = Load("a.jsonl", "{\"text\": \"ab\"}").Fingerprint;
-        Assert.NotEqual(text, Load("a.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}").Fingerprint.ToUpperInvariant());
-        Assert.NotEqual(text, Load("a.jsonl", "{\"prompt\": \"ab\", \"completion\": \"\"}").Fingerprint);
+        string text = Load("a.jsonl", "{\"text\": \"abc\"}").Fingerprint;
+        // The first token is no target anyway.
+        Assert.Equal(text, Load("a.jsonl", "{\"prompt\": \"a\", \"completion\": \"bc\"}").Fingerprint);
+        Assert.NotEqual(text, Load("a.jsonl", "{\"prompt\": \"ab\", \"completion\": \"c\"}").Fingerprint);
+        Assert.NotEqual(text, Load("a.jsonl", "{\"prompt\": \"abc\", \"completion\": \"\"}").Fingerprint);
     }
 }
