@@ -16,10 +16,12 @@ public static class BpeTrainer
     /// <summary>The smallest vocabulary: the bytes and <see cref="EndOfText"/>.</summary>
     public const int SmallestVocabulary = 257;
 
-    /// <summary>A merge looks at a word as a whole, so words that are no words (base pairs, base64) would take a time without end.</summary>
+    /// <summary>A merge looks at whole words: one of millions of letters (base pairs, base64) would be looked at for every merge.</summary>
     private const int LongestWord = 256;
 
-    /// <summary>Learns a vocabulary. Words of more than 256 characters count in pieces of that length, so no token is longer.</summary>
+    /// <summary>
+    /// Learns a vocabulary. Words of more than 256 characters are learned in pieces of that length, so no token is longer.
+    /// </summary>
     /// <param name="texts">The documents; no word spans two.</param>
     /// <param name="vocabularySize">
     /// Tokens at most, <see cref="EndOfText"/> and the bytes included; it stays below where no pair occurs twice any more.

@@ -36,7 +36,8 @@ internal sealed class ByteLevelBuilder(JsonFields model, Dictionary<string, int>
         for (int value = 0; value < 256; value++)
         {
             string letter = ByteAlphabet.Letter((byte)value).ToString();
-            if (!_ids.TryGetValue(letter, out int id)) throw model.Wrong("vocab", $"the token of byte 0x{value:X2}, '{letter}', is missing.");
+            if (!_ids.TryGetValue(letter, out int id))
+                throw model.Wrong("vocab", $"the token of byte 0x{value:X2}, '{letter}', is missing.");
             if (_tokens[id] is not [_]) throw Token(letter, $"is a special token, and byte 0x{value:X2} has no other");
         }
     }

@@ -27,12 +27,12 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
 
         if (_rows.Count == 0)
             throw new DeloraFormatException(file, null, _masked > 0
-                ? $"every target is masked: no completion begins within {length} tokens."
+                ? $"every target is masked: no completion begins within {length} positions."
                 : _empty > 0 ? "every row is empty." : "holds no row.");
-        if (_cut > 0) warn?.Invoke($"{file}: {_cut} of {_rows.Count} rows have more than {length} tokens and were cut.");
+        if (_cut > 0) warn?.Invoke($"{file}: {_cut} of {_rows.Count} rows have more than {length} positions and were cut.");
         if (_empty > 0) warn?.Invoke($"{file}: {_empty} rows without text were left out.");
         if (_masked > 0)
-            warn?.Invoke($"{file}: {_masked} rows were left out: their completions do not begin within {length} tokens.");
+            warn?.Invoke($"{file}: {_masked} rows were left out: their completions do not begin within {length} positions.");
         return new TokenExamples(_rows, tokenizer.EndId ?? 0);
     }
 

@@ -16,7 +16,7 @@ public static class TextData
     /// </summary>
     /// <remarks>
     /// Prompt and completion are encoded together, as the model will see them: a token with characters of both belongs to the completion.
-    /// Rows that have no target, because the completion begins beyond <paramref name="length"/> tokens, are left out.
+    /// Rows that have no target, because the completion begins beyond <paramref name="length"/> positions, are left out.
     /// </remarks>
     /// <param name="path">The file.</param>
     /// <param name="tokenizer">Encodes it.</param>

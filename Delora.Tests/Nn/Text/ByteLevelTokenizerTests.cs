@@ -115,7 +115,8 @@ public sealed class ByteLevelTokenizerTests
         string merge = Read()["model"]!["merges"]![1]!.ToJsonString();
         Assert.Contains(merge, text);
         folder.Write("tokenizer.json", text.Replace(merge, "\"\\ud800 a\"", StringComparison.Ordinal));
-        Assert.Contains("model.merges[1]: is not a valid text", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
+        Assert.Contains("model.merges[1]: is not a valid text",
+            Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
         folder.Write("tokenizer.json", """{"version": "1", "version": "2"}""");
         Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));
         folder.Write("tokenizer.json", string.Concat(Enumerable.Repeat("{\"a\":", 10_000)));
@@ -156,7 +157,8 @@ public sealed class ByteLevelTokenizerTests
     public void SavingLeavesNoOtherTokenizerBehind()
     {
         using var folder = new TemporaryFolder();
-        foreach (string name in (string[])["tokenizer.model", "special_tokens_map.json", "added_tokens.json", "config.json"]) folder.Write(name, "x");
+        foreach (string name in (string[])["tokenizer.model", "special_tokens_map.json", "added_tokens.json", "config.json"])
+            folder.Write(name, "x");
         TextTokenizer trained = BpeTrainer.Train([], 257);
         trained.Save(folder.Path);
         Assert.Equal(["config.json", "tokenizer.json", "tokenizer_config.json"],

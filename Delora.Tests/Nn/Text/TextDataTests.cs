@@ -164,7 +164,7 @@ public sealed class TextDataTests
         TokenRows rows = Load("a.jsonl", masked + "\n{\"text\": \"a\"}", warn: warnings.Add);
         Assert.Equal(['a', End], (int[])[rows.Take(0).Inputs[0], rows.Take(0).Targets[0]]);
         Assert.Equal((1, 1), (rows.Count, rows.Length));
-        Assert.Contains("1 rows were left out: their completions do not begin within 8 tokens", Assert.Single(warnings));
+        Assert.Contains("1 rows were left out: their completions do not begin within 8 positions", Assert.Single(warnings));
         Assert.Contains("masked", Assert.Throws<DeloraFormatException>(() => Load("a.jsonl", masked + "\n{\"text\": \"\"}")).Message);
         // The one position that is left has a target: the last that is not cut off.
         Assert.Equal([No, No, 'y'], Load("a.jsonl", "{\"prompt\": \"xxx\", \"completion\": \"yz\"}", 3).Take(0).Targets);

@@ -85,10 +85,9 @@ public sealed class TokenDecoderTests
         foreach (int id in ids)
         {
             byte[] own = tokenizer.BytesOf(id).ToArray();
+            bool prefix = first && tokenizer.SpecialTokens.ContainsKey("<unk>") && id >= SentencePieceBytes.FirstPiece;
             if (own.Length == 0) End();
-            else bytes.AddRange(first && tokenizer.SpecialTokens.ContainsKey("<unk>") && id >= SentencePieceBytes.FirstPiece && own[0] == ' '
-                ? own[1..]
-                : own);
+            else bytes.AddRange(prefix && own[0] == ' ' ? own[1..] : own);
             first &= own.Length == 0;
         }
         End();
