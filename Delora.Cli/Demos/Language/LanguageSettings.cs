@@ -30,7 +30,7 @@ internal sealed record LanguageSettings
     public int BatchSize { get; init; } = 8;
 
     /// <summary>Steps in which the base learns the old kind.</summary>
-    public int BaseSteps { get; init; } = 2800;
+    public int BaseSteps { get; init; } = 2200;
 
     /// <summary>AdamW's learning rate for the base at its highest.</summary>
     public double BaseLearningRate { get; init; } = 4e-3;

@@ -17,7 +17,7 @@ public static partial class LinearCrossEntropyKernel
     private const string Op = "LinearCrossEntropy";
 
     /// <summary>Logits that are there at a time, unless one row has more.</summary>
-    private const int BlockElements = 4 << 20;
+    private const int BlockElements = 8 << 20;
 
     /// <summary>The loss over a frozen weight and, where it is wanted, its gradient towards x.</summary>
     /// <param name="x">[.., dim]</param>
