@@ -58,7 +58,13 @@ internal static class StepRun
     {
         LlamaConfig config = new()
         {
-            VocabSize = 67, HiddenSize = 36, IntermediateSize = 50, NumHiddenLayers = 2, NumAttentionHeads = 6, NumKeyValueHeads = 2, InitializerRange = 0.1,
+            VocabSize = 67,
+            HiddenSize = 36,
+            IntermediateSize = 50,
+            NumHiddenLayers = 2,
+            NumAttentionHeads = 6,
+            NumKeyValueHeads = 2,
+            InitializerRange = 0.1,
         };
         double[][] results = [.. ((Device[])[Devices.Reference, Devices.Cpu]).Select(device =>
         {

@@ -27,7 +27,10 @@ public sealed class ReadmeExampleTests : IDisposable
         made.Save(modelFolder);
         using (LlamaForCausalLM small = TinyLlama.Create(TinyLlama.Config with
         {
-            VocabSize = made.VocabularySize, MaxPositionEmbeddings = 200, BosTokenId = null, EosTokenIds = [],
+            VocabSize = made.VocabularySize,
+            MaxPositionEmbeddings = 200,
+            BosTokenId = null,
+            EosTokenIds = [],
         }))
             small.Save(modelFolder);
         // <readme>

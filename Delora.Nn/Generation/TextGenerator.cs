@@ -70,7 +70,8 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         int[] ids = [.. tokenizer.Encode(text, addBegin: tokenizer.BeginId is not null && (tokenizer.AddsBegin || text.Length == 0))];
         if (ids.Length == 0) throw new PromptException("The prompt is empty, and the model has no begin token to start from.");
         if (ids.FirstOrDefault(id => id >= model.Config.VocabSize, -1) is var strange and >= 0)
-            throw new PromptException($"The tokenizer gives the id {strange}; the model's vocabulary has {model.Config.VocabSize}. They do not belong together.");
+            throw new PromptException(
+                $"The tokenizer gives the id {strange}; the model's vocabulary has {model.Config.VocabSize}. They do not belong together.");
         int context = model.Config.MaxPositionEmbeddings;
         if (ids.Length > context) throw new PromptException($"The prompt has {ids.Length} tokens; the model's context holds {context}.");
         return ids;

@@ -188,7 +188,8 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         Check.HasRank(GetType().Name, ids, 2);
         Check.Shapes(cache is null || cache.Batch == ids.Shape[0], $"{GetType().Name}: ids {ids.Shape} for a cache of {cache?.Batch} sequences");
         long end = (cache?.Length ?? 0) + (long)ids.Shape[1], most = Math.Min(Config.MaxPositionEmbeddings, cache?.Capacity ?? int.MaxValue);
-        Check.Shapes(end <= most, $"{GetType().Name}: {end} tokens are more than the {(most < Config.MaxPositionEmbeddings ? "cache" : "context")} of {most} holds");
+        string limit = most < Config.MaxPositionEmbeddings ? "cache" : "context";
+        Check.Shapes(end <= most, $"{GetType().Name}: {end} tokens are more than the {limit} of {most} holds");
     }
 
     private Lease Enter()

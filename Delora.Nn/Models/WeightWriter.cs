@@ -34,7 +34,9 @@ internal static partial class WeightWriter
         string[] old = [.. Directory.EnumerateFiles(folder).Where(file => ShardNames().IsMatch(Path.GetFileName(file))),
             Path.Combine(folder, WeightFiles.SingleName), Path.Combine(folder, WeightFiles.IndexName)];
         foreach (string unfinished in Directory.EnumerateFiles(folder, ".model*.tmp")) FolderFile.TryDelete(unfinished);
-        string[] written = [.. shards.Select((shard, i) => WriteShard(folder, shards.Count == 1 ? WeightFiles.SingleName : ShardName(i, shards.Count), shard))];
+        string[] written = shards.Count == 1
+            ? [WriteShard(folder, WeightFiles.SingleName, shards[0])]
+            : [.. shards.Select((shard, i) => WriteShard(folder, ShardName(i, shards.Count), shard))];
         if (shards.Count > 1) written = [.. written, WriteIndex(folder, shards)];
         foreach (string file in old.Except(written)) File.Delete(file);
     }

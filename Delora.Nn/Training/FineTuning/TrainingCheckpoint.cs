@@ -64,7 +64,8 @@ public sealed class TrainingCheckpoint
     /// <param name="keep">Checkpoints to keep, at least 1.</param>
     /// <exception cref="DeloraException">The system refused, or the name is taken; earlier checkpoints are as they were.</exception>
     internal static void Save(
-        string output, int step, PeftModel model, Optimizer optimizer, GeneratorState random, IReadOnlyDictionary<string, string> settings, int keep)
+        string output, int step, PeftModel model, Optimizer optimizer, GeneratorState random, IReadOnlyDictionary<string, string> settings,
+        int keep)
     {
         string folder = Path.Combine(output, FolderName(step));
         string temporary = Path.Combine(output, $".{FolderName(step)}.{Path.GetRandomFileName()}.tmp");
@@ -195,7 +196,8 @@ public sealed class TrainingCheckpoint
         JsonFields inner = fields.Object("settings") ?? throw fields.Wrong("settings", "is missing.");
         long optimizerStep = fields.Integer("optimizer_step", -1);
         if (optimizerStep < 0 || optimizerStep > step) throw fields.Wrong("optimizer_step", $"must be from 0 to {step}, not {optimizerStep}.");
-        return new TrainingCheckpoint(folder, step, optimizerStep, random, inner.Left.Keys.ToArray().ToDictionary(key => key, key => inner.Text(key, "")));
+        Dictionary<string, string> values = inner.Left.Keys.ToArray().ToDictionary(key => key, key => inner.Text(key, ""));
+        return new TrainingCheckpoint(folder, step, optimizerStep, random, values);
 
         ulong Number(string field) =>
             ulong.TryParse(fields.Text(field, null), NumberStyles.None, CultureInfo.InvariantCulture, out ulong value)

@@ -73,7 +73,13 @@ public sealed class LlamaTests
     {
         LlamaConfig config = TinyLlama.Config with
         {
-            NumHiddenLayers = 1, HiddenSize = 8, IntermediateSize = 6, NumAttentionHeads = 2, NumKeyValueHeads = 1, VocabSize = 37, TieWordEmbeddings = tied,
+            NumHiddenLayers = 1,
+            HiddenSize = 8,
+            IntermediateSize = 6,
+            NumAttentionHeads = 2,
+            NumKeyValueHeads = 1,
+            VocabSize = 37,
+            TieWordEmbeddings = tied,
         };
         using LlamaForCausalLM model = TinyLlama.Create(config, Devices.Reference, freeze: false);
         using Tensor ids = TinyLlama.Ids([1, 4], Devices.Reference), targets = TinyLlama.Ids([1, 4], Devices.Reference, seed: 4);
