@@ -7,7 +7,7 @@ namespace Delora.Kernels;
 internal static class GpuArgmax
 {
     internal static void Forward(GpuDevice gpu, Tensor x, Tensor y) =>
-        gpu.LaunchGroups(Kernel, GpuReduce.Config(gpu, y.ElementCount), gpu.View<float>(x), gpu.View<int>(y), x.Shape.Columns);
+        gpu.LaunchGroups(Kernel, GpuReduce.Config(gpu, y.ElementCount, perThread: 2), gpu.View<float>(x), gpu.View<int>(y), x.Shape.Columns);
 
     private static void Kernel(ArrayView<float> x, ArrayView<int> y, int columns)
     {
@@ -29,13 +29,14 @@ internal static class GpuArgmax
 
     /// <summary>
     /// In a kernel: the index that comes with the largest of every thread's values, the lowest among equals, for all threads of the group.
-    /// <paramref name="shared"/> holds a float per thread; the group size is a power of two, and all threads call.
+    /// <paramref name="shared"/> holds two floats per thread; the group size is a power of two, and all threads call.
     /// </summary>
     internal static int Group(ArrayView<float> shared, float value, int index)
     {
         float max = GpuReduce.Group<GpuMaximum>(shared, value);
         bool holds = value == max || (float.IsNaN(max) && float.IsNaN(value));
-        ArrayView<int> indices = shared.Cast<int>();
+        // Behind the floats, not in their place: OpenCL compilers take it that floats and integers never share memory.
+        ArrayView<int> indices = shared.SubView(ILGPU.Group.DimX, ILGPU.Group.DimX).Cast<int>();
         int thread = ILGPU.Group.IdxX;
         indices[thread] = holds ? index : int.MaxValue;
         ILGPU.Group.Barrier();

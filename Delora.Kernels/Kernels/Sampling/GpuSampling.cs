@@ -20,7 +20,7 @@ internal static class GpuSampling
     internal static void Draw(GpuDevice gpu, Tensor logits, Tensor ids, SamplingOptions options, RandomStream stream)
     {
         int columns = logits.Shape.Columns;
-        gpu.LaunchGroups(DrawKernel, GpuReduce.Config(gpu, ids.ElementCount), gpu.View<float>(logits), gpu.View<int>(ids), columns,
+        gpu.LaunchGroups(DrawKernel, GpuReduce.Config(gpu, ids.ElementCount, perThread: 2), gpu.View<float>(logits), gpu.View<int>(ids), columns,
             options.TopK < columns ? options.TopK : 0, (float)options.TopP, SamplingMath.Inverse(options.Temperature), stream.Seed,
             stream.Offset);
     }
