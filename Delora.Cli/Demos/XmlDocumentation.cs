@@ -55,6 +55,31 @@ internal static class XmlDocumentation
             yield return member;
     }
 
+    /// <summary>
+    /// The members in all <c>*.xml</c> of a folder by their full names, and the names of those that are types: what it takes to tell a
+    /// member's type and namespace (<see cref="MemberId.Split"/>). In no particular order.
+    /// </summary>
+    /// <exception cref="InputException">A file cannot be read or is damaged.</exception>
+    public static (IReadOnlyList<(string Name, DocumentedMember Member)> Members, HashSet<string> Types) ReadFolder(
+        string folder, CancellationToken cancellationToken)
+    {
+        List<(string, DocumentedMember)> members = [];
+        HashSet<string> types = [];
+        foreach (string file in Directory.EnumerateFiles(folder, "*.xml"))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            foreach (DocumentedMember member in Read(file))
+            {
+                string name = MemberId.FullName(member.Id);
+                if (member.Id.StartsWith("T:", StringComparison.Ordinal))
+                    types.Add(name);
+                members.Add((name, member));
+            }
+        }
+
+        return (members, types);
+    }
+
     private static FileStream Open(string path)
     {
         FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);

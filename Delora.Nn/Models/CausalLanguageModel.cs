@@ -122,6 +122,16 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         return Loss(Hidden(ids, mask, null, null), targets);
     }
 
+    /// <summary>The loss of a batch of <see cref="TokenRows"/>; see <see cref="Loss(Tensor, Tensor, Tensor?)"/>.</summary>
+    /// <param name="batch">Inputs and targets, one row behind the other.</param>
+    /// <param name="length">Positions in a row.</param>
+    /// <returns>The loss, a scalar [].</returns>
+    public Tensor Loss((int[] Inputs, int[] Targets) batch, int length)
+    {
+        Shape shape = [batch.Inputs.Length / length, length];
+        return Loss(Tensor.From(batch.Inputs, shape, Device, "inputs"), Tensor.From(batch.Targets, shape, Device, "targets"));
+    }
+
     /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>
     public string Fingerprint()
     {

@@ -44,14 +44,7 @@ internal sealed class TokenizerFiles
     /// <exception cref="DeloraException">The system refused.</exception>
     public static void Write(string folder, IReadOnlyDictionary<string, byte[]> files)
     {
-        try
-        {
-            Directory.CreateDirectory(folder);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DeloraException($"{folder}: the folder could not be made: {error.Message}", error);
-        }
+        FolderFile.Make(folder);
         foreach ((string name, byte[] bytes) in files)
             AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(bytes));
         foreach (string name in Names.Where(name => !files.ContainsKey(name)))

@@ -54,22 +54,9 @@ internal sealed class SummaryCorpus
     /// <exception cref="InputException">A file is damaged, or a family has too few summaries to train and to evaluate.</exception>
     public static SummaryCorpus Load(string folder, CancellationToken cancellationToken = default)
     {
-        List<(string Name, string Text)> members = [];
-        HashSet<string> types = [];
-        foreach (string file in Directory.EnumerateFiles(folder, "*.xml"))
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            foreach (DocumentedMember member in XmlDocumentation.Read(file))
-            {
-                string name = MemberId.FullName(member.Id);
-                if (member.Id.StartsWith("T:", StringComparison.Ordinal))
-                    types.Add(name);
-                if (member.Summary.Length > 0)
-                    members.Add((name, member.Summary));
-            }
-        }
-
-        return Build(folder, members, types);
+        (IReadOnlyList<(string Name, DocumentedMember Member)> members, HashSet<string> types) =
+            XmlDocumentation.ReadFolder(folder, cancellationToken);
+        return Build(folder, [.. members.Select(x => (x.Name, x.Member.Summary)).Where(x => x.Summary.Length > 0)], types);
     }
 
     private static SummaryCorpus Build(string folder, List<(string Name, string Text)> members, HashSet<string> types)

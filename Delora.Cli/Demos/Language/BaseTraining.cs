@@ -45,7 +45,11 @@ internal sealed class BaseTraining(
     {
         using AdamW optimizer = new(
             model.NamedParameters().Select(x => x.Parameter).Distinct(), settings.BaseLearningRate, weightDecay: 0);
-        Trainer<(int[] Inputs, int[] Targets)> trainer = new(optimizer, Loss, batch => batch.Inputs.Length) { Callbacks = { recorder } };
+        Trainer<(int[] Inputs, int[] Targets)> trainer = new(
+            optimizer, batch => model.Loss(batch, rows.Length), batch => batch.Inputs.Length)
+        {
+            Callbacks = { recorder },
+        };
         ShuffledBatches order = new(rows.Count, settings.BatchSize, DemoOutput.Key(seed, "base batches"));
         model.Train();
         trainer.Run(
@@ -58,11 +62,5 @@ internal sealed class BaseTraining(
             },
             cancellation: cancellationToken);
         model.Train(false);
-
-        Tensor Loss((int[] Inputs, int[] Targets) batch)
-        {
-            Shape shape = [batch.Inputs.Length / rows.Length, rows.Length];
-            return model.Loss(Tensor.From(batch.Inputs, shape, device, "inputs"), Tensor.From(batch.Targets, shape, device, "targets"));
-        }
     }
 }

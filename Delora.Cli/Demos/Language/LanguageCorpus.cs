@@ -73,19 +73,10 @@ internal sealed class LanguageCorpus
     /// <exception cref="InputException">A file is damaged, or a part is too small.</exception>
     public static LanguageCorpus OfDocumentation(string folder, CancellationToken cancellationToken = default)
     {
-        List<(string Name, string Text)> texts = [];
-        HashSet<string> types = [];
-        foreach (string file in Directory.EnumerateFiles(folder, "*.xml"))
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            foreach (DocumentedMember member in XmlDocumentation.Read(file))
-            {
-                string name = MemberId.FullName(member.Id);
-                if (member.Id.StartsWith("T:", StringComparison.Ordinal))
-                    types.Add(name);
-                texts.AddRange(member.Texts.Where(x => x.Text.Length > 0).Select(x => (name, x.Text)));
-            }
-        }
+        (IReadOnlyList<(string Name, DocumentedMember Member)> members, HashSet<string> types) =
+            XmlDocumentation.ReadFolder(folder, cancellationToken);
+        IEnumerable<(string Name, string Text)> texts =
+            members.SelectMany(x => x.Member.Texts.Select(text => (x.Name, text.Text))).Where(x => x.Text.Length > 0);
 
         // For each text: whether it is new, and the first of its groups.
         Dictionary<string, (bool IsNew, string Group)> byText = [];

@@ -29,13 +29,11 @@ public readonly record struct Evaluation(double Loss, long Tokens)
             foreach (int[] batch in Enumerable.Range(0, rows.Count).Chunk(batchSize))
             {
                 cancellation.ThrowIfCancellationRequested();
-                (int[] inputs, int[] targets) = rows.Take(batch);
-                int count = targets.Count(target => target != CrossEntropyKernel.IgnoreIndex);
+                (int[] Inputs, int[] Targets) taken = rows.Take(batch);
+                int count = taken.Targets.Count(target => target != CrossEntropyKernel.IgnoreIndex);
                 if (count == 0) continue;
                 using IDisposable pause = Tape.Pause();
-                Shape shape = [batch.Length, rows.Length];
-                Tensor loss = model.Loss(Tensor.From(inputs, shape, model.Device, "inputs"), Tensor.From(targets, shape, model.Device, "targets"));
-                sum += loss.ToScalar() * count;
+                sum += model.Loss(taken, rows.Length).ToScalar() * count;
                 tokens += count;
             }
             return new Evaluation(sum / tokens, tokens);

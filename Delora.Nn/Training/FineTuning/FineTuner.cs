@@ -97,7 +97,8 @@ public sealed class FineTuner : IDisposable
             _generator.State = checkpoint.Random;
         }
         int done = checkpoint?.Step ?? 0;
-        var trainer = new Trainer<(int[] Inputs, int[] Targets)>(_optimizer, Loss, batch => batch.Inputs.Length)
+        var trainer = new Trainer<(int[] Inputs, int[] Targets)>(
+            _optimizer, batch => Model.Loss(batch, _training.Length), batch => batch.Inputs.Length)
         {
             Callbacks = { new Session(this, output, settings, cancellation) },
         };
@@ -133,12 +134,6 @@ public sealed class FineTuner : IDisposable
     {
         _optimizer.Dispose();
         Peft.Dispose();
-    }
-
-    private Tensor Loss((int[] Inputs, int[] Targets) batch)
-    {
-        Shape shape = [batch.Inputs.Length / _training.Length, _training.Length];
-        return Model.Loss(Tensor.From(batch.Inputs, shape, Model.Device, "inputs"), Tensor.From(batch.Targets, shape, Model.Device, "targets"));
     }
 
     private void Evaluate(int step, CancellationToken cancellation)
