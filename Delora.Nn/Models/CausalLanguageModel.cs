@@ -119,7 +119,7 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     public Tensor Loss(Tensor ids, Tensor targets, Tensor? mask = null)
     {
         using Lease lease = Enter();
-        return Loss(Hidden(ids, mask, null, null), targets);
+        return HiddenLoss(Hidden(ids, mask, null, null), targets);
     }
 
     /// <summary>The loss of a batch of <see cref="TokenRows"/>; see <see cref="Loss(Tensor, Tensor, Tensor?)"/>.</summary>
@@ -191,7 +191,7 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     private protected abstract Tensor Logits(Tensor hidden);
 
     /// <summary>The loss of features [batch, seq, hidden], without a tensor of all scores where that can be had.</summary>
-    private protected abstract Tensor Loss(Tensor hidden, Tensor targets);
+    private protected abstract Tensor HiddenLoss(Tensor hidden, Tensor targets);
 
     private protected void CheckSequence(Tensor ids, KeyValueCache? cache)
     {

@@ -89,7 +89,7 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
 
     private protected override Tensor Logits(Tensor hidden) => _head.Forward(hidden);    // [.., vocabulary]
 
-    private protected override Tensor Loss(Tensor hidden, Tensor targets) => _head.CrossEntropy(hidden, targets);    // []
+    private protected override Tensor HiddenLoss(Tensor hidden, Tensor targets) => _head.CrossEntropy(hidden, targets);    // []
 }
 
 /// <summary>The layers, without the scores of the vocabulary.</summary>
