@@ -18,8 +18,26 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
 
     /// <summary>Floats of scratch for each member: rows of A packed, then an edge panel or a filtered block of B.</summary>
     public readonly long ScratchFloats =>
-        Gemm.RoundUp(Gemm.RoundUp(P.M, TKernel.Mr) * BlockOfK, 16)
+        Gemm.RoundUp((long)PaddedRows * BlockOfK, 16)
         + (P.FilterTarget == GemmFilterTarget.Right ? NTile : TKernel.Nr) * BlockOfK;
+
+    /// <summary>Rows in register tiles of full height; the others are in thin ones. Of the ways to cover M, the one with least padding.</summary>
+    private readonly int FullRows
+    {
+        get
+        {
+            int best = 0, least = int.MaxValue;
+            for (int full = (P.M + TKernel.Mr - 1) / TKernel.Mr; full >= 0; full--)
+            {
+                int rows = full * TKernel.Mr + (int)Gemm.RoundUp(Math.Max(0, P.M - full * TKernel.Mr), TKernel.ThinRows);
+                if (rows < least)
+                    (best, least) = (full * TKernel.Mr, rows);
+            }
+            return best;
+        }
+    }
+
+    private readonly int PaddedRows => FullRows + (int)Gemm.RoundUp(Math.Max(0, P.M - FullRows), TKernel.ThinRows);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(long start, long end, long chunk, int worker)
@@ -33,20 +51,25 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private readonly void Tile(long element, int j0, float* scratch)
     {
-        int mr = TKernel.Mr, nr = TKernel.Nr, k = P.KOf(element);
+        int nr = TKernel.Nr, k = P.KOf(element), full = FullRows, m = P.M;
         int columns = Math.Min(NTile, P.N - j0), wholePanels = columns / nr * nr;
         nint e = (nint)element;
         float* c = P.C + e * P.CBatch + j0;
         float* bias = P.Bias == null ? null : P.Bias + j0;
         bool accumulate = P.Accumulate;
         if (accumulate && bias != null)
-            GemmTiles<TKernel>.AddBias(c, P.CRow, bias, P.M, columns);
-        float* other = scratch + Gemm.RoundUp(Gemm.RoundUp(P.M, mr) * BlockOfK, 16);
+            GemmTiles<TKernel>.AddBias(c, P.CRow, bias, m, columns);
+        float* other = scratch + Gemm.RoundUp((long)PaddedRows * BlockOfK, 16);
         for (int k0 = 0; k0 < k; k0 += BlockOfK)
         {
             int kb = Math.Min(BlockOfK, k - k0);
-            GemmPacking.PackLeft<TKernel>(P.A + e * P.ABatch + k0 * P.ACol, P.ARow, P.ACol, P.M, kb, scratch);
+            float* a = P.A + e * P.ABatch + k0 * P.ACol;
+            GemmPacking.PackLeft<TKernel>(a, P.ARow, P.ACol, Math.Min(full, m), kb, scratch);
+            for (int i = full; i < m; i += TKernel.ThinRows)
+                GemmPacking.PackPanel<TKernel>(
+                    a + i * P.ARow, P.ARow, P.ACol, Math.Min(TKernel.ThinRows, m - i), kb, scratch + i * kb, TKernel.ThinRows);
             float* b = P.B + e * P.BBatch + k0 * P.BRow + j0;
+            nint ahead = k0 + BlockOfK < k ? BlockOfK * P.BRow : 0;
             if (P.FilterTarget == GemmFilterTarget.Right)
             {
                 for (int p = 0; p < kb; p++)
@@ -55,21 +78,42 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
                 // The products of a last panel's padding are not stored, but it must not hold slow denormals.
                 for (int p = 0; p < kb; p++)
                     new Span<float>(other + p * NTile + columns, NTile - columns).Clear();
-                GemmTiles<TKernel>.Macro(P.M, columns, kb, scratch, (nint)mr * kb, other, nr, NTile, c, P.CRow, bias, accumulate);
+                Rows(columns, kb, scratch, other, NTile, c, bias, accumulate, 0);
             }
             else
             {
-                GemmTiles<TKernel>.Macro(P.M, wholePanels, kb, scratch, (nint)mr * kb, b, nr, P.BRow, c, P.CRow, bias, accumulate);
+                Rows(wholePanels, kb, scratch, b, P.BRow, c, bias, accumulate, ahead);
                 if (wholePanels < columns)
                 {
                     GemmPacking.PackRightBlock<TKernel>(b + wholePanels, P.BRow, 1, kb, columns - wholePanels, other);
                     float* rest = bias == null ? null : bias + wholePanels;
-                    GemmTiles<TKernel>.Macro(
-                        P.M, columns - wholePanels, kb, scratch, (nint)mr * kb, other, nr, nr, c + wholePanels, P.CRow, rest, accumulate);
+                    Rows(columns - wholePanels, kb, scratch, other, nr, c + wholePanels, rest, accumulate, 0);
                 }
             }
             accumulate = true;
         }
+    }
+
+    /// <summary>All rows of C over a block of K: register tiles of full height, then thin ones.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly void Rows(int columns, int k, float* a, float* b, nint ldb, float* c, float* bias, bool accumulate, nint ahead)
+    {
+        int nr = TKernel.Nr, full = FullRows, thin = TKernel.ThinRows;
+        GemmTiles<TKernel>.Macro(Math.Min(full, P.M), columns, k, a, (nint)TKernel.Mr * k, b, nr, ldb, c, P.CRow, bias, accumulate);
+        float* edge = stackalloc float[thin * nr];
+        for (int j = 0; j < columns; j += nr)
+            for (int i = full; i < P.M; i += thin)
+            {
+                int mb = Math.Min(thin, P.M - i), nb = Math.Min(nr, columns - j);
+                float* cp = c + i * P.CRow + j, base0 = bias == null ? null : bias + j;
+                if (mb == thin && nb == nr)
+                {
+                    TKernel.MultiplyThin(k, a + i * k, b + j, ldb, cp, P.CRow, base0, accumulate, ahead);
+                    continue;
+                }
+                TKernel.MultiplyThin(k, a + i * k, b + j, ldb, edge, nr, null, false, ahead);
+                GemmTiles<TKernel>.StoreEdge(edge, nr, mb, nb, cp, P.CRow, base0, accumulate);
+            }
     }
 }
 

@@ -11,6 +11,12 @@ internal static unsafe class GemmDriver<TKernel>
     private const long SharedFloats = 4 << 20;
     private const double SerialFlops = 2e5;
 
+    /// <summary>Widest C whose rows are one tile where there is a low-rank branch, which then shares the packed rows of A.</summary>
+    private const int WideBranch = 8192;
+
+    /// <summary>Largest rank whose steps end the sums of the base product; a larger one pays for another visit to C.</summary>
+    private const int JoinedRank = 128;
+
     /// <summary>Ways to compute. The choice changes bits, so it depends on the shape alone; tile sizes may follow the team.</summary>
     private enum Route
     {
@@ -30,8 +36,8 @@ internal static unsafe class GemmDriver<TKernel>
         long floats = 0;
         if (p.M > 0 && p.Batch > 0)
         {
-            if (p.Rank > 0 && !FusesH(p, teamSize))
-                floats = WorkspaceBytes(ProductH(p), level, teamSize) / sizeof(float);
+            if (p.Rank > 0 && p.K > 0 && !FusesH(p, teamSize))
+                floats = new GemmDown<TKernel> { P = p }.LayOut(teamSize, null);
             if (p.N > 0 && p.K > 0)
                 floats = Math.Max(floats, MainFloats(p, teamSize));
         }
@@ -43,13 +49,22 @@ internal static unsafe class GemmDriver<TKernel>
         Gemm.Check(p, level);
         if (p.M == 0 || p.Batch == 0)
             return;
-        if (p.Rank > 0 && !FusesH(p, team.Size))
-            Run(team, level, ProductH(p), workspace);
+        if (p.Rank > 0 && p.K > 0 && !FusesH(p, team.Size))
+        {
+            GemmDown<TKernel> down = new() { P = p };
+            down.LayOut(team.Size, workspace);
+            down.Run(team);
+        }
+        if (p.K == 0)
+        {
+            for (int i = 0; i < p.M && p.Rank > 0; i++)
+                new Span<float>(p.H + i * p.HRow, p.Rank).Clear();
+        }
         if (p.N == 0)
             return;
         if (p.K == 0)
         {
-            GemmBase body = new() { P = p }; // H is 0 too
+            GemmBase body = new() { P = p };
             team.For((long)p.Batch * p.M, Math.Max(1, 32768 / p.N), ref body);
             return;
         }
@@ -82,7 +97,7 @@ internal static unsafe class GemmDriver<TKernel>
 
     private static Route RouteOf(in GemmProblem p)
     {
-        if (p.Packed.Data != null || p.Rank > 0 || p.InBlocks || p.FilterTarget == GemmFilterTarget.Left)
+        if (p.Packed.Data != null || p.Rank > 0 || p.FilterTarget == GemmFilterTarget.Left)
             return Route.Tiles;
         if (p.FilterTarget == GemmFilterTarget.Right || (p.BCol == 1 && p.M <= DirectRows))
             return Route.Direct;
@@ -92,7 +107,7 @@ internal static unsafe class GemmDriver<TKernel>
     /// <summary>Partial sums over K for a small result with a long inner dimension, which would otherwise keep few threads busy.</summary>
     private static int SplitsOf(in GemmProblem p)
     {
-        bool possible = p.Batch == 1 && p.Rank == 0 && p.Packed.Data == null && !p.InBlocks && p.FilterTarget != GemmFilterTarget.Left;
+        bool possible = p.Batch == 1 && p.Rank == 0 && p.Packed.Data == null && p.FilterTarget != GemmFilterTarget.Left;
         return possible && p.K >= 2048 && (long)p.M * p.N <= 65536 ? Math.Min(16, p.K / 1024) : 1;
     }
 
@@ -121,60 +136,44 @@ internal static unsafe class GemmDriver<TKernel>
         return parts;
     }
 
-    /// <summary>H = A·P as a product of its own.</summary>
-    private static GemmProblem ProductH(in GemmProblem p) => new()
-    {
-        M = p.M,
-        N = p.Rank,
-        K = p.K,
-        A = p.A,
-        ARow = p.ARow,
-        ACol = p.ACol,
-        B = p.P,
-        BRow = p.PRow,
-        BCol = p.PCol,
-        C = p.H,
-        CRow = p.HRow,
-        FilterTarget = p.FilterTarget == GemmFilterTarget.Left ? GemmFilterTarget.Left : GemmFilterTarget.None,
-        Filter = p.Filter,
-        FilterState = p.FilterState,
-        InBlocks = true,
-    };
-
     /// <summary>Whether H comes out of the tiles of C: each row of tiles must be one tile, and see the A that the branch sees.</summary>
     private static bool FusesH(in GemmProblem p, int teamSize) =>
         p.FilterTarget != GemmFilterTarget.Left && p.N > 0 && p.K > 0 && TileSizes(p, teamSize).NTiles == 1;
 
     private static double Flops(in GemmProblem p) => 2.0 * p.M * p.N * p.K * p.Batch;
 
-    private static (int MTile, int MTiles, int NTile, int NTiles) TileSizes(in GemmProblem p, int teamSize)
+    private static (int MTiles, int NTile, int NTiles) TileSizes(in GemmProblem p, int teamSize)
     {
         int mr = TKernel.Mr, nr = TKernel.Nr;
         bool privateRight = PacksPrivately(p);
-        int m = Even(p.M, TKernel.Mc, mr);
+        long panels = Count(p.M, mr), m = Count((int)panels, TKernel.Mc / mr);
         // A low-rank branch comes cheapest from tiles as wide as C.
-        int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= BlockOfN + 256 ? p.N : BlockOfN;
+        int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= WideBranch ? p.N : BlockOfN;
         int n = Even(p.N, widest, nr);
         if (teamSize > 1 && Flops(p) > SerialFlops)
         {
             long wanted = 4L * teamSize;
-            while (Count(p.M, m) * Count(p.N, n) * p.Batch < wanted)
+            while (m * Count(p.N, n) * p.Batch < wanted)
             {
-                bool wide = p.Rank > 0 && Count(p.N, n) == 1 && Count(p.M, m) >= 2L * teamSize;
-                if (m > TKernel.Mc / 2 && !privateRight)
-                    m = Even(p.M, m / 2, mr);
+                long each = (panels + m - 1) / m;
+                bool wide = p.Rank > 0 && Count(p.N, n) == 1 && m >= 2L * teamSize;
+                if (each > TKernel.Mc / mr / 2 && !privateRight)
+                    m *= 2;
                 else if (n > PrivateBlockOfN && !wide)
                     n = Even(p.N, n / 2, nr);
-                else if (m > 4 * mr && !privateRight)
-                    m = Even(p.M, m / 2, mr);
+                else if (each > 4 && !privateRight)
+                    m *= 2;
                 else if (n > 4 * nr && !wide)
                     n = Even(p.N, n / 2, nr);
                 else
                     break;
             }
         }
-        return (m, (int)Count(p.M, m), n, (int)Count(p.N, n));
+        return ((int)m, n, (int)Count(p.N, n));
     }
+
+    /// <summary>Most rows of a tile.</summary>
+    private static int TileRows(in GemmProblem p, int mTiles) => (int)Count((int)Count(p.M, TKernel.Mr), mTiles) * TKernel.Mr;
 
     private static bool PacksPrivately(in GemmProblem p) => p.Packed.Data == null && (p.M <= TKernel.Mc || p.WholeK > 0);
 
@@ -200,10 +199,13 @@ internal static unsafe class GemmDriver<TKernel>
 
     private static long LayOutTiles(in GemmProblem p, int teamSize, float* workspace, out GemmTiles<TKernel> tiles)
     {
-        (int mTile, int mTiles, int nTile, _) = TileSizes(p, teamSize);
+        (int mTiles, int nTile, _) = TileSizes(p, teamSize);
+        int mTile = TileRows(p, mTiles);
+        bool joins = p.Rank is > 0 and <= JoinedRank && p.FilterTarget != GemmFilterTarget.LowRank;
         int kc = Gemm.BlockOfK(p.K);
         bool privateRight = PacksPrivately(p), fusesH = p.Rank > 0 && FusesH(p, teamSize);
-        long left = Gemm.RoundUp((long)mTile * Math.Max(kc, Gemm.BlockOfK(p.Rank)), 16);
+        long branch = Gemm.RoundUp((long)mTile * Math.Max(kc, Gemm.BlockOfK(p.Rank)), 16);
+        long left = branch + (joins ? Gemm.RoundUp((long)mTile * p.Rank, 16) : 0);
         long raw = p.FilterTarget switch
         {
             GemmFilterTarget.Left when p.Rank == 0 => Gemm.RoundUp((long)mTile * kc, 16),
@@ -212,7 +214,7 @@ internal static unsafe class GemmDriver<TKernel>
         };
         long scratch = left + raw + (privateRight ? (long)nTile * kc : 0);
         long q = p.Rank > 0 ? Gemm.RoundUp(p.N, TKernel.Nr) * p.Rank : 0;
-        long down = fusesH ? Gemm.RoundUp(p.Rank, TKernel.Nr) * p.K : 0;
+        long down = fusesH ? GemmDown<TKernel>.Width(p.Rank) * p.K : 0;
         int strip = p.N, group = p.Batch;
         long shared = 0;
         if (!privateRight && p.Packed.Data == null)
@@ -226,11 +228,12 @@ internal static unsafe class GemmDriver<TKernel>
             shared = checked(group * Gemm.RoundUp(strip, TKernel.Nr) * p.K);
         }
         float* at = workspace;
-        tiles = new() { P = p, Kc = kc, MTile = mTile, MTiles = mTiles, NTile = nTile, PrivateRight = privateRight, FusesH = fusesH };
+        tiles = new() { P = p, Kc = kc, MTiles = mTiles, NTile = nTile, PrivateRight = privateRight, FusesH = fusesH, JoinsBranch = joins };
         tiles.Strip = strip;
         tiles.Group = group;
         tiles.Scratch = at;
         tiles.ScratchStride = (nint)scratch;
+        tiles.BranchOffset = (nint)branch;
         tiles.RawOffset = (nint)left;
         tiles.RightOffset = (nint)(left + raw);
         tiles.Q = at + scratch * teamSize;
@@ -247,7 +250,7 @@ internal static unsafe class GemmDriver<TKernel>
         {
             GemmPacking.PackRight<TKernel>(team, p.Q, p.QRow, p.QCol, 0, p.Rank, p.N, 1, tiles.Q, parallel);
             if (tiles.FusesH)
-                GemmPacking.PackRight<TKernel>(team, p.P, p.PRow, p.PCol, 0, p.K, p.Rank, 1, tiles.Down, parallel);
+                GemmDown<TKernel>.Pack(team, p, tiles.Down);
         }
         bool shared = !tiles.PrivateRight && p.Packed.Data == null;
         for (int e = 0; e < p.Batch; e += tiles.Group)
@@ -263,7 +266,7 @@ internal static unsafe class GemmDriver<TKernel>
                     GemmPacking.PackRight<TKernel>(team, b, p.BRow, p.BCol, p.BBatch, p.K, tiles.Columns, elements, tiles.Right, parallel);
                 }
                 long count = tiles.MTiles * Count(tiles.Columns, tiles.NTile) * elements;
-                double each = 2.0 * Math.Min(p.M, tiles.MTile) * Math.Min(p.N, tiles.NTile) * p.K;
+                double each = 2.0 * p.M / tiles.MTiles * Math.Min(p.N, tiles.NTile) * p.K;
                 team.ForWorkers(count, parallel ? Math.Max(1, (long)(SerialFlops / 2 / each)) : count, ref tiles);
             }
     }

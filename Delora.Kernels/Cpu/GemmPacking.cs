@@ -52,8 +52,9 @@ internal static unsafe class GemmPacking
         team.For(units, parallel ? Math.Max(1, 32768 / unit) : units, ref body);
     }
 
+    /// <summary>A panel of <paramref name="width"/> rows of the left operand, or columns of the right one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void PackPanel<TKernel>(float* src, nint stride, nint kStride, int count, int k, float* dst, int width)
+    public static void PackPanel<TKernel>(float* src, nint stride, nint kStride, int count, int k, float* dst, int width)
         where TKernel : struct, IMicroKernel
     {
         if (kStride == 1)
@@ -83,7 +84,7 @@ internal static unsafe class GemmPacking
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackAny(float* src, nint stride, nint kStride, int count, int k, float* dst, int width)
+    public static void PackAny(float* src, nint stride, nint kStride, int count, int k, float* dst, int width)
     {
         for (; k > 0; k--, src += kStride, dst += width)
         {

@@ -128,9 +128,6 @@ public unsafe struct GemmProblem
     /// <summary>Where the batch is cut from one product's K: the whole K, of which the last element gets what is left. Else 0.</summary>
     internal int WholeK;
 
-    /// <summary>Whether K is summed in blocks of <see cref="Gemm.BlockOfK"/> whatever the shape, as in a product with a branch.</summary>
-    internal bool InBlocks;
-
     /// <summary>K of one element of the batch.</summary>
     internal readonly int KOf(long element) => WholeK == 0 ? K : (int)Math.Min(K, WholeK - element * K);
 }

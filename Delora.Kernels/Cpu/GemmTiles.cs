@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Delora.Kernels;
 
@@ -12,7 +13,6 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
 
     public GemmProblem P;
     public int Kc;
-    public int MTile;
     public int MTiles;
     public int NTile;
     public int Strip;
@@ -22,8 +22,10 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
     public int Columns;
     public bool PrivateRight;
     public bool FusesH;
+    public bool JoinsBranch;
     public float* Scratch;
     public nint ScratchStride;
+    public nint BranchOffset;
     public nint RawOffset;
     public nint RightOffset;
     public float* Right;
@@ -39,42 +41,57 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
             int i = (int)(t % MTiles);
             long rest = t / MTiles;
             int j = (int)(rest % nTiles);
-            Tile((int)(rest / nTiles), i * MTile, j * NTile, Scratch + worker * ScratchStride);
+            Tile((int)(rest / nTiles), FirstRow(P.M, MTiles, i), FirstRow(P.M, MTiles, i + 1), j * NTile, Scratch + worker * ScratchStride);
         }
     }
 
-    /// <summary>A panel of B stays in L1 while the packed rows of A, in L2, pass it.</summary>
+    /// <summary>
+    /// A panel of B stays in L1 while the packed rows of A, in L2, pass it. A branch's steps, when there are any, end each register tile's sum.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Macro(
         int rows, int columns, int k, float* a, nint aPanel, float* b, nint bPanel, nint ldb, float* c, nint ldc, float* bias,
-        bool accumulate)
+        bool accumulate, int k2 = 0, float* a2 = null, float* b2 = null)
     {
         int mr = TKernel.Mr, nr = TKernel.Nr;
         float* edge = stackalloc float[mr * nr];
-        for (int j = 0; j < columns; j += nr, b += bPanel)
+        for (int j = 0; j < columns; j += nr, b += bPanel, b2 += (nint)nr * k2)
         {
             int nb = Math.Min(nr, columns - j);
-            float* ap = a;
-            for (int i = 0; i < rows; i += mr, ap += aPanel)
+            float* ap = a, a2p = a2;
+            for (int i = 0; i < rows; i += mr, ap += aPanel, a2p += (nint)mr * k2)
             {
                 int mb = Math.Min(mr, rows - i);
                 float* cp = c + i * ldc + j;
                 // The first four register tiles each pull a quarter of the next panel of B nearer.
                 float* prefetch = i < 4 * mr ? b + bPanel + i / mr * (bPanel >> 2) : ap + aPanel;
+                float* base0 = bias == null ? null : bias + j;
                 if (mb == mr && nb == nr)
                 {
-                    TKernel.Multiply(k, ap, b, ldb, cp, ldc, bias == null ? null : bias + j, accumulate, prefetch);
+                    TKernel.Multiply(k, ap, b, ldb, cp, ldc, base0, accumulate, prefetch, k2, a2p, b2);
                     continue;
                 }
-                TKernel.Multiply(k, ap, b, ldb, edge, nr, null, false, prefetch);
-                for (int x = 0; x < mb; x++, cp += ldc)
-                {
-                    float* sum = edge + x * nr;
-                    float* from = accumulate ? cp : bias == null ? null : bias + j;
-                    for (int y = 0; y < nb; y++)
-                        cp[y] = from == null ? sum[y] : from[y] + sum[y];
-                }
+                TKernel.Multiply(k, ap, b, ldb, edge, nr, null, false, prefetch, k2, a2p, b2);
+                StoreEdge(edge, nr, mb, nb, cp, ldc, base0, accumulate);
             }
+        }
+    }
+
+    /// <summary>C = base + the rows and columns of a register tile that exist.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void StoreEdge(float* sum, int width, int rows, int columns, float* c, nint ldc, float* bias, bool accumulate)
+    {
+        for (int i = 0; i < rows; i++, c += ldc, sum += width)
+        {
+            float* from = accumulate ? c : bias;
+            int j = 0;
+            for (; j <= columns - 8; j += 8)
+            {
+                Vector256<float> value = Vector256.Load(sum + j);
+                (from == null ? value : Vector256.Load(from + j) + value).Store(c + j);
+            }
+            for (; j < columns; j++)
+                c[j] = from == null ? sum[j] : from[j] + sum[j];
         }
     }
 
@@ -85,11 +102,11 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private readonly void Tile(int element, int i0, int column, float* scratch)
+    private readonly void Tile(int element, int i0, int end, int column, float* scratch)
     {
         int mr = TKernel.Mr, nr = TKernel.Nr;
         long e = FirstElement + element;
-        int j0 = FirstColumn + column, rows = Math.Min(MTile, P.M - i0), columns = Math.Min(NTile, Columns - column), k = P.KOf(e);
+        int j0 = FirstColumn + column, rows = end - i0, columns = Math.Min(NTile, Columns - column), k = P.KOf(e);
         float* c = P.C + (nint)e * P.CBatch + i0 * P.CRow + j0;
         float* a = P.A + (nint)e * P.ABatch + i0 * P.ARow;
         float* bias = P.Bias == null ? null : P.Bias + j0;
@@ -100,7 +117,7 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
         for (int k0 = 0; k0 < k; k0 += Kc)
         {
             int kb = Math.Min(Kc, k - k0);
-            PackLeft(a + k0 * P.ACol, i0, k0, rows, kb, scratch);
+            PackLeft(P, a + k0 * P.ACol, i0, k0, rows, kb, scratch, scratch + RawOffset, P.FilterTarget == GemmFilterTarget.Left && P.Rank == 0);
             float* b;
             if (PrivateRight)
             {
@@ -113,19 +130,31 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
                 long first = P.Packed.Data != null ? (long)k0 * padded : ((long)element * P.K + k0) * padded;
                 b = Right + first + (long)(P.Packed.Data != null ? j0 : column) * kb;
             }
-            Macro(rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate);
-            accumulate = true;
             if (FusesH)
+                GemmDown<TKernel>.Macro(P, i0, rows, k0, kb, scratch, Down);
+            int k2 = 0;
+            if (JoinsBranch && k0 + kb == k)
             {
-                float* down = Down + Gemm.RoundUp(P.Rank, nr) * k0;
-                Macro(rows, P.Rank, kb, scratch, (nint)mr * kb, down, (nint)nr * kb, nr, P.H + i0 * P.HRow, P.HRow, null, k0 > 0);
+                k2 = P.Rank;
+                GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow, P.HRow, 1, rows, k2, scratch + BranchOffset);
             }
+            float* q = Q + (long)j0 * k2;
+            Macro(
+                rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate, k2, scratch + BranchOffset, q);
+            accumulate = true;
         }
-        if (P.Rank > 0)
+        if (P.Rank > 0 && !JoinsBranch)
             Branch(i0, rows, j0, columns, c, scratch);
     }
 
-    /// <summary>The rank's steps of the tile: C += H·Q, or a filtered H·Q.</summary>
+    /// <summary>The first row of tile <paramref name="i"/> of <paramref name="tiles"/>: panels of rows, spread evenly.</summary>
+    internal static int FirstRow(int m, int tiles, int i)
+    {
+        long panels = (m + TKernel.Mr - 1) / TKernel.Mr;
+        return (int)Math.Min(m, panels * i / tiles * TKernel.Mr);
+    }
+
+    /// <summary>The steps of a branch that has too many of them to end each sum, or is filtered: C += H·Q.</summary>
     private readonly void Branch(int i0, int rows, int j0, int columns, float* c, float* scratch)
     {
         int mr = TKernel.Mr, nr = TKernel.Nr, kc = Gemm.BlockOfK(P.Rank);
@@ -155,24 +184,24 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
         }
     }
 
-    private readonly void PackLeft(float* a, int i0, int k0, int rows, int kb, float* scratch)
+    /// <summary>Packs a block of A; with a filter, a copy of it at <paramref name="raw"/> that the filter has seen.</summary>
+    internal static void PackLeft(in GemmProblem p, float* a, int i0, int k0, int rows, int kb, float* packed, float* raw, bool filtered)
     {
-        if (P.FilterTarget != GemmFilterTarget.Left || P.Rank > 0)
+        if (!filtered)
         {
-            GemmPacking.PackLeft<TKernel>(a, P.ARow, P.ACol, rows, kb, scratch);
+            GemmPacking.PackLeft<TKernel>(a, p.ARow, p.ACol, rows, kb, packed);
             return;
         }
-        float* raw = scratch + RawOffset;
         for (int i = 0; i < rows; i++)
         {
-            float* s = a + i * P.ARow, d = raw + (nint)i * kb;
-            if (P.ACol == 1)
+            float* s = a + i * p.ARow, d = raw + (nint)i * kb;
+            if (p.ACol == 1)
                 new ReadOnlySpan<float>(s, kb).CopyTo(new Span<float>(d, kb));
             else
-                for (int p = 0; p < kb; p++)
-                    d[p] = s[p * P.ACol];
+                for (int k = 0; k < kb; k++)
+                    d[k] = s[k * p.ACol];
         }
-        P.Filter(P.FilterState, raw, kb, i0, k0, rows, kb);
-        GemmPacking.PackLeft<TKernel>(raw, kb, 1, rows, kb, scratch);
+        p.Filter(p.FilterState, raw, kb, i0, k0, rows, kb);
+        GemmPacking.PackLeft<TKernel>(raw, kb, 1, rows, kb, packed);
     }
 }

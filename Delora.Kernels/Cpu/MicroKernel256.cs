@@ -6,7 +6,7 @@ using V = System.Runtime.Intrinsics.Vector256<float>;
 namespace Delora.Kernels;
 
 /// <summary>6×16 with AVX2 and FMA: 12 sums, 2 vectors of B and one of A leave one of the 16 registers free.</summary>
-internal readonly unsafe struct MicroKernel256 : IMicroKernel
+internal readonly unsafe partial struct MicroKernel256 : IMicroKernel
 {
     public static int Mr => 6;
 
@@ -14,30 +14,44 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
 
     public static int Mc => 144;
 
+    public static int ThinRows => 4;
+
+    public static int NarrowWidth => 8;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, float* prefetch)
+    public static void Multiply(
+        int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, float* prefetch, int k2, float* a2, float* b2)
     {
         V c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default;
         V c30 = default, c31 = default, c40 = default, c41 = default, c50 = default, c51 = default;
         for (int i = 0; i < 6; i++)
             Sse.Prefetch0(c + i * ldc);
-        for (; k >= 4; k -= 4)
+        while (true)
         {
-            Sse.Prefetch0(a + 96);
-            Sse.Prefetch1(prefetch);
-            prefetch += 16;
-            Step(a, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
-            b += ldb;
-            Step(a + 6, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
-            b += ldb;
-            Step(a + 12, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
-            b += ldb;
-            Step(a + 18, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
-            b += ldb;
-            a += 24;
+            for (; k >= 4; k -= 4)
+            {
+                Sse.Prefetch0(a + 96);
+                Sse.Prefetch1(prefetch);
+                prefetch += 16;
+                Step(a, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
+                b += ldb;
+                Step(a + 6, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
+                b += ldb;
+                Step(a + 12, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
+                b += ldb;
+                Step(a + 18, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
+                b += ldb;
+                a += 24;
+            }
+            for (; k > 0; k--, a += 6, b += ldb)
+                Step(a, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
+            if (k2 == 0)
+                break;
+            k = k2;
+            a = a2;
+            b = b2;
+            k2 = 0;
         }
-        for (; k > 0; k--, a += 6, b += ldb)
-            Step(a, b, ref c00, ref c01, ref c10, ref c11, ref c20, ref c21, ref c30, ref c31, ref c40, ref c41, ref c50, ref c51);
         Store(c00, c01, c, bias, accumulate);
         Store(c10, c11, c + ldc, bias, accumulate);
         Store(c20, c21, c + 2 * ldc, bias, accumulate);
@@ -45,6 +59,77 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
         Store(c40, c41, c + 4 * ldc, bias, accumulate);
         Store(c50, c51, c + 5 * ldc, bias, accumulate);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyThin(int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead)
+    {
+        V c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
+        for (; k > 0; k--, a += 4, b += ldb)
+        {
+            V b0 = Vector256.Load(b), b1 = Vector256.Load(b + 8);
+            Sse.Prefetch1(b + ahead);
+            V x = Vector256.Create(a[0]);
+            c00 = Fma.MultiplyAdd(x, b0, c00);
+            c01 = Fma.MultiplyAdd(x, b1, c01);
+            x = Vector256.Create(a[1]);
+            c10 = Fma.MultiplyAdd(x, b0, c10);
+            c11 = Fma.MultiplyAdd(x, b1, c11);
+            x = Vector256.Create(a[2]);
+            c20 = Fma.MultiplyAdd(x, b0, c20);
+            c21 = Fma.MultiplyAdd(x, b1, c21);
+            x = Vector256.Create(a[3]);
+            c30 = Fma.MultiplyAdd(x, b0, c30);
+            c31 = Fma.MultiplyAdd(x, b1, c31);
+        }
+        Store(c00, c01, c, bias, accumulate);
+        Store(c10, c11, c + ldc, bias, accumulate);
+        Store(c20, c21, c + 2 * ldc, bias, accumulate);
+        Store(c30, c31, c + 3 * ldc, bias, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyNarrow(int k, float* a, float* b, float* c, nint ldc, bool accumulate)
+    {
+        // Two steps at a time into sums of their own: six chains of additions alone would wait for each other.
+        V c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
+        V d0 = default, d1 = default, d2 = default, d3 = default, d4 = default, d5 = default;
+        for (; k >= 2; k -= 2, a += 12, b += 16)
+        {
+            V b0 = Vector256.Load(b), b1 = Vector256.Load(b + 8);
+            Sse.Prefetch0(a + 96);
+            c0 = Fma.MultiplyAdd(Vector256.Create(a[0]), b0, c0);
+            c1 = Fma.MultiplyAdd(Vector256.Create(a[1]), b0, c1);
+            c2 = Fma.MultiplyAdd(Vector256.Create(a[2]), b0, c2);
+            c3 = Fma.MultiplyAdd(Vector256.Create(a[3]), b0, c3);
+            c4 = Fma.MultiplyAdd(Vector256.Create(a[4]), b0, c4);
+            c5 = Fma.MultiplyAdd(Vector256.Create(a[5]), b0, c5);
+            d0 = Fma.MultiplyAdd(Vector256.Create(a[6]), b1, d0);
+            d1 = Fma.MultiplyAdd(Vector256.Create(a[7]), b1, d1);
+            d2 = Fma.MultiplyAdd(Vector256.Create(a[8]), b1, d2);
+            d3 = Fma.MultiplyAdd(Vector256.Create(a[9]), b1, d3);
+            d4 = Fma.MultiplyAdd(Vector256.Create(a[10]), b1, d4);
+            d5 = Fma.MultiplyAdd(Vector256.Create(a[11]), b1, d5);
+        }
+        if (k > 0)
+        {
+            V b0 = Vector256.Load(b);
+            c0 = Fma.MultiplyAdd(Vector256.Create(a[0]), b0, c0);
+            c1 = Fma.MultiplyAdd(Vector256.Create(a[1]), b0, c1);
+            c2 = Fma.MultiplyAdd(Vector256.Create(a[2]), b0, c2);
+            c3 = Fma.MultiplyAdd(Vector256.Create(a[3]), b0, c3);
+            c4 = Fma.MultiplyAdd(Vector256.Create(a[4]), b0, c4);
+            c5 = Fma.MultiplyAdd(Vector256.Create(a[5]), b0, c5);
+        }
+        StoreNarrow(c0 + d0, c, accumulate);
+        StoreNarrow(c1 + d1, c + ldc, accumulate);
+        StoreNarrow(c2 + d2, c + 2 * ldc, accumulate);
+        StoreNarrow(c3 + d3, c + 3 * ldc, accumulate);
+        StoreNarrow(c4 + d4, c + 4 * ldc, accumulate);
+        StoreNarrow(c5 + d5, c + 5 * ldc, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreNarrow(V s, float* c, bool accumulate) => (accumulate ? Vector256.Load(c) + s : s).Store(c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Step(
@@ -83,66 +168,5 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
         }
         s0.Store(c);
         s1.Store(c + 8);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void PackTransposed(float* src, nint stride, int count, int k, float* dst, int width) =>
-        Pack8(src, stride, count, k, dst, width);
-
-    /// <summary>Transposes 8×8 blocks; the last rows of a panel whose width is no multiple of 8 are stored in parts.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Pack8(float* src, nint stride, int count, int k, float* dst, int width)
-    {
-        int whole = k & ~7;
-        for (int i = 0; i < width; i += 8)
-        {
-            int rows = Math.Clamp(count - i, 0, 8), columns = Math.Min(8, width - i);
-            float* s = src + i * stride, d = dst + i;
-            for (int p = 0; p < whole; p += 8, s += 8, d += 8 * width)
-            {
-                V r0 = rows > 0 ? Vector256.Load(s) : default;
-                V r1 = rows > 1 ? Vector256.Load(s + stride) : default;
-                V r2 = rows > 2 ? Vector256.Load(s + 2 * stride) : default;
-                V r3 = rows > 3 ? Vector256.Load(s + 3 * stride) : default;
-                V r4 = rows > 4 ? Vector256.Load(s + 4 * stride) : default;
-                V r5 = rows > 5 ? Vector256.Load(s + 5 * stride) : default;
-                V r6 = rows > 6 ? Vector256.Load(s + 6 * stride) : default;
-                V r7 = rows > 7 ? Vector256.Load(s + 7 * stride) : default;
-                V t0 = Avx.UnpackLow(r0, r1), t1 = Avx.UnpackHigh(r0, r1), t2 = Avx.UnpackLow(r2, r3), t3 = Avx.UnpackHigh(r2, r3);
-                V t4 = Avx.UnpackLow(r4, r5), t5 = Avx.UnpackHigh(r4, r5), t6 = Avx.UnpackLow(r6, r7), t7 = Avx.UnpackHigh(r6, r7);
-                r0 = Avx.Shuffle(t0, t2, 0x44);
-                r1 = Avx.Shuffle(t0, t2, 0xEE);
-                r2 = Avx.Shuffle(t1, t3, 0x44);
-                r3 = Avx.Shuffle(t1, t3, 0xEE);
-                r4 = Avx.Shuffle(t4, t6, 0x44);
-                r5 = Avx.Shuffle(t4, t6, 0xEE);
-                r6 = Avx.Shuffle(t5, t7, 0x44);
-                r7 = Avx.Shuffle(t5, t7, 0xEE);
-                Put(Avx.Permute2x128(r0, r4, 0x20), d, columns);
-                Put(Avx.Permute2x128(r1, r5, 0x20), d + width, columns);
-                Put(Avx.Permute2x128(r2, r6, 0x20), d + 2 * width, columns);
-                Put(Avx.Permute2x128(r3, r7, 0x20), d + 3 * width, columns);
-                Put(Avx.Permute2x128(r0, r4, 0x31), d + 4 * width, columns);
-                Put(Avx.Permute2x128(r1, r5, 0x31), d + 5 * width, columns);
-                Put(Avx.Permute2x128(r2, r6, 0x31), d + 6 * width, columns);
-                Put(Avx.Permute2x128(r3, r7, 0x31), d + 7 * width, columns);
-            }
-            for (int p = whole; p < k; p++, s++, d += width)
-                for (int j = 0; j < columns; j++)
-                    d[j] = j < rows ? s[j * stride] : 0f;
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Put(V v, float* d, int columns)
-    {
-        if (columns == 8)
-        {
-            v.Store(d);
-            return;
-        }
-        v.GetLower().Store(d); // 4 of 12, or 6
-        if (columns == 6)
-            *(double*)(d + 4) = v.GetUpper().AsDouble().ToScalar();
     }
 }
