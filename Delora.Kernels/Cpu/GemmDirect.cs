@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Delora.Kernels;
 
@@ -10,7 +11,7 @@ namespace Delora.Kernels;
 internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
     where TKernel : struct, IMicroKernel
 {
-    private const int BlockOfK = 64;
+    private const int BlockOfK = 32;
 
     public GemmProblem P;
     public int NTile;
@@ -27,7 +28,7 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
         get
         {
             int best = 0, least = int.MaxValue;
-            for (int full = (P.M + TKernel.Mr - 1) / TKernel.Mr; full >= 0; full--)
+            for (int full = 0; full * TKernel.Mr < P.M + TKernel.Mr; full++)
             {
                 int rows = full * TKernel.Mr + (int)Gemm.RoundUp(Math.Max(0, P.M - full * TKernel.Mr), TKernel.ThinRows);
                 if (rows < least)
@@ -108,7 +109,7 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
                 float* cp = c + i * P.CRow + j, base0 = bias == null ? null : bias + j;
                 if (mb == thin && nb == nr)
                 {
-                    TKernel.MultiplyThin(k, a + i * k, b + j, ldb, cp, P.CRow, base0, accumulate, ahead);
+                    TKernel.MultiplyThin(k, a + i * k, b + j, ldb, cp, P.CRow, base0, accumulate, i == full ? ahead : 0);
                     continue;
                 }
                 TKernel.MultiplyThin(k, a + i * k, b + j, ldb, edge, nr, null, false, ahead);
@@ -139,31 +140,63 @@ internal unsafe struct GemmBase : IRangeBody
 /// <summary>Adds partial products in their order, and the result to C's base; takes them transposed if need be.</summary>
 internal unsafe struct GemmReduction : IRangeBody
 {
+    private const int Block = 64;
+
     public GemmProblem P;
     public float* Partials;
     public int Splits;
-    public nint Row;
-    public nint Col;
+    public bool Transposed;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(long start, long end, long chunk)
     {
-        nint size = (nint)P.M * P.N;
-        for (nint i = (nint)start; i < (nint)end; i++)
+        if (Transposed)
+            Columns((nint)start, (nint)end);
+        else
+            for (nint i = (nint)start; i < (nint)end; i++)
+            {
+                float* c = P.C + i * P.CRow;
+                if (P.Accumulate && P.Bias != null)
+                    GemmTiles<MicroKernel128>.AddBias(c, P.CRow, P.Bias, 1, P.N);
+                Add(Partials + i * P.N, P.N, P.Accumulate ? c : P.Bias, c);
+            }
+    }
+
+    /// <summary>A block of rows of C is a block of columns of the partial products.</summary>
+    private readonly void Columns(nint start, nint end)
+    {
+        float* sums = stackalloc float[Block];
+        for (nint i = start; i < end; i += Block)
         {
-            float* c = P.C + i * P.CRow;
-            if (P.Accumulate && P.Bias != null)
-                GemmTiles<MicroKernel128>.AddBias(c, P.CRow, P.Bias, 1, P.N);
-            float* from = P.Accumulate ? c : P.Bias;
-            float* first = Partials + i * Row;
+            int rows = (int)Math.Min(Block, end - i);
             for (int j = 0; j < P.N; j++)
             {
-                float* part = first + j * Col;
-                float sum = *part;
-                for (int s = 1; s < Splits; s++)
-                    sum += part[s * size];
-                c[j] = from == null ? sum : from[j] + sum;
+                Add(Partials + (nint)j * P.M + i, rows, null, sums);
+                float* c = P.C + i * P.CRow + j;
+                float bias = P.Bias == null ? 0f : P.Bias[j];
+                for (int r = 0; r < rows; r++, c += P.CRow)
+                    *c = P.Accumulate ? *c + bias + sums[r] : bias + sums[r];
             }
+        }
+    }
+
+    private readonly void Add(float* partial, int count, float* from, float* to)
+    {
+        nint size = (nint)P.M * P.N;
+        int j = 0;
+        for (; j <= count - 8; j += 8)
+        {
+            Vector256<float> sum = Vector256.Load(partial + j);
+            for (int s = 1; s < Splits; s++)
+                sum += Vector256.Load(partial + s * size + j);
+            (from == null ? sum : Vector256.Load(from + j) + sum).Store(to + j);
+        }
+        for (; j < count; j++)
+        {
+            float sum = partial[j];
+            for (int s = 1; s < Splits; s++)
+                sum += partial[s * size + j];
+            to[j] = from == null ? sum : from[j] + sum;
         }
     }
 }

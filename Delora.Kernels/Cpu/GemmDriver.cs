@@ -12,7 +12,7 @@ internal static unsafe class GemmDriver<TKernel>
     private const double SerialFlops = 2e5;
 
     /// <summary>Widest C whose rows are one tile where there is a low-rank branch, which then shares the packed rows of A.</summary>
-    private const int WideBranch = 8192;
+    private static readonly int WideBranch = int.Parse(Environment.GetEnvironmentVariable("WB") ?? "8192");
 
     /// <summary>Largest rank whose steps end the sums of the base product; a larger one pays for another visit to C.</summary>
     private const int JoinedRank = 128;
@@ -55,11 +55,8 @@ internal static unsafe class GemmDriver<TKernel>
             down.LayOut(team.Size, workspace);
             down.Run(team);
         }
-        if (p.K == 0)
-        {
-            for (int i = 0; i < p.M && p.Rank > 0; i++)
-                new Span<float>(p.H + i * p.HRow, p.Rank).Clear();
-        }
+        for (int i = 0; i < p.M && p.Rank > 0 && p.K == 0; i++)
+            new Span<float>(p.H + i * p.HRow, p.Rank).Clear();
         if (p.N == 0)
             return;
         if (p.K == 0)
@@ -89,8 +86,7 @@ internal static unsafe class GemmDriver<TKernel>
             P = p,
             Partials = workspace,
             Splits = parts.Batch,
-            Row = route == Route.DirectTransposed ? 1 : p.N,
-            Col = route == Route.DirectTransposed ? p.M : 1,
+            Transposed = route == Route.DirectTransposed,
         };
         team.For(p.M, Math.Max(1, 16384 / ((long)p.N * splits)), ref reduction);
     }
