@@ -29,7 +29,7 @@ internal static class LayerRun
             double[] a = new double[Rounds], b = new double[Rounds], ratios = new double[Rounds];
             for (int round = -WarmUp; round < Rounds; round++)
             {
-                double first = Time(frozen), second = Time(adapted);
+                double first = Time(frozen.Step), second = Time(adapted.Step);
                 if (round < 0) continue;
                 (a[round], b[round], ratios[round]) = (first, second, second / first);
             }
@@ -53,10 +53,10 @@ internal static class LayerRun
         }
     }
 
-    private static double Time(Side side)
+    internal static double Time(Action action)
     {
         long start = Stopwatch.GetTimestamp();
-        side.Step();
+        action();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
     }
 

@@ -6,10 +6,12 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Delora.Bench;
+using Delora.Bench.Compare;
 
 // quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
 // layer          what a DeLoRA adapter costs beside the frozen layer, the two in turn
 // step [TEXT]    whole training steps of language models (whose name contains TEXT)
+// compare cpu [TEXT]   Delora beside libtorch (what has TEXT in its name), in turn; writes artifacts/compare-cpu.json
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
 Type[] classes = [.. typeof(OpBenchmarks).Assembly.GetTypes()
@@ -27,6 +29,12 @@ switch (args)
         return StepRun.Run("");
     case ["step", var text]:
         return StepRun.Run(text);
+    case ["compare", "cpu"]:
+        return CompareRun.Run("");
+    case ["compare", "cpu", var text]:
+        return CompareRun.Run(text);
+    case ["compare-side"]:
+        return CompareRun.RunSide();
     case ["list"]:
         foreach (Type type in classes)
         {

@@ -1,0 +1,228 @@
+using System.Globalization;
+using Delora.Kernels;
+using Spectre.Console;
+
+namespace Delora.Bench.Compare;
+
+/// <summary>
+/// Delora beside libtorch: both in processes of their own, validated against each other, then timed in turn. Prints a table and writes
+/// <c>artifacts/compare-cpu.json</c>.
+/// </summary>
+internal sealed class CompareRun(string filter)
+{
+    private const double SecondsPerRound = 0.05;
+    private const int Rounds = 9, OwnRounds = 40, PeakRounds = 5, StepRounds = 5;
+
+    /// <summary>After a call of libtorch its OpenMP workers spin for some milliseconds.</summary>
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(15);
+
+    private static readonly int[] s_threads = [.. ((int[])[1, Environment.ProcessorCount]).Distinct()];
+
+    private readonly List<CompareRow> _rows = [];
+    private readonly List<string> _failures = [];
+    private SideProcess _own = null!;
+    private SideProcess? _peer;
+    private string? _peerPath;
+
+    internal static int Run(string filter) => new CompareRun(filter).Run();
+
+    /// <summary>Delora's side, started by the comparison.</summary>
+    internal static int RunSide() => SideLoop.Run(
+        @case => @case.Kind switch
+        {
+            "product" => new OwnProduct(@case),
+            "layer" => new OwnLayer(@case),
+            "step" => new OwnStep(ModelShape.Get(@case.Variant), @case.Threads),
+            _ => throw new ArgumentException($"no case of kind '{@case.Kind}'"),
+        },
+        line => line.Split(' ') is ["peak", var threads]
+            ? FmaPeak.Measure(int.Parse(threads, CultureInfo.InvariantCulture)).ToString("R", CultureInfo.InvariantCulture)
+            : throw new InvalidOperationException($"unknown command '{line}'"));
+
+    private int Run()
+    {
+        Console.WriteLine($"{Devices.Cpu}");
+        try
+        {
+            _peerPath = PeerBuild.Build();
+            _peer = SideProcess.StartPeer(_peerPath, tuned: true);
+            Console.WriteLine($"{_peer.Greeting["ready ".Length..]}, allocator tuned");
+        }
+        catch (InvalidOperationException error)
+        {
+            _failures.Add($"No comparison with libtorch: {error.Message}");
+            Console.WriteLine(_failures[^1]);
+        }
+        using (_own = SideProcess.StartOwn())
+        {
+            foreach (int threads in s_threads) Products(threads);
+            foreach (int threads in s_threads) Layers(threads);
+        }
+        _peer?.Dispose();
+        foreach (ModelShape model in ModelShape.All) Step(model);
+        Print();
+        string path = Path.Combine("artifacts", "compare-cpu.json");
+        Directory.CreateDirectory("artifacts");
+        File.WriteAllText(path, CompareRow.ToJson(_rows));
+        Console.WriteLine($"{_rows.Count} rows in {path}");
+        foreach (string failure in _failures) Console.Error.WriteLine(failure);
+        return _failures.Count == 0 ? 0 : 1;
+    }
+
+    private static IEnumerable<int[]> ProductSizes()
+    {
+        foreach (int n in (int[])[512, 1024, 2048]) yield return [n, n, n];
+        foreach (int m in (int[])[256, 512, 2048])
+            foreach ((int n, int k) in ((int, int)[])[(768, 768), (2304, 768), (3072, 768), (768, 3072)]) yield return [m, n, k];
+    }
+
+    private void Products(int threads)
+    {
+        foreach (string variant in (string[])["NN", "NT", "TN", "frozen"])
+        {
+            List<CompareRow> rows = [];
+            foreach (int[] sizes in ProductSizes())
+            {
+                var @case = new CompareCase("product", variant, threads, sizes);
+                string name = variant == "frozen" ? "sgemm, frozen packed operand" : $"sgemm {variant}";
+                if (!Wanted(name, @case) || !Validated(@case, 1e-4)) continue;
+                double flops = 2.0 * sizes[0] * sizes[1] * sizes[2] / 1e9;
+                (double ours, double peer) = InTurn(_own, _peer, Rounds);
+                if (_peer is not null) rows.Add(Add(name, @case, "peer", flops / ours, flops / peer, "GFLOP/s", peer / ours));
+                if (variant != "frozen") continue;
+                OverPeak(name, @case, flops);
+            }
+            if (rows.Count > 1) _rows.Add(CompareRow.Mean($"{rows[0].Name}, geometric mean", rows));
+        }
+        CompareRow[] onTheFly = [.. _rows.Where(row => row.Threads == threads && row.Name is ("sgemm NN" or "sgemm NT" or "sgemm TN"))];
+        if (onTheFly.Length > 1) _rows.Add(CompareRow.Mean("sgemm packed on the fly, geometric mean", onTheFly));
+    }
+
+    /// <summary>The product and the peak in turn: the clock of the processor moves.</summary>
+    private void OverPeak(string name, CompareCase @case, double flops)
+    {
+        double[] rates = new double[PeakRounds], peaks = new double[PeakRounds], ratios = new double[PeakRounds];
+        int count = Repetitions(_own);
+        for (int i = 0; i < PeakRounds; i++)
+        {
+            peaks[i] = _own.Number($"peak {@case.Threads}");
+            rates[i] = flops / _own.Time(count);
+            ratios[i] = rates[i] / peaks[i];
+        }
+        Add(name, @case, "peak", LayerRun.Median(rates), LayerRun.Median(peaks), "GFLOP/s", LayerRun.Median(ratios));
+    }
+
+    private void Layers(int threads)
+    {
+        foreach (string variant in (string[])["forward", "backward"])
+            foreach (int[] sizes in (int[][])[[512, 768, 8], [512, 768, 32], [2048, 768, 8], [2048, 768, 32], [2048, 2048, 16]])
+            {
+                var @case = new CompareCase("layer", variant, threads, sizes);
+                string name = variant == "forward" ? "DeLoRA layer, forward" : "DeLoRA layer, forward + backward";
+                if (!Wanted(name, @case) || !Validated(@case, 1e-3)) continue;
+                (double ours, double peer) = InTurn(_own, _peer, Rounds);
+                if (_peer is not null) Add(name, @case, "peer", ours * 1e3, peer * 1e3, "ms", peer / ours);
+                OverFrozen(name, @case);
+            }
+    }
+
+    /// <summary>The layer beside the frozen one, call by call in this process: what disturbs one disturbs the other.</summary>
+    private void OverFrozen(string name, CompareCase @case)
+    {
+        using var cpu = new CpuDevice(@case.Threads);
+        using OwnLayer adapted = new(@case, cpu), frozen = new(@case with { Sizes = [@case.Sizes[0], @case.Sizes[1], 0] }, cpu);
+        double[] first = new double[OwnRounds], second = new double[OwnRounds], ratios = new double[OwnRounds];
+        for (int i = -OwnRounds / 4; i < OwnRounds; i++)
+        {
+            double a = LayerRun.Time(adapted.Run), b = LayerRun.Time(frozen.Run);
+            if (i >= 0) (first[i], second[i], ratios[i]) = (a, b, a / b);
+        }
+        Add(name, @case, "own", LayerRun.Median(first), LayerRun.Median(second), "ms", LayerRun.Median(ratios));
+    }
+
+    private void Step(ModelShape model)
+    {
+        int threads = s_threads[^1];
+        var @case = new CompareCase("step", model.Name, threads, model.Batch, model.Length);
+        string name = $"training step, {model.Name}{(model.Rank > 0 ? $", DeLoRA r = {model.Rank}" : ", all weights")}";
+        if (_peerPath is null || _peer is null || !Wanted(name, @case)) return;
+        using SideProcess own = SideProcess.StartOwn(), peer = SideProcess.StartPeer(_peerPath, tuned: true);
+        (_own, _peer) = (own, peer);
+        if (!Validated(@case, 1e-3)) return;
+        (double ours, double theirs) = InTurn(own, peer, StepRounds);
+        Add(name, @case, "peer", ours * 1e3, theirs * 1e3, "ms", theirs / ours);
+        Memory(name, @case, own, peer);
+        if (model.Name != "gpt2-small") return;
+        using SideProcess plain = SideProcess.StartPeer(_peerPath, tuned: false);
+        plain.Prepare(@case);
+        (ours, theirs) = InTurn(own, plain, StepRounds);
+        Add($"{name}; peer's allocator not tuned", @case, "peer", ours * 1e3, theirs * 1e3, "ms", theirs / ours);
+        Memory($"{name}; peer's allocator not tuned", @case, own, plain);
+    }
+
+    private void Memory(string name, CompareCase @case, SideProcess own, SideProcess peer)
+    {
+        double ours = own.Number("memory") / (1 << 20), theirs = peer.Number("memory") / (1 << 20);
+        Add(name, @case, "memory", ours, theirs, "MiB", ours / theirs);
+    }
+
+    private bool Wanted(string name, CompareCase @case) => $"{name} {@case}".Contains(filter, StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>Makes the case ready on both sides and compares what they compute. Wrong results are not timed.</summary>
+    private bool Validated(CompareCase @case, double tolerance)
+    {
+        _own.Prepare(@case);
+        Dictionary<string, double[]> ours = _own.Results();
+        if (_peer is null) return true;
+        _peer.Prepare(@case);
+        Dictionary<string, double[]> theirs = _peer.Results();
+        foreach ((string name, double[] expected) in theirs)
+        {
+            double largest = Math.Max(expected.Max(Math.Abs), 1e-30), error = expected.Zip(ours[name], (want, got) => Math.Abs(want - got)).Max();
+            // Written so that NaN fails.
+            if (ours[name].Length == expected.Length && error <= tolerance * largest) continue;
+            _failures.Add($"{@case}: {name} differs by {error:G3}, its largest element is {largest:G3}: not timed.");
+            return false;
+        }
+        return true;
+    }
+
+    /// <summary>Medians of rounds in which the two take turns.</summary>
+    private static (double First, double Second) InTurn(SideProcess first, SideProcess? second, int rounds)
+    {
+        int firstCount = Repetitions(first), secondCount = second is null ? 0 : Repetitions(second);
+        double[] a = new double[rounds], b = new double[rounds];
+        for (int i = 0; i < rounds; i++)
+        {
+            Thread.Sleep(s_pause);
+            a[i] = first.Time(firstCount);
+            if (second is not null) b[i] = second.Time(secondCount);
+        }
+        return (LayerRun.Median(a), second is null ? double.NaN : LayerRun.Median(b));
+    }
+
+    private static int Repetitions(SideProcess side)
+    {
+        side.Time(1);
+        return (int)Math.Clamp(SecondsPerRound / Math.Max(side.Time(2), 1e-6), 1, 1000);
+    }
+
+    private CompareRow Add(string name, CompareCase @case, string kind, double ours, double peer, string unit, double ratio)
+    {
+        var row = new CompareRow(name, @case.Shape, @case.Threads, kind, ours, peer, unit, ratio);
+        _rows.Add(row);
+        return row;
+    }
+
+    private void Print()
+    {
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("what", "shape", "threads", "kind", "ours", "peer", "unit", "ratio");
+        foreach (CompareRow row in _rows)
+            table.AddRow(((string[])[row.Name, row.Shape, $"{row.Threads}", row.Kind, Number(row.Ours), Number(row.Peer), row.Unit,
+                row.Ratio.ToString("F2", CultureInfo.InvariantCulture)]).Select(Markup.Escape).ToArray());
+        AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 150);
+        AnsiConsole.Write(table);
+
+        static string Number(double value) => value.ToString(Math.Abs(value) < 100 ? "F2" : "F0", CultureInfo.InvariantCulture);
+    }
+}

@@ -1,0 +1,92 @@
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Nn;
+
+namespace Delora.Bench.Compare;
+
+/// <summary>A whole training step of a language model: forward, cross-entropy, backward, AdamW.</summary>
+internal sealed class OwnStep : ICompareWork
+{
+    private readonly CpuDevice _cpu;
+    private readonly IDisposable _model;
+    private readonly Func<Tensor, Tensor, Tensor> _loss;
+    private readonly AdamW _optimizer;
+    private readonly Tensor _ids, _targets;
+
+    internal OwnStep(ModelShape shape, int threads)
+    {
+        _cpu = new CpuDevice(threads);
+        IEnumerable<Parameter> trained;
+        if (shape.IsLlama)
+        {
+            PeftModel peft = Llama(shape, _cpu, out LlamaForCausalLM model);
+            (_model, _loss, trained) = (peft, (ids, targets) => model.Loss(ids, targets), peft.TrainableParameters().Select(entry => entry.Parameter));
+        }
+        else
+        {
+            var model = new GptModel(shape, _cpu);
+            (_model, _loss, trained) = (model, model.Loss, model.Trained());
+        }
+        _optimizer = new AdamW(trained, ModelShape.LearningRate, weightDecay: ModelShape.WeightDecay);
+        _ids = Tensor.From(shape.Ids(0), [shape.Batch, shape.Length], _cpu, "ids");
+        _targets = Tensor.From(shape.Ids(1), [shape.Batch, shape.Length], _cpu, "targets");
+    }
+
+    public void Run() => Step();
+
+    public Dictionary<string, double[]> Results() => new() { ["loss of three steps"] = [Step(), Step(), Step()] };
+
+    public void Dispose()
+    {
+        _optimizer.Dispose();
+        _model.Dispose();
+        _ids.Dispose();
+        _targets.Dispose();
+        _cpu.Dispose();
+    }
+
+    private double Step()
+    {
+        _optimizer.ZeroGradients();
+        double value;
+        using (var tape = new Tape())
+        {
+            Tensor loss = _loss(_ids, _targets);
+            tape.Backward(loss);
+            value = loss.ToScalar();
+        }
+        _optimizer.Step();
+        return value;
+    }
+
+    private static PeftModel Llama(ModelShape shape, Device device, out LlamaForCausalLM model)
+    {
+        var config = new LlamaConfig
+        {
+            VocabSize = shape.Vocabulary,
+            HiddenSize = shape.Width,
+            IntermediateSize = shape.Intermediate,
+            NumHiddenLayers = shape.Layers,
+            NumAttentionHeads = shape.Heads,
+            NumKeyValueHeads = shape.KeyValueHeads,
+            MaxPositionEmbeddings = shape.Length,
+            TieWordEmbeddings = true,
+            RmsNormEps = ModelShape.NormEpsilon,
+            RopeTheta = ModelShape.RopeTheta,
+        };
+        model = LlamaForCausalLM.Create(config, device, new Generator(1));
+        foreach ((string name, Parameter parameter) in model.NamedParameters())
+            Own.Fill(name is "model.embed_tokens.weight" or "lm_head.weight" ? "embedding.weight" : name, parameter);
+        var peft = new PeftModel(model);
+        peft.AddAdapter(
+            new DeloraConfig { R = shape.Rank, DeloraLambda = ModelShape.Lambda, TargetModules = ModuleSelector.AllLinear }, new Generator(1));
+        foreach ((string name, Module module) in model.NamedModules())
+            if (module is Linear { Adapters: { } adapters } && adapters.Names.Contains("default") && adapters["default"] is DeloraAdapter adapter)
+            {
+                Own.Fill($"{name}.delora_A", adapter.A);
+                Own.Fill($"{name}.delora_B", adapter.B);
+            }
+        return peft;
+    }
+}
