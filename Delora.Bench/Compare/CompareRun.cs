@@ -155,6 +155,7 @@ internal sealed class CompareRun(string filter)
         if (model.Name != "gpt2-small") return;
         using SideProcess plain = SideProcess.StartPeer(_peerPath, tuned: false);
         plain.Prepare(@case);
+        plain.Settle();
         (ours, theirs) = InTurn(own, plain, StepRounds);
         Add($"{name}; peer's allocator not tuned", @case, "peer", ours * 1e3, theirs * 1e3, "ms", theirs / ours);
         Memory($"{name}; peer's allocator not tuned", @case, own, plain);
@@ -172,9 +173,11 @@ internal sealed class CompareRun(string filter)
     private bool Validated(CompareCase @case, double tolerance)
     {
         _own.Prepare(@case);
+        _own.Settle();
         Dictionary<string, double[]> ours = _own.Results();
         if (_peer is null) return true;
         _peer.Prepare(@case);
+        _peer.Settle();
         Dictionary<string, double[]> theirs = _peer.Results();
         foreach ((string name, double[] expected) in theirs)
         {

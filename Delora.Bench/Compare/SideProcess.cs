@@ -38,6 +38,8 @@ internal sealed class SideProcess : IDisposable
 
     internal void Prepare(CompareCase @case) => Ask($"case {@case}");
 
+    internal void Settle() => Ask("settle");
+
     internal Dictionary<string, double[]> Results() => JsonSerializer.Deserialize<Dictionary<string, double[]>>(Ask("results"))!;
 
     /// <summary>Seconds for each of <paramref name="count"/> runs.</summary>
