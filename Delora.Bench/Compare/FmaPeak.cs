@@ -21,12 +21,14 @@ internal static class FmaPeak
             long start = Stopwatch.GetTimestamp();
             team.For(threads, 1, ref body);
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            // Also keeps the compiler from leaving out sums that nobody reads.
+            if (!float.IsFinite(body.Sum)) throw new InvalidOperationException("The chains of additions diverged.");
             best = Math.Max(best, 2.0 * Steps * Chains * (int)Simd.Best / 32 * threads / seconds / 1e9);
         }
         return best;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static float Chain512()
     {
         Vector512<float> a = Vector512.Create(0.999f), b = Vector512.Create(1e-6f);
@@ -49,7 +51,7 @@ internal static class FmaPeak
         return Vector512.Sum(c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9 + ca + cb);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static float Chain256()
     {
         Vector256<float> a = Vector256.Create(0.999f), b = Vector256.Create(1e-6f);
@@ -72,7 +74,7 @@ internal static class FmaPeak
         return Vector256.Sum(c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9 + ca + cb);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static float Chain128()
     {
         Vector128<float> a = Vector128.Create(0.999f), b = Vector128.Create(1e-6f);
@@ -97,9 +99,9 @@ internal static class FmaPeak
 
     private struct Body : IRangeBody
     {
-        private float _sum;
+        public float Sum;
 
         public void Run(long start, long end, long chunk) =>
-            _sum = Simd.Best switch { SimdLevel.Vector512 => Chain512(), SimdLevel.Vector256 => Chain256(), _ => Chain128() };
+            Sum = Simd.Best switch { SimdLevel.Vector512 => Chain512(), SimdLevel.Vector256 => Chain256(), _ => Chain128() };
     }
 }

@@ -46,7 +46,7 @@ public unsafe class GemmTests
         foreach ((int m, int n, int k) in new[]
         {
             (1025, 8, 129), (8, 1025, 129), (257, 1025, 8), (8, 97, 4100), (97, 8, 4100), (65, 70, 2500), (150, 50, 2049), (1, 1025, 129),
-            (150, 800, 100), (300, 40, 500),
+            (150, 800, 100), (300, 40, 500), (16, 97, 129), (32, 129, 97), (33, 97, 65), (97, 32, 129), (64, 300, 64),
         })
         {
             new GemmCase(m, n, k) { Layout = layout, Bias = true }.Check(team, level);
@@ -107,7 +107,7 @@ public unsafe class GemmTests
         foreach ((int m, int n, int k, int r) in new[]
         {
             (33, 127, 129, 8), (150, 769, 33, 4), (200, 33, 390, 64), (7, 1100, 33, 1), (150, 1500, 9, 17), (1, 31, 31, 400), (5, 6, 0, 2),
-            (5, 0, 6, 2),
+            (5, 0, 6, 2), (13, 33, 65, 16), (25, 40, 400, 24), (61, 31, 70, 33), (61, 70, 33, 40), (14, 65, 31, 128), (14, 65, 31, 129),
         })
             foreach (bool packed in new[] { false, true })
                 foreach (GemmFilterTarget filter in new[] { GemmFilterTarget.None, GemmFilterTarget.Left, GemmFilterTarget.LowRank })

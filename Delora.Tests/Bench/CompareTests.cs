@@ -1,0 +1,72 @@
+using System.Text.Json;
+using Delora.Bench.Compare;
+
+namespace Delora.Tests.Bench;
+
+/// <summary>The comparison's own parts; the peer is no part of the tests.</summary>
+public sealed class CompareTests
+{
+    [Fact]
+    public void A_case_is_one_line_of_text()
+    {
+        var @case = new CompareCase("product", "NT", 2, 512, 768, 3072);
+        Assert.Equal("product NT 2 512 768 3072", @case.ToString());
+        Assert.Equal(@case.ToString(), CompareCase.Parse(@case.ToString()).ToString());
+    }
+
+    [Fact]
+    public void Rows_are_written_under_the_documented_names()
+    {
+        var row = new CompareRow("sgemm NN", "2×3×4", 2, "peer", 200, 100, "GFLOP/s", 2);
+        using JsonDocument document = JsonDocument.Parse(CompareRow.ToJson([row]));
+        JsonElement written = Assert.Single(document.RootElement.GetProperty("rows").EnumerateArray());
+        string[] names = ["name", "shape", "threads", "kind", "ours", "peer", "unit", "ratio"];
+        Assert.Equal(names, written.EnumerateObject().Select(property => property.Name));
+        Assert.Equal(2, written.GetProperty("ratio").GetDouble());
+    }
+
+    [Fact]
+    public void The_mean_is_geometric()
+    {
+        CompareRow[] rows = [Row(1), Row(4)];
+        CompareRow mean = CompareRow.Mean("mean", rows);
+        Assert.Equal(2, mean.Ratio, 1e-12);
+        Assert.Equal(1, mean.Ours);
+
+        static CompareRow Row(double ratio) => new("x", "1", 1, "peer", ratio, 1, "x", ratio);
+    }
+
+    [Fact]
+    public void A_sample_sees_a_single_wrong_element_by_the_largest()
+    {
+        float[] values = Numbers.Uniform("x", 1000, 0.5);
+        Assert.Equal(values, Numbers.Uniform("x", 1000, 0.5));
+        Assert.All(values, value => Assert.InRange(value, -0.5f, 0.5f));
+        double[] before = Numbers.Sample(values);
+        values[17] = 7;
+        Assert.NotEqual(before, Numbers.Sample(values));
+    }
+
+    /// <summary>Both kinds of model, small: the loss falls when the batch is learnt.</summary>
+    [Theory, InlineData(true, 2), InlineData(false, 2), InlineData(false, 0)]
+    public void The_models_that_are_timed_learn(bool llama, int rank)
+    {
+        var shape = new ModelShape("small", llama, 2, 24, 40, 4, llama ? 2 : 4, 67, 2, 9, rank);
+        using var step = new OwnStep(shape, threads: 2);
+        double[] first = step.Results().Values.Single();
+        for (int i = 0; i < 40; i++) step.Run();
+        double[] last = step.Results().Values.Single();
+        Assert.All(first.Concat(last), loss => Assert.True(double.IsFinite(loss)));
+        Assert.True(last[2] < first[0], $"{first[0]} → {last[2]}");
+    }
+
+    [Fact]
+    public void A_layer_has_a_gradient_for_everything_that_is_compared()
+    {
+        using var layer = new OwnLayer(new CompareCase("layer", "backward", 2, 5, 24, 3));
+        Dictionary<string, double[]> results = layer.Results();
+        string[] names = ["y", "dx", "dA", "dB", "dλ"];
+        Assert.Equal(names, results.Keys);
+        Assert.All(results.Values, sample => Assert.Contains(sample, value => value != 0));
+    }
+}
