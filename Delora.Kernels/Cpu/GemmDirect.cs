@@ -15,6 +15,10 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
 
     public GemmProblem P;
     public int NTile;
+
+    /// <summary><see cref="CoverRows"/> of M.</summary>
+    public int FullRows;
+
     public float* Scratch;
 
     /// <summary>Floats of scratch for each member: rows of A packed, then an edge panel or a filtered block of B.</summary>
@@ -23,19 +27,16 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
         + (P.FilterTarget == GemmFilterTarget.Right ? NTile : TKernel.Nr) * BlockOfK;
 
     /// <summary>Rows in register tiles of full height; the others are in thin ones. Of the ways to cover M, the one with least padding.</summary>
-    private readonly int FullRows
+    public static int CoverRows(int m)
     {
-        get
+        int best = 0, least = int.MaxValue;
+        for (int full = 0; full < m + TKernel.Mr; full += TKernel.Mr)
         {
-            int best = 0, least = int.MaxValue;
-            for (int full = 0; full * TKernel.Mr < P.M + TKernel.Mr; full++)
-            {
-                int rows = full * TKernel.Mr + (int)Gemm.RoundUp(Math.Max(0, P.M - full * TKernel.Mr), TKernel.ThinRows);
-                if (rows < least)
-                    (best, least) = (full * TKernel.Mr, rows);
-            }
-            return best;
+            int rows = full + (int)Gemm.RoundUp(Math.Max(0, m - full), TKernel.ThinRows);
+            if (rows < least)
+                (best, least) = (full, rows);
         }
+        return best;
     }
 
     private readonly int PaddedRows => FullRows + (int)Gemm.RoundUp(Math.Max(0, P.M - FullRows), TKernel.ThinRows);
@@ -107,12 +108,13 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
             {
                 int mb = Math.Min(thin, P.M - i), nb = Math.Min(nr, columns - j);
                 float* cp = c + i * P.CRow + j, base0 = bias == null ? null : bias + j;
+                nint next = i == full ? ahead : 0; // once is enough
                 if (mb == thin && nb == nr)
                 {
-                    TKernel.MultiplyThin(k, a + i * k, b + j, ldb, cp, P.CRow, base0, accumulate, i == full ? ahead : 0);
+                    TKernel.MultiplyThin(k, a + i * k, b + j, ldb, cp, P.CRow, base0, accumulate, next);
                     continue;
                 }
-                TKernel.MultiplyThin(k, a + i * k, b + j, ldb, edge, nr, null, false, ahead);
+                TKernel.MultiplyThin(k, a + i * k, b + j, ldb, edge, nr, null, false, next);
                 GemmTiles<TKernel>.StoreEdge(edge, nr, mb, nb, cp, P.CRow, base0, accumulate);
             }
     }

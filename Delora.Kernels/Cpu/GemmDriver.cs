@@ -11,8 +11,11 @@ internal static unsafe class GemmDriver<TKernel>
     private const long SharedFloats = 4 << 20;
     private const double SerialFlops = 2e5;
 
-    /// <summary>Widest C whose rows are one tile where there is a low-rank branch, which then shares the packed rows of A.</summary>
-    private static readonly int WideBranch = int.Parse(Environment.GetEnvironmentVariable("WB") ?? "8192");
+    /// <summary>
+    /// Widest C whose rows are one tile where there is a low-rank branch, which then shares the packed rows of A. Wider tiles of C were slower
+    /// than a second pass over A.
+    /// </summary>
+    private const int WideBranch = BlockOfN + 256;
 
     /// <summary>Largest rank whose steps end the sums of the base product; a larger one pays for another visit to C.</summary>
     private const int JoinedRank = 128;
@@ -34,11 +37,11 @@ internal static unsafe class GemmDriver<TKernel>
     {
         Gemm.Check(p, level);
         long floats = 0;
-        if (p.M > 0 && p.Batch > 0)
+        if (p.M > 0 && p.Batch > 0 && p.K > 0)
         {
-            if (p.Rank > 0 && p.K > 0 && !FusesH(p, teamSize))
+            if (p.Rank > 0 && !FusesH(p, teamSize))
                 floats = new GemmDown<TKernel> { P = p }.LayOut(teamSize, null);
-            if (p.N > 0 && p.K > 0)
+            if (p.N > 0)
                 floats = Math.Max(floats, MainFloats(p, teamSize));
         }
         return checked(floats * sizeof(float));
@@ -49,22 +52,19 @@ internal static unsafe class GemmDriver<TKernel>
         Gemm.Check(p, level);
         if (p.M == 0 || p.Batch == 0)
             return;
-        if (p.Rank > 0 && p.K > 0 && !FusesH(p, team.Size))
+        if (p.K == 0)
+        {
+            RunWithoutSteps(team, p);
+            return;
+        }
+        if (p.Rank > 0 && !FusesH(p, team.Size))
         {
             GemmDown<TKernel> down = new() { P = p };
             down.LayOut(team.Size, workspace);
             down.Run(team);
         }
-        for (int i = 0; i < p.M && p.Rank > 0 && p.K == 0; i++)
-            new Span<float>(p.H + i * p.HRow, p.Rank).Clear();
         if (p.N == 0)
             return;
-        if (p.K == 0)
-        {
-            GemmBase body = new() { P = p };
-            team.For((long)p.Batch * p.M, Math.Max(1, 32768 / p.N), ref body);
-            return;
-        }
         Route route = RouteOf(p);
         int splits = SplitsOf(p);
         if (splits == 1 && route != Route.DirectTransposed)
@@ -89,6 +89,18 @@ internal static unsafe class GemmDriver<TKernel>
             Transposed = route == Route.DirectTransposed,
         };
         team.For(p.M, Math.Max(1, 16384 / ((long)p.N * splits)), ref reduction);
+    }
+
+    /// <summary>With no inner dimension H is 0, and C its base.</summary>
+    private static void RunWithoutSteps(WorkerTeam team, in GemmProblem p)
+    {
+        if (p.Rank > 0)
+            for (int i = 0; i < p.M; i++)
+                new Span<float>(p.H + i * p.HRow, p.Rank).Clear();
+        if (p.N == 0)
+            return;
+        GemmBase body = new() { P = p };
+        team.For((long)p.Batch * p.M, Math.Max(1, 32768 / p.N), ref body);
     }
 
     private static Route RouteOf(in GemmProblem p)
@@ -134,7 +146,7 @@ internal static unsafe class GemmDriver<TKernel>
 
     /// <summary>Whether H comes out of the tiles of C: each row of tiles must be one tile, and see the A that the branch sees.</summary>
     private static bool FusesH(in GemmProblem p, int teamSize) =>
-        p.FilterTarget != GemmFilterTarget.Left && p.N > 0 && p.K > 0 && TileSizes(p, teamSize).NTiles == 1;
+        p.FilterTarget != GemmFilterTarget.Left && p.N > 0 && TileSizes(p, teamSize).NTiles == 1;
 
     private static double Flops(in GemmProblem p) => 2.0 * p.M * p.N * p.K * p.Batch;
 
@@ -142,7 +154,7 @@ internal static unsafe class GemmDriver<TKernel>
     {
         int mr = TKernel.Mr, nr = TKernel.Nr;
         bool privateRight = PacksPrivately(p);
-        long panels = Count(p.M, mr), m = Count((int)panels, TKernel.Mc / mr);
+        long panels = Count(p.M, mr), m = Count(panels, TKernel.Mc / mr);
         // A low-rank branch comes cheapest from tiles as wide as C.
         int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= WideBranch ? p.N : BlockOfN;
         int n = Even(p.N, widest, nr);
@@ -151,7 +163,7 @@ internal static unsafe class GemmDriver<TKernel>
             long wanted = 4L * teamSize;
             while (m * Count(p.N, n) * p.Batch < wanted)
             {
-                long each = (panels + m - 1) / m;
+                long each = Count(panels, m);
                 bool wide = p.Rank > 0 && Count(p.N, n) == 1 && m >= 2L * teamSize;
                 if (each > TKernel.Mc / mr / 2 && !privateRight)
                     m *= 2;
@@ -169,11 +181,11 @@ internal static unsafe class GemmDriver<TKernel>
     }
 
     /// <summary>Most rows of a tile.</summary>
-    private static int TileRows(in GemmProblem p, int mTiles) => (int)Count((int)Count(p.M, TKernel.Mr), mTiles) * TKernel.Mr;
+    private static int TileRows(in GemmProblem p, int mTiles) => (int)Count(Count(p.M, TKernel.Mr), mTiles) * TKernel.Mr;
 
     private static bool PacksPrivately(in GemmProblem p) => p.Packed.Data == null && (p.M <= TKernel.Mc || p.WholeK > 0);
 
-    private static long Count(int size, int tile) => (size + tile - 1) / tile;
+    private static long Count(long size, long tile) => (size + tile - 1) / tile;
 
     /// <summary>The size of equal tiles of at most <paramref name="largest"/>, in whole register tiles.</summary>
     private static int Even(int size, int largest, int step)
@@ -273,7 +285,7 @@ internal static unsafe class GemmDriver<TKernel>
         if (Flops(p) > SerialFlops)
             while (teamSize > 1 && Count(p.N, nTile) * p.Batch < 4L * teamSize && nTile > 2 * TKernel.Nr)
                 nTile = Even(p.N, nTile / 2, TKernel.Nr);
-        direct = new() { P = p, NTile = nTile };
+        direct = new() { P = p, NTile = nTile, FullRows = GemmDirect<TKernel>.CoverRows(p.M) };
         return checked(direct.ScratchFloats * teamSize);
     }
 
