@@ -15,26 +15,20 @@ internal static class LayerRun
 {
     private const int Rounds = 60, WarmUp = 15;
 
-    private static readonly (int Tokens, int In, int Out, int Rank)[] s_shapes =
+    internal static readonly (int Tokens, int In, int Out, int Rank)[] Shapes =
         [(512, 768, 768, 8), (512, 768, 768, 32), (2048, 768, 768, 8), (2048, 768, 768, 32), (2048, 2048, 2048, 16)];
 
     internal static int Run()
     {
         Console.WriteLine($"{Devices.Cpu}; medians of {Rounds} interleaved rounds, forward + backward");
         Console.WriteLine($"{"tokens × in × out, rank",-30}{"frozen",12}{"DeLoRA",12}{"DeLoRA / frozen",20}");
-        foreach ((int tokens, int @in, int @out, int rank) in s_shapes)
+        foreach ((int tokens, int @in, int @out, int rank) in Shapes)
         {
             using Side frozen = new(Devices.Cpu, tokens, @in, @out, 0), adapted = new(Devices.Cpu, tokens, @in, @out, rank);
             Validate(rank);
-            double[] a = new double[Rounds], b = new double[Rounds], ratios = new double[Rounds];
-            for (int round = -WarmUp; round < Rounds; round++)
-            {
-                double first = Time(frozen.Step), second = Time(adapted.Step);
-                if (round < 0) continue;
-                (a[round], b[round], ratios[round]) = (first, second, second / first);
-            }
+            (double alone, double with, double ratio) = InTurn(frozen.Step, adapted.Step, WarmUp, Rounds);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{$"{tokens} × {@in} × {@out}, {rank}",-30}{Median(a),9:F2} ms{Median(b),9:F2} ms{Median(ratios),20:F3}"));
+                $"{$"{tokens} × {@in} × {@out}, {rank}",-30}{alone,9:F2} ms{with,9:F2} ms{ratio,20:F3}"));
         }
         return 0;
     }
@@ -53,7 +47,19 @@ internal static class LayerRun
         }
     }
 
-    internal static double Time(Action action)
+    /// <summary>Medians of the milliseconds of two actions that take turns call by call, and of the second's over the first's.</summary>
+    internal static (double First, double Second, double Ratio) InTurn(Action first, Action second, int warmUp, int rounds)
+    {
+        double[] a = new double[rounds], b = new double[rounds], ratios = new double[rounds];
+        for (int round = -warmUp; round < rounds; round++)
+        {
+            double one = Time(first), other = Time(second);
+            if (round >= 0) (a[round], b[round], ratios[round]) = (one, other, other / one);
+        }
+        return (Median(a), Median(b), Median(ratios));
+    }
+
+    private static double Time(Action action)
     {
         long start = Stopwatch.GetTimestamp();
         action();

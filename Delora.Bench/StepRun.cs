@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Delora.Autograd;
+using Delora.Bench.Compare;
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Nn;
@@ -13,27 +14,18 @@ namespace Delora.Bench;
 /// </summary>
 internal static class StepRun
 {
-    private static readonly (string Name, LlamaConfig Config, int Batch, int Length, int Rank, int Steps)[] s_models =
-    [
-        ("stories260k", new LlamaConfig
-        {
-            VocabSize = 512, HiddenSize = 64, IntermediateSize = 172, NumHiddenLayers = 5, NumAttentionHeads = 8, NumKeyValueHeads = 4,
-            MaxPositionEmbeddings = 512, TieWordEmbeddings = true, RmsNormEps = 1e-5,
-        }, 8, 128, 8, 60),
-        ("llama-135m", new LlamaConfig
-        {
-            VocabSize = 49152, HiddenSize = 576, IntermediateSize = 1536, NumHiddenLayers = 30, NumAttentionHeads = 9, NumKeyValueHeads = 3,
-            MaxPositionEmbeddings = 2048, TieWordEmbeddings = true, RmsNormEps = 1e-5,
-        }, 1, 256, 8, 5),
-    ];
+    private static readonly (string Name, int MaxPositions, int Steps)[] s_models = [("stories260k", 512, 60), ("llama-135m", 2048, 5)];
 
     internal static int Run(string filter)
     {
         Validate();
         Console.WriteLine($"{Devices.Cpu}; medians, DeLoRA on all linear layers");
         Console.WriteLine($"{"model, batch × length, rank",-34}{"parameters",13}{"trained",12}{"step",12}{"tokens/s",12}{"peak memory",14}");
-        foreach ((string name, LlamaConfig config, int batch, int length, int rank, int steps) in s_models)
+        foreach ((string name, int positions, int steps) in s_models)
         {
+            ModelShape shape = ModelShape.Get(name);
+            (int batch, int length, int rank) = (shape.Batch, shape.Length, shape.Rank);
+            LlamaConfig config = OwnStep.Config(shape) with { MaxPositionEmbeddings = positions };
             if (!name.Contains(filter, StringComparison.OrdinalIgnoreCase)) continue;
             using Side side = new(Devices.Cpu, config, batch, length, rank);
             for (int i = 0; i < 3; i++) side.Step();

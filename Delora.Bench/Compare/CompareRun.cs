@@ -10,7 +10,7 @@ namespace Delora.Bench.Compare;
 /// </summary>
 internal sealed class CompareRun(string filter)
 {
-    private const double SecondsPerRound = 0.05;
+    private const double SecondsPerRound = 0.05, SecondsPerStepRound = 0.5;
     private const int Rounds = 9, OwnRounds = 40, PeakRounds = 5, StepRounds = 5;
 
     /// <summary>After a call of libtorch its OpenMP workers spin for some milliseconds.</summary>
@@ -102,7 +102,7 @@ internal sealed class CompareRun(string filter)
     private void OverPeak(string name, CompareCase @case, double flops)
     {
         double[] rates = new double[PeakRounds], peaks = new double[PeakRounds], ratios = new double[PeakRounds];
-        int count = Repetitions(_own);
+        int count = Repetitions(_own, SecondsPerRound);
         for (int i = 0; i < PeakRounds; i++)
         {
             peaks[i] = _own.Number($"peak {@case.Threads}");
@@ -115,9 +115,9 @@ internal sealed class CompareRun(string filter)
     private void Layers(int threads)
     {
         foreach (string variant in (string[])["forward", "backward"])
-            foreach (int[] sizes in (int[][])[[512, 768, 8], [512, 768, 32], [2048, 768, 8], [2048, 768, 32], [2048, 2048, 16]])
+            foreach ((int tokens, int width, _, int rank) in LayerRun.Shapes)
             {
-                var @case = new CompareCase("layer", variant, threads, sizes);
+                var @case = new CompareCase("layer", variant, threads, tokens, width, rank);
                 string name = variant == "forward" ? "DeLoRA layer, forward" : "DeLoRA layer, forward + backward";
                 if (!Wanted(name, @case) || !Validated(@case, 1e-3)) continue;
                 (double ours, double peer) = InTurn(_own, _peer, Rounds);
@@ -131,13 +131,8 @@ internal sealed class CompareRun(string filter)
     {
         using var cpu = new CpuDevice(@case.Threads);
         using OwnLayer adapted = new(@case, cpu), frozen = new(@case with { Sizes = [@case.Sizes[0], @case.Sizes[1], 0] }, cpu);
-        double[] first = new double[OwnRounds], second = new double[OwnRounds], ratios = new double[OwnRounds];
-        for (int i = -OwnRounds / 4; i < OwnRounds; i++)
-        {
-            double a = LayerRun.Time(adapted.Run), b = LayerRun.Time(frozen.Run);
-            if (i >= 0) (first[i], second[i], ratios[i]) = (a, b, a / b);
-        }
-        Add(name, @case, "own", LayerRun.Median(first), LayerRun.Median(second), "ms", LayerRun.Median(ratios));
+        (double alone, double with, double ratio) = LayerRun.InTurn(frozen.Run, adapted.Run, OwnRounds / 4, OwnRounds);
+        Add(name, @case, "own", with, alone, "ms", ratio);
     }
 
     private void Step(ModelShape model)
@@ -149,14 +144,14 @@ internal sealed class CompareRun(string filter)
         using SideProcess own = SideProcess.StartOwn(), peer = SideProcess.StartPeer(_peerPath, tuned: true);
         (_own, _peer) = (own, peer);
         if (!Validated(@case, 1e-3)) return;
-        (double ours, double theirs) = InTurn(own, peer, StepRounds);
+        (double ours, double theirs) = InTurn(own, peer, StepRounds, SecondsPerStepRound);
         Add(name, @case, "peer", ours * 1e3, theirs * 1e3, "ms", theirs / ours);
         Memory(name, @case, own, peer);
         if (model.Name != "gpt2-small") return;
         using SideProcess plain = SideProcess.StartPeer(_peerPath, tuned: false);
         plain.Prepare(@case);
         plain.Settle();
-        (ours, theirs) = InTurn(own, plain, StepRounds);
+        (ours, theirs) = InTurn(own, plain, StepRounds, SecondsPerStepRound);
         Add($"{name}; peer's allocator not tuned", @case, "peer", ours * 1e3, theirs * 1e3, "ms", theirs / ours);
         Memory($"{name}; peer's allocator not tuned", @case, own, plain);
     }
@@ -190,10 +185,12 @@ internal sealed class CompareRun(string filter)
         return true;
     }
 
-    /// <summary>Medians of rounds in which the two take turns.</summary>
-    private static (double First, double Second) InTurn(SideProcess first, SideProcess? second, int rounds)
+    /// <summary>
+    /// Medians of rounds in which the two take turns, each long enough that a side that woke from a pause runs as it does without one.
+    /// </summary>
+    private static (double First, double Second) InTurn(SideProcess first, SideProcess? second, int rounds, double seconds = SecondsPerRound)
     {
-        int firstCount = Repetitions(first), secondCount = second is null ? 0 : Repetitions(second);
+        int firstCount = Repetitions(first, seconds), secondCount = second is null ? 0 : Repetitions(second, seconds);
         double[] a = new double[rounds], b = new double[rounds];
         for (int i = 0; i < rounds; i++)
         {
@@ -204,10 +201,10 @@ internal sealed class CompareRun(string filter)
         return (LayerRun.Median(a), second is null ? double.NaN : LayerRun.Median(b));
     }
 
-    private static int Repetitions(SideProcess side)
+    private static int Repetitions(SideProcess side, double seconds)
     {
         side.Time(1);
-        return (int)Math.Clamp(SecondsPerRound / Math.Max(side.Time(2), 1e-6), 1, 1000);
+        return (int)Math.Clamp(seconds / Math.Max(side.Time(2), 1e-6), 1, 1000);
     }
 
     private CompareRow Add(string name, CompareCase @case, string kind, double ours, double peer, string unit, double ratio)

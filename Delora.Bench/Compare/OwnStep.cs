@@ -60,22 +60,23 @@ internal sealed class OwnStep : ICompareWork
         return value;
     }
 
+    internal static LlamaConfig Config(ModelShape shape) => new()
+    {
+        VocabSize = shape.Vocabulary,
+        HiddenSize = shape.Width,
+        IntermediateSize = shape.Intermediate,
+        NumHiddenLayers = shape.Layers,
+        NumAttentionHeads = shape.Heads,
+        NumKeyValueHeads = shape.KeyValueHeads,
+        MaxPositionEmbeddings = shape.Length,
+        TieWordEmbeddings = true,
+        RmsNormEps = ModelShape.NormEpsilon,
+        RopeTheta = ModelShape.RopeTheta,
+    };
+
     private static PeftModel Llama(ModelShape shape, Device device, out LlamaForCausalLM model)
     {
-        var config = new LlamaConfig
-        {
-            VocabSize = shape.Vocabulary,
-            HiddenSize = shape.Width,
-            IntermediateSize = shape.Intermediate,
-            NumHiddenLayers = shape.Layers,
-            NumAttentionHeads = shape.Heads,
-            NumKeyValueHeads = shape.KeyValueHeads,
-            MaxPositionEmbeddings = shape.Length,
-            TieWordEmbeddings = true,
-            RmsNormEps = ModelShape.NormEpsilon,
-            RopeTheta = ModelShape.RopeTheta,
-        };
-        model = LlamaForCausalLM.Create(config, device, new Generator(1));
+        model = LlamaForCausalLM.Create(Config(shape), device, new Generator(1));
         foreach ((string name, Parameter parameter) in model.NamedParameters())
             Own.Fill(name is "model.embed_tokens.weight" or "lm_head.weight" ? "embedding.weight" : name, parameter);
         var peft = new PeftModel(model);
