@@ -18,6 +18,8 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
         EvalCommand.Create,
         GenerateCommand.Create,
         MergeCommand.Create,
+        ExportCommand.Create,
+        CombineCommand.Create,
         console => DemoCommand.Create(
             (options, stop) => Task.Run(() => LanguageDemo.Run(console, options, stop), stop),
             (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),

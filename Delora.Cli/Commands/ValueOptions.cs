@@ -54,6 +54,11 @@ internal static class ValueOptions
     public static Option<int?> CountOrNone(string name, string description, int least = 1, int most = int.MaxValue) =>
         Make<int?>(name, "N", description, null, text => ParseCount(text, least, most));
 
+    /// <summary>Finite numbers with commas between, or null where the option is not given.</summary>
+    public static Option<double[]?> Numbers(string name, string description) => Make<double[]?>(
+        name, "X,X,…", description, null,
+        text => [.. text.Split(',', StringSplitOptions.TrimEntries).Select(part => ParseNumber(part, _ => true, "finite numbers with commas between"))]);
+
     /// <summary>One of several words.</summary>
     public static Option<string> Choice(string name, string description, string defaultValue, params string[] words) =>
         Make(name, string.Join('|', words), description, defaultValue, text => ParseChoice(text, words));

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
 using Delora.Autograd;
 using Delora.Core;
 
@@ -11,7 +10,7 @@ public sealed partial class PeftModel
     /// <summary>The file of an adapter folder that holds its tensors.</summary>
     public const string WeightsFileName = "adapter_model.safetensors";
 
-    private const string KeyPrefix = "base_model.model.";
+    internal const string KeyPrefix = "base_model.model.";
 
     /// <summary>
     /// Writes every adapter as PEFT's <c>save_pretrained</c> does: <c>adapter_model.safetensors</c> and then <c>adapter_config.json</c>, in
@@ -28,15 +27,13 @@ public sealed partial class PeftModel
     {
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.
-        (string Name, byte[] Json)[] adapters = [.. names.Select(name => (name, Encoding.UTF8.GetBytes(AsSaved(
-            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names))).ToJson())))];
-        foreach ((string name, byte[] json) in adapters)
+        (string Name, AdapterConfig Config)[] adapters = [.. names.Select(name => (name, AsSaved(
+            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names)))))];
+        foreach ((_, AdapterConfig config) in adapters) config.Validate();
+        foreach ((string name, AdapterConfig config) in adapters)
         {
-            string path = name == DefaultAdapter ? folder : Path.Combine(folder, name);
-            FolderFile.Make(path);
-            using (var scope = new TensorScope("save adapter"))
-                SafetensorsFile.Write(Path.Combine(path, WeightsFileName), SavedTensors(name), floatType: DType.Float32);
-            AtomicFile.Write(Path.Combine(path, AdapterConfig.FileName), stream => stream.Write(json));
+            using var scope = new TensorScope("save adapter");
+            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), config, SavedTensors(name));
         }
     }
 
@@ -149,6 +146,12 @@ public sealed partial class PeftModel
             if (!layer.Adapters.Contains(name)) continue;
             foreach ((string key, Tensor tensor) in layer.Adapters[name].CopyState()) yield return new($"{KeyPrefix}{layerName}.{key}", tensor);
         }
+        foreach (KeyValuePair<string, Tensor> beside in SavedBeside(name)) yield return beside;
+    }
+
+    /// <summary>What an adapter trained beside its low-rank branches: modules as a whole, and biases.</summary>
+    private IEnumerable<KeyValuePair<string, Tensor>> SavedBeside(string name)
+    {
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
         HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
