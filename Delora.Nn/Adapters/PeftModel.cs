@@ -169,7 +169,7 @@ public sealed partial class PeftModel : IDisposable
                 if (parameter.RequiresGradient) yield return ($"{prefix}.{(adapted ? "base_layer." : "")}{name}", parameter);
             if (!adapted) continue;
             foreach (string adapter in linear!.Adapters.Active)
-                foreach ((string key, Parameter parameter) in linear.Adapters[adapter].Parameters)
+                foreach ((string key, Parameter parameter) in linear.Adapters[adapter].Parameters.Where(entry => entry.Parameter.RequiresGradient))
                     yield return ($"{prefix}.{InMemoryKey(key, adapter)}", parameter);
         }
     }
