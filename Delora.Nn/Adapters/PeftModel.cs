@@ -15,7 +15,7 @@ namespace Delora.Nn;
 /// </summary>
 /// <remarks>
 /// The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on. What changes adapters waits
-/// for requests that a <see cref="CausalLanguageModel"/> computes at the moment; those that follow see the change.
+/// for requests that a <see cref="PretrainedModel"/> computes at the moment; those that follow see the change.
 /// </remarks>
 public sealed partial class PeftModel : IDisposable
 {
@@ -196,7 +196,7 @@ public sealed partial class PeftModel : IDisposable
         SetEnabled(true);
     }
 
-    private IDisposable? WaitUntilAlone() => (Base as CausalLanguageModel)?.WaitUntilAlone();
+    private IDisposable? WaitUntilAlone() => (Base as PretrainedModel)?.WaitUntilAlone();
 
     /// <summary>The name in memory: <c>delora_A.default</c>, and for LoRA <c>lora_A.default.weight</c>.</summary>
     private static string InMemoryKey(string key, string adapter) =>
