@@ -40,7 +40,9 @@ public abstract class PretrainedModel : Module, IAdaptable
     {
         ModelConfig config = ModelConfig.Load(folder, warn);
         using WeightFiles weights = OpenWeights(folder, warn, strict);
-        return CausalLanguageModel.Load(config, weights, device);
+        return config is EncoderConfig encoder
+            ? EncoderModel.Load(encoder, weights, device, warn)
+            : CausalLanguageModel.Load(config, weights, device);
     }
 
     /// <summary>
