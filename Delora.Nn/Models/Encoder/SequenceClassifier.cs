@@ -73,7 +73,7 @@ public sealed class SequenceClassifier : EncoderModel
     /// <returns>The loss, a scalar [].</returns>
     /// <exception cref="InvalidOperationException">The model is a regression or has several labels a text.</exception>
     /// <inheritdoc cref="Forward"/>
-    public Tensor Loss(EncodedBatch batch, params int[] labels)
+    public Tensor Loss(EncodedBatch batch, int[] labels)
     {
         Require(ProblemOf(ClassificationProblem.SingleLabel) == ClassificationProblem.SingleLabel, "one label a text");
         Check.Shapes(labels.Length == batch.Rows, $"{Config.Architecture}: {batch.Rows} texts, and {labels.Length} labels");
