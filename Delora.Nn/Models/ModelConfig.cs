@@ -68,7 +68,9 @@ public abstract record ModelConfig
         return type switch
         {
             LlamaConfig.Family => LlamaConfig.Read(fields, path, warn),
-            _ => throw fields.Wrong("model_type", $"'{type}' is not supported; supported are {LlamaConfig.Family}."),
+            BertConfig.Family => EncoderConfig.Read(new BertConfig { VocabSize = 30522 }, fields, path, warn),
+            RobertaConfig.Family => EncoderConfig.Read(new RobertaConfig { VocabSize = 50265 }, fields, path, warn),
+            _ => throw fields.Wrong("model_type", $"'{type}' is not supported; supported are {LlamaConfig.Family}, {BertConfig.Family}, {RobertaConfig.Family}."),
         };
     }
 

@@ -63,7 +63,8 @@ public static class GoldenCases
     {
         using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Root, "models", model, "case.json")));
         string architecture = document.RootElement.GetProperty("architecture").GetString()!;
-        return architecture == "LlamaForCausalLM" ? null : $"{model} is a {architecture}, which is not supported";
+        string[] supported = ["LlamaForCausalLM", "BertForSequenceClassification", "RobertaForSequenceClassification"];
+        return supported.Contains(architecture) ? null : $"{model} is a {architecture}, which is not supported";
     }
 
     private static bool IsCase(string folder) => File.Exists(Path.Combine(folder, "case.json"));
