@@ -44,7 +44,7 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         using WeightFiles weights = WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn });
         return config switch
         {
-            LlamaConfig llama => LlamaForCausalLM.Load(llama, weights, device),
+            DecoderConfig decoder => DecoderForCausalLM.Load(decoder, weights, device),
             _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
         };
     }
