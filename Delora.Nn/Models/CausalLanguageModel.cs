@@ -33,7 +33,7 @@ public abstract class CausalLanguageModel : PretrainedModel
     {
         return config switch
         {
-            LlamaConfig llama => LlamaForCausalLM.Load(llama, weights, device),
+            DecoderConfig decoder => DecoderForCausalLM.Load(decoder, weights, device),
             _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
         };
     }

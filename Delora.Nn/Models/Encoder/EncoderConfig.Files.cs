@@ -32,11 +32,9 @@ public abstract partial record EncoderConfig
     /// <param name="config">The family's defaults; the vocabulary too.</param>
     /// <param name="fields">The file's.</param>
     /// <param name="file">The file's name.</param>
-    /// <param name="hear">Hears of what is set and has no effect.</param>
-    internal static EncoderConfig Read(EncoderConfig config, JsonFields fields, string file, Action<string>? hear)
+    /// <param name="warn">Hears of what is set and has no effect.</param>
+    internal static EncoderConfig Read(EncoderConfig config, JsonFields fields, string file, Action<string> warn)
     {
-        void Warn(string message) => hear?.Invoke($"{file}: {message}");
-
         config = config with
         {
             Source = file,
@@ -60,9 +58,9 @@ public abstract partial record EncoderConfig
         };
         RefuseOthers(fields);
         (EncoderHead head, string? other) = ReadHead(config, fields);
-        config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, Warn) };
+        config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, warn) };
         if (config.AttentionProbsDropoutProb != 0)
-            Warn($"attention_probs_dropout_prob {PythonJson.Float(config.AttentionProbsDropoutProb)} is not applied in training.");
+            warn($"attention_probs_dropout_prob {PythonJson.Float(config.AttentionProbsDropoutProb)} is not applied in training.");
         // What is written again from the model itself.
         foreach (string own in (string[])["torch_dtype", "dtype"]) fields.TryTake(own, out _);
         config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
