@@ -45,6 +45,7 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         return config switch
         {
             LlamaConfig llama => LlamaForCausalLM.Load(llama, weights, device),
+            GPT2Config gpt2 => GPT2LMHeadModel.Load(gpt2, weights, device),
             _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
         };
     }

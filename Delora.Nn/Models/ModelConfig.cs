@@ -68,7 +68,8 @@ public abstract record ModelConfig
         return type switch
         {
             LlamaConfig.Family => LlamaConfig.Read(fields, path, warn),
-            _ => throw fields.Wrong("model_type", $"'{type}' is not supported; supported are {LlamaConfig.Family}."),
+            GPT2Config.Family => GPT2Config.Read(fields, path, warn),
+            _ => throw fields.Wrong("model_type", $"'{type}' is not supported; supported are {LlamaConfig.Family}, {GPT2Config.Family}."),
         };
     }
 
@@ -83,7 +84,7 @@ public abstract record ModelConfig
                 ["model_type"] = ModelType,
                 ["architectures"] = (string[])[Architecture],
                 ["vocab_size"] = VocabSize,
-                ["max_position_embeddings"] = MaxPositionEmbeddings,
+                [ContextField] = MaxPositionEmbeddings,
                 ["bos_token_id"] = BosTokenId,
                 ["eos_token_id"] = EosTokenIds switch { [] => null, [int one] => one, _ => EosTokenIds.Select(id => (object)id) },
                 ["torch_dtype"] = "float32",
@@ -105,11 +106,14 @@ public abstract record ModelConfig
     public void Validate()
     {
         RequireSize(VocabSize, "vocab_size", 1 << 24);
-        RequireSize(MaxPositionEmbeddings, "max_position_embeddings", 1 << 24);
+        RequireSize(MaxPositionEmbeddings, ContextField, 1 << 24);
         RequireId(BosTokenId, "bos_token_id");
         foreach (int id in EosTokenIds) RequireId(id, "eos_token_id");
         ValidateOwnFields();
     }
+
+    /// <summary>The file's name of <see cref="MaxPositionEmbeddings"/>.</summary>
+    private protected virtual string ContextField => "max_position_embeddings";
 
     private protected abstract void ValidateOwnFields();
 

@@ -31,4 +31,7 @@ internal sealed class WeightSource
 
     /// <summary>A linear layer, with a bias where there is one.</summary>
     internal Linear Linear(string name) => new(Take($"{name}.weight"), _tensors.GetValueOrDefault($"{_prefix}{name}.bias"));
+
+    /// <summary>A linear layer whose weight is stored transposed, [in, out], with a bias where there is one.</summary>
+    internal Linear Conv1D(string name) => Nn.Linear.FromTransposed(Take($"{name}.weight"), _tensors.GetValueOrDefault($"{_prefix}{name}.bias"));
 }

@@ -63,7 +63,7 @@ public static class GoldenCases
     {
         using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Root, "models", model, "case.json")));
         string architecture = document.RootElement.GetProperty("architecture").GetString()!;
-        return architecture == "LlamaForCausalLM" ? null : $"{model} is a {architecture}, which is not supported";
+        return architecture is "LlamaForCausalLM" or "GPT2LMHeadModel" ? null : $"{model} is a {architecture}, which is not supported";
     }
 
     private static bool IsCase(string folder) => File.Exists(Path.Combine(folder, "case.json"));

@@ -33,7 +33,11 @@ public sealed partial class PeftModel
         Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
         NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
         var layers = new List<(Linear, AdapterTarget)>();
-        TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with { Warn = warn };
+        TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with
+        {
+            Warn = warn,
+            Adaptable = [ModuleKind.Linear, ModuleKind.Conv1D],
+        };
         foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, options))
         {
             Module module = modules[target.Name];
@@ -43,6 +47,8 @@ public sealed partial class PeftModel
                 throw config.Wrong("target_modules", $"'{target.Name}' is trained as a whole by the modules_to_save of another adapter.");
             if (layer.Adapters.Contains(name))
                 throw new ArgumentException($"The layer '{target.Name}' has an adapter '{name}' of another model already.", nameof(name));
+            if (layer.IsTied)
+                warn?.Invoke($"{config.Source}: target_modules: '{target.Name}' shares its weight with the embedding, which merging the adapter changes too.");
             layers.Add((layer, target));
         }
         IReadOnlyList<string> saved = TargetResolver.ResolveModulesToSave(config, kinds);
@@ -87,6 +93,7 @@ public sealed partial class PeftModel
 
     private static ModuleKind KindOf(Module module) => module switch
     {
+        Linear { IsTransposed: true } => ModuleKind.Conv1D,
         Linear => ModuleKind.Linear,
         Embedding => ModuleKind.Embedding,
         _ => ModuleKind.Other,
