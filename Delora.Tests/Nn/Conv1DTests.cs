@@ -105,6 +105,29 @@ public sealed class Conv1DTests
     }
 
     [Fact]
+    public void ThatOnlyThisLibraryReadsADeloraAdapterIsSaidAndWritten()
+    {
+        using var folder = new TemporaryFolder();
+        using var network = new Network();
+        foreach ((AdapterConfig config, bool isBeyond) in ((AdapterConfig, bool)[])
+            [(new DeloraConfig { R = 2, TargetModules = ModuleSelector.AllLinear }, true), (new LoraConfig { R = 2, TargetModules = ModuleSelector.AllLinear }, false)])
+        {
+            using var peft = new PeftModel(network);
+            List<string> warnings = [];
+            peft.AddAdapter(config, new Generator(1), warn: warnings.Add);
+            Assert.Equal(isBeyond, warnings.Any(warning => warning.Contains("first, last: PEFT has no DeLoRA on modules of the kind Conv1D", StringComparison.Ordinal)));
+            peft.Save(folder.Path);
+            string json = File.ReadAllText(folder.File(AdapterConfig.FileName));
+            Assert.Equal(isBeyond, json.Contains("\"beyond_peft\": [\n    \"Conv1D\"\n  ]", StringComparison.Ordinal));
+            // It is a field that is known, and nothing to warn of.
+            warnings.Clear();
+            AdapterConfig read = AdapterConfig.Load(folder.File(AdapterConfig.FileName), warnings.Add);
+            Assert.Empty(warnings);
+            Assert.Equal(json, read.ToJson());
+        }
+    }
+
+    [Fact]
     public void ShapesAreChecked()
     {
         using var scope = new TensorScope("test");

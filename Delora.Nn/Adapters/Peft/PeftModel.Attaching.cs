@@ -10,7 +10,7 @@ public sealed partial class PeftModel
     /// <param name="config">What to adapt, and how.</param>
     /// <param name="generator">Random numbers for the initial values, and later for dropout masks.</param>
     /// <param name="name">Its name.</param>
-    /// <param name="warn">Hears of names in the configuration that match nothing.</param>
+    /// <param name="warn">Hears of names in the configuration that match nothing, and of targets that PEFT would refuse.</param>
     /// <exception cref="ArgumentException">There is an adapter of that name, or a target is not a layer that can be adapted.</exception>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
     /// <exception cref="InvalidOperationException">Adapters are merged.</exception>
@@ -18,7 +18,9 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         config.Validate();
-        Attach(Plan(name, config, warn), (_, layer, target) => NewAdapter(config, layer, target, generator));
+        AdapterPlan plan = Plan(name, config, warn);
+        WarnBeyondPeft(plan, warn);
+        Attach(plan, (_, layer, target) => NewAdapter(config, layer, target, generator));
         Activate(name);
     }
 
@@ -36,7 +38,7 @@ public sealed partial class PeftModel
         TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with
         {
             Warn = warn,
-            Adaptable = [ModuleKind.Linear, ModuleKind.Conv1D],
+            Adaptable = [.. s_adaptable],
         };
         foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, options))
         {

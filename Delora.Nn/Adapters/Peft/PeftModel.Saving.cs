@@ -28,8 +28,8 @@ public sealed partial class PeftModel
     {
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.
-        (string Name, byte[] Json)[] adapters = [.. names.Select(name => (name, Encoding.UTF8.GetBytes(AsSaved(
-            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names))).ToJson())))];
+        (string Name, byte[] Json)[] adapters = [.. names.Select(name => (name, Encoding.UTF8.GetBytes(MarkBeyondPeft(name, AsSaved(
+            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names)))).ToJson())))];
         foreach ((string name, byte[] json) in adapters)
         {
             string path = name == DefaultAdapter ? folder : Path.Combine(folder, name);
