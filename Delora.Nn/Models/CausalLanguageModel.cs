@@ -34,6 +34,7 @@ public abstract class CausalLanguageModel : PretrainedModel
         return config switch
         {
             DecoderConfig decoder => DecoderForCausalLM.Load(decoder, weights, device),
+            GPT2Config gpt2 => GPT2LMHeadModel.Load(gpt2, weights, device),
             _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
         };
     }

@@ -28,8 +28,8 @@ public sealed partial class PeftModel
     {
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.
-        (string Name, byte[] Json)[] adapters = [.. names.Select(name => (name, Encoding.UTF8.GetBytes(AsSaved(
-            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names))).ToJson())))];
+        (string Name, byte[] Json)[] adapters = [.. names.Select(name => (name, Encoding.UTF8.GetBytes(MarkBeyondPeft(name, AsSaved(
+            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names)))).ToJson())))];
         foreach ((string name, byte[] json) in adapters)
         {
             string path = name == DefaultAdapter ? folder : Path.Combine(folder, name);
@@ -49,6 +49,8 @@ public sealed partial class PeftModel
         }
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
+        foreach ((string key, Linear layer) in SavedBaseWeights(_configs[name], AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name))))
+            yield return new(key, layer.Adapters.CopyBase());
         HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
         foreach ((string key, Parameter bias) in SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys))
             yield return new(key, bias.Value);

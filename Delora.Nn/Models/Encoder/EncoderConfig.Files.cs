@@ -87,8 +87,8 @@ public abstract partial record EncoderConfig
         RequireProbability(HiddenDropoutProb, "hidden_dropout_prob");
         RequireProbability(AttentionProbsDropoutProb, "attention_probs_dropout_prob");
         RequireProbability(ClassifierDropout ?? 0, "classifier_dropout");
-        if (EncoderActivation.Of(HiddenAct) is null)
-            throw Wrong("hidden_act", $"'{HiddenAct}' is not supported; {string.Join(", ", EncoderActivation.Names)} are.");
+        if (!HiddenActivation.IsKnown(HiddenAct))
+            throw Wrong("hidden_act", $"'{HiddenAct}' is not supported; {HiddenActivation.Names} are.");
         if (!Enum.IsDefined(Head)) throw Wrong("architectures", $"the head {Head} is not defined.");
         if (Problem is { } problem && !Enum.IsDefined(problem)) throw Wrong("problem_type", $"{problem} is not defined.");
     }
