@@ -27,15 +27,18 @@ public sealed class AdapterFolder : IDisposable
     /// <summary>The adapters of its layers by the layers' full names in the base model, sorted by name.</summary>
     public IReadOnlyList<KeyValuePair<string, LinearAdapter>> Layers => _layers;
 
-    /// <summary>The tensors that belong to no low-rank branch: biases, and modules that are saved whole.</summary>
+    /// <summary>
+    /// The tensors that belong to no low-rank branch: biases, modules that are saved whole, and base weights that PEFT saves along with an adapted
+    /// output layer.
+    /// </summary>
     public IReadOnlyList<SafetensorsEntry> Others => _others;
 
     /// <summary>Every tensor of the file.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries => _file.Entries;
 
-    /// <summary>Number of parameters: all but DeLoRA's column norms, which come from the base model.</summary>
+    /// <summary>Number of parameters: all but what is the base model's, DeLoRA's column norms and base weights that are saved along.</summary>
     public long ParameterCount =>
-        Entries.Where(entry => !entry.Name.EndsWith(".delora_w_norm", StringComparison.Ordinal)).Sum(entry => entry.Shape.ElementCount);
+        Entries.Where(entry => !entry.Name.EndsWith(".delora_w_norm", StringComparison.Ordinal) && !IsBaseWeight(entry)).Sum(entry => entry.Shape.ElementCount);
 
     /// <summary>Reads an adapter folder that PEFT or this library wrote.</summary>
     /// <param name="folder">The folder with <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>.</param>
@@ -125,7 +128,9 @@ public sealed class AdapterFolder : IDisposable
         return lora.Config;
     }
 
-    private LoraConversion.Term Term(double weight) => new(Folder, weight, Config, _layers, _others.Count > 0);
+    private LoraConversion.Term Term(double weight) => new(Folder, weight, Config, _layers, HasMore: !_others.TrueForAll(IsBaseWeight));
+
+    private static bool IsBaseWeight(SafetensorsEntry entry) => entry.Name.EndsWith(".base_layer.weight", StringComparison.Ordinal);
 
     private void ReadLayers(Device device)
     {

@@ -10,7 +10,7 @@ public sealed partial class PeftModel
     /// <param name="config">What to adapt, and how.</param>
     /// <param name="generator">Random numbers for the initial values, and later for dropout masks.</param>
     /// <param name="name">Its name.</param>
-    /// <param name="warn">Hears of names in the configuration that match nothing.</param>
+    /// <param name="warn">Hears of names in the configuration that match nothing, and of targets that PEFT would refuse.</param>
     /// <exception cref="ArgumentException">There is an adapter of that name, or a target is not a layer that can be adapted.</exception>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
     /// <exception cref="InvalidOperationException">Adapters are merged.</exception>
@@ -18,7 +18,9 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         config.Validate();
-        Attach(Plan(name, config, warn), (_, layer, target) => NewAdapter(config, layer, target, generator));
+        AdapterPlan plan = Plan(name, config, warn);
+        WarnBeyondPeft(plan, warn);
+        Attach(plan, (_, layer, target) => NewAdapter(config, layer, target, generator));
         Activate(name);
     }
 
@@ -33,7 +35,11 @@ public sealed partial class PeftModel
         Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
         NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
         var layers = new List<(Linear, AdapterTarget)>();
-        TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with { Warn = warn };
+        TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with
+        {
+            Warn = warn,
+            Adaptable = [.. s_adaptable],
+        };
         foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, options))
         {
             Module module = modules[target.Name];
@@ -43,6 +49,8 @@ public sealed partial class PeftModel
                 throw config.Wrong("target_modules", $"'{target.Name}' is trained as a whole by the modules_to_save of another adapter.");
             if (layer.Adapters.Contains(name))
                 throw new ArgumentException($"The layer '{target.Name}' has an adapter '{name}' of another model already.", nameof(name));
+            if (layer.IsTied)
+                warn?.Invoke($"{config.Source}: target_modules: '{target.Name}' shares its weight with the embedding, which merging the adapter changes too.");
             layers.Add((layer, target));
         }
         IReadOnlyList<string> saved = TargetResolver.ResolveModulesToSave(config, kinds);
@@ -87,6 +95,7 @@ public sealed partial class PeftModel
 
     private static ModuleKind KindOf(Module module) => module switch
     {
+        Linear { IsTransposed: true } => ModuleKind.Conv1D,
         Linear => ModuleKind.Linear,
         Embedding => ModuleKind.Embedding,
         _ => ModuleKind.Other,

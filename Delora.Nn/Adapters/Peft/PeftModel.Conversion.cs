@@ -73,6 +73,6 @@ public sealed partial class PeftModel
             throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", nameof(name));
         return new LoraConversion.Term(name, weight, config,
             [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => KeyValuePair.Create(pair.Name, pair.Layer.Adapters[name]))],
-            SavedBeside(name).Any());
+            HasMore: config.Bias != AdapterBias.None || _savedModules.Values.Any(saved => saved.Has(name)));
     }
 }

@@ -34,7 +34,8 @@ public sealed partial class PeftModel
         HashSet<string> adapted = [.. plan.Layers.Select(entry => entry.Target.Name)];
         string[] saved = [.. _savedModules.Keys, .. plan.Saved.Select(entry => entry.Name)];
         (string Key, Parameter Bias)[] biases = [.. SavedBiases(config.Bias, adapted, saved)];
-        CheckTensors(file, plan, biases);
+        (string Key, Linear Layer)[] weights = [.. SavedBaseWeights(config, plan.Layers.Select(entry => (entry.Target.Name, entry.Layer)))];
+        CheckTensors(file, plan, biases, weights);
 
         Attach(plan, (layerName, layer, target) =>
         {
@@ -53,6 +54,7 @@ public sealed partial class PeftModel
             // All are read before the first of the base model's own is overwritten.
             (Parameter Bias, Tensor Value)[] values = [.. biases.Where(entry => file.Contains(entry.Key))
                 .Select(entry => (entry.Bias, file.ReadFloat(entry.Key, entry.Bias.Value.Device)))];
+            TakeBaseWeights(file, weights, warn);
             foreach ((Parameter bias, Tensor value) in values) bias.Value.CopyFrom(value);
         }
         catch
@@ -76,7 +78,8 @@ public sealed partial class PeftModel
     };
 
     /// <summary>Compares a file with what a plan needs, before memory is spent on either.</summary>
-    private static void CheckTensors(SafetensorsFile file, AdapterPlan plan, (string Key, Parameter Bias)[] biases)
+    private static void CheckTensors(
+        SafetensorsFile file, AdapterPlan plan, (string Key, Parameter Bias)[] biases, (string Key, Linear Layer)[] weights)
     {
         Dictionary<string, Shape> needed = [];
         foreach ((Linear layer, AdapterTarget target) in plan.Layers)
@@ -85,8 +88,9 @@ public sealed partial class PeftModel
         foreach ((string name, Module module) in plan.Saved)
             foreach ((string own, ModuleState state) in module.NamedState()) needed.Add($"{KeyPrefix}{name}.{own}", state.Shape);
         string[] missing = [.. needed.Keys.Where(key => !file.Contains(key))];
-        // PEFT leaves some biases out, so they may be there or not.
+        // PEFT leaves some biases out, and base weights where it is told to, so they may be there or not.
         foreach ((string key, Parameter bias) in biases) needed.Add(key, bias.Shape);
+        foreach ((string key, Linear layer) in weights) needed.Add(key, layer.WeightState.Shape);
         string[] extra = [.. file.Entries.Select(entry => entry.Name).Where(key => !needed.ContainsKey(key))];
         string[] wrong = [.. needed.Where(pair => file.Contains(pair.Key) && file[pair.Key].Shape != pair.Value)
             .Select(pair => $"{pair.Key} has the shape {file[pair.Key].Shape} instead of {pair.Value}")];

@@ -7,7 +7,8 @@ public sealed partial class PeftModel
 {
     /// <summary>
     /// Adds ΔW of the active adapters to the base weights; the base weights are kept for <see cref="Unmerge"/>. Merged adapters cannot be
-    /// trained, exchanged for others or deleted.
+    /// trained, exchanged for others or deleted. A weight that an output layer shares with the embedding is changed for both, as PEFT changes it:
+    /// the merged model then computes something else than the adapted one.
     /// </summary>
     /// <exception cref="InvalidOperationException">Adapters are merged already.</exception>
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity; no weight was changed.</exception>

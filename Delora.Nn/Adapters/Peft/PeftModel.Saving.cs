@@ -27,8 +27,8 @@ public sealed partial class PeftModel
     {
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.
-        (string Name, AdapterConfig Config)[] adapters = [.. names.Select(name => (name, AsSaved(
-            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names)))))];
+        (string Name, AdapterConfig Config)[] adapters = [.. names.Select(name => (name, MarkBeyondPeft(name, AsSaved(
+            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names))))))];
         foreach ((_, AdapterConfig config) in adapters) config.Validate();
         foreach ((string name, AdapterConfig config) in adapters)
         {
@@ -47,11 +47,13 @@ public sealed partial class PeftModel
         foreach (KeyValuePair<string, Tensor> beside in SavedBeside(name)) yield return beside;
     }
 
-    /// <summary>What an adapter trained beside its low-rank branches: modules as a whole, and biases.</summary>
+    /// <summary>What an adapter trained beside its low-rank branches, modules as a whole and biases; and base weights that PEFT saves along.</summary>
     private IEnumerable<KeyValuePair<string, Tensor>> SavedBeside(string name)
     {
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
+        foreach ((string key, Linear layer) in SavedBaseWeights(_configs[name], AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name))))
+            yield return new(key, layer.Adapters.CopyBase());
         HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
         foreach ((string key, Parameter bias) in SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys))
             yield return new(key, bias.Value);
