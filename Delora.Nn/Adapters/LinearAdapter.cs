@@ -5,8 +5,8 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// A low-rank adapter on one linear layer, or on an embedding (see <see cref="IAdaptedLayer"/>): ΔW = B'A' with A' [r, in] and B' [out, r], which each kind folds from its own parameters. The layer
-/// computes y = x Wᵀ + x̃ A'ᵀ B'ᵀ + b in one product.
+/// A low-rank adapter on one linear layer, or on an embedding (<see cref="IAdaptedLayer"/>): ΔW = B'A' with A' [r, in] and B' [out, r], which each
+/// kind folds from its own parameters. A linear layer computes y = x Wᵀ + x̃ A'ᵀ B'ᵀ + b in one product.
 /// </summary>
 public abstract class LinearAdapter : IDisposable
 {

@@ -13,7 +13,11 @@ internal static unsafe class CpuGatherColumns
     {
         var body = new ForwardBody
         {
-            A = a.Pointer<float>(), Ids = ids.Pointer<int>(), Y = y.Pointer<float>(), Rows = a.Shape[0], Columns = a.Shape[1],
+            A = a.Pointer<float>(),
+            Ids = ids.Pointer<int>(),
+            Y = y.Pointer<float>(),
+            Rows = a.Shape[0],
+            Columns = a.Shape[1],
         };
         cpu.Team.For(ids.ElementCount, CpuReduce.RowGrain(a.Shape[0]), ref body);
     }
@@ -22,7 +26,12 @@ internal static unsafe class CpuGatherColumns
     {
         var body = new BackwardBody
         {
-            Ids = ids.Pointer<int>(), Dy = dy.Pointer<float>(), Da = da.Pointer<float>(), Count = ids.ElementCount, Rows = da.Shape[0], Columns = da.Shape[1],
+            Ids = ids.Pointer<int>(),
+            Dy = dy.Pointer<float>(),
+            Da = da.Pointer<float>(),
+            Count = ids.ElementCount,
+            Rows = da.Shape[0],
+            Columns = da.Shape[1],
         };
         cpu.Team.For(da.Shape[0], 1, ref body);
     }
