@@ -9,6 +9,7 @@ internal static class HiddenActivation
     private static readonly Dictionary<string, Func<Tensor, Tensor>> s_known = new(StringComparer.Ordinal)
     {
         ["gelu"] = Functions.Gelu,
+        ["gelu_python"] = Functions.Gelu,
         // One function under three names: the tanh approximation. gelu_fast's rounded √(2/π) differs by 1e-11.
         ["gelu_new"] = Functions.GeluTanh,
         ["gelu_pytorch_tanh"] = Functions.GeluTanh,

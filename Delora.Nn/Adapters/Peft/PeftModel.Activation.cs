@@ -6,7 +6,10 @@ namespace Delora.Nn;
 public sealed partial class PeftModel
 {
     /// <summary>Chooses the adapters that act, in order; their branches add up. They alone are trained from now on.</summary>
-    /// <exception cref="ArgumentException">There is no adapter of that name, or one is named twice.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of that name, one is named twice, or two train the same module as a whole: their copies of it can't both stand in
+    /// its place.
+    /// </exception>
     /// <exception cref="InvalidOperationException">Adapters are merged: others could not act before <see cref="Unmerge"/>.</exception>
     public void Activate(params string[] names)
     {
@@ -16,6 +19,9 @@ public sealed partial class PeftModel
                 throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", nameof(names));
         if (names.Distinct().Count() < names.Length)
             throw new ArgumentException($"An adapter is named twice: {string.Join(", ", names)}.", nameof(names));
+        if (_savedModules.Values.FirstOrDefault(saved => names.Count(saved.Has) > 1) is { } both)
+            throw new ArgumentException(
+                $"{string.Join(", ", names.Where(both.Has))} each have a copy of '{both.Name}' (modules_to_save), and one alone can act.", nameof(names));
         RefuseWhileMerged();
         _active = [.. names];
         foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Activate(names);

@@ -14,7 +14,7 @@ namespace Delora.Nn;
 /// </summary>
 /// <remarks>
 /// The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on. What changes adapters waits
-/// for requests that a <see cref="CausalLanguageModel"/> computes at the moment; those that follow see the change.
+/// for requests that a <see cref="PretrainedModel"/> computes at the moment; those that follow see the change.
 /// </remarks>
 public sealed partial class PeftModel : IDisposable
 {
@@ -56,7 +56,7 @@ public sealed partial class PeftModel : IDisposable
         SetEnabled(true);
     }
 
-    private IDisposable? WaitUntilAlone() => (Base as CausalLanguageModel)?.WaitUntilAlone();
+    private IDisposable? WaitUntilAlone() => (Base as PretrainedModel)?.WaitUntilAlone();
 
     /// <summary>Whether a module is one of those that are saved as a whole, or lies inside one.</summary>
     private static bool IsSaved(string moduleName, IEnumerable<string> saved) =>

@@ -109,7 +109,7 @@ public sealed record GPT2Config : ModelConfig
     private protected override string ContextField => "n_positions";
 
     /// <summary>Takes the fields of a configuration file.</summary>
-    internal static GPT2Config Read(JsonFields fields, string file, Action<string>? hear)
+    internal static GPT2Config Read(JsonFields fields, string file, Action<string> warn)
     {
         GPT2Config config = new()
         {
@@ -141,7 +141,7 @@ public sealed record GPT2Config : ModelConfig
         config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         if (config.EmbeddingDropout != 0 || config.AttentionDropout != 0 || config.ResidualDropout != 0)
-            hear?.Invoke($"{file}: embd_pdrop {PythonJson.Float(config.EmbeddingDropout)}, attn_pdrop {PythonJson.Float(config.AttentionDropout)} and "
+            warn($"embd_pdrop {PythonJson.Float(config.EmbeddingDropout)}, attn_pdrop {PythonJson.Float(config.AttentionDropout)} and "
                 + $"resid_pdrop {PythonJson.Float(config.ResidualDropout)} are not applied in training.");
         return config;
     }
