@@ -67,6 +67,25 @@ public sealed class SequenceClassifier : EncoderModel
         return Logits(batch);
     }
 
+    /// <summary>
+    /// The labels of texts with their probabilities: softmax for a single label a text, σ of each score for several, and for a regression the
+    /// scores themselves. A problem that is open is a single label a text.
+    /// </summary>
+    /// <returns>For each text all labels, the highest score first.</returns>
+    /// <inheritdoc cref="Forward"/>
+    public IReadOnlyList<IReadOnlyList<LabelScore>> Classify(EncodedBatch batch)
+    {
+        using IDisposable pause = Tape.Pause();
+        Tensor logits = Forward(batch);
+        double[] scores = (ProblemOf(ClassificationProblem.SingleLabel) switch
+        {
+            ClassificationProblem.SingleLabel => logits.Softmax(),
+            ClassificationProblem.MultiLabel => logits.Sigmoid(),
+            _ => logits,
+        }).ToArray<double>();
+        return [.. scores.Chunk(Config.LabelCount).Select(LabelScore.Sorted(Config))];
+    }
+
     /// <summary>The mean cross-entropy of texts that have one label each.</summary>
     /// <param name="batch">The texts.</param>
     /// <param name="labels">A label for each text; −100 where it does not count.</param>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Delora.Core;
 
 namespace Delora.Nn;
@@ -62,10 +63,25 @@ public static class ClassificationData
     public static IReadOnlyList<(string Text, string? Pair)> LoadTexts(string path, Action<string>? warn = null) =>
         [.. LabelledTextFile.Read(path, labelled: false, warn).Select(text => (text.Text, text.Pair))];
 
-    /// <summary>The distinct labels of a file in the order of their characters: what a new classifier needs to know of its data.</summary>
-    /// <exception cref="DeloraFormatException">The file can't be read, or a line is wrong; names it.</exception>
-    public static IReadOnlyList<string> LabelNames(string path) =>
-        [.. LabelledTextFile.Read(path, labelled: true, null).SelectMany(text => text.Label!.Items).Distinct().Order(StringComparer.Ordinal)];
+    /// <summary>
+    /// The labels of a file, which a new classifier needs: the distinct names in the order of their characters, or where all are whole
+    /// numbers <see cref="EncoderConfig.DefaultLabels"/> up to the largest.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="several">Whether a cell of a table holds several labels, separated by semicolons.</param>
+    /// <exception cref="DeloraFormatException">The file can't be read, a line is wrong, or a number is too large for a label.</exception>
+    public static IReadOnlyList<string> LabelNames(string path, bool several = false)
+    {
+        const int Most = 1 << 16;
+        string[] names = [.. LabelledTextFile.Read(path, labelled: true, null)
+            .SelectMany(text => several && text.Label!.Form == LabelForm.Cell ? LabelReader.Parts(text.Label) : text.Label!.Items).Distinct()];
+        int[] numbers = [.. names.Select(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : -1)];
+        if (names.Length == 0) throw new DeloraFormatException(path, null, "holds no label.");
+        if (numbers.Contains(-1)) return [.. names.Order(StringComparer.Ordinal)];
+        return numbers.Max() < Most
+            ? EncoderConfig.DefaultLabels(numbers.Max() + 1)
+            : throw new DeloraFormatException(path, null, $"the label {numbers.Max()} is not below {Most}.");
+    }
 
     /// <summary>A text as the model takes it, and whether it was cut.</summary>
     internal static (EncodedText Text, bool Cut) Encode(TextTokenizer tokenizer, string text, string? pair, int length)

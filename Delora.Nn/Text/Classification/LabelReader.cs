@@ -47,14 +47,15 @@ internal sealed class LabelReader(EncoderConfig config, string file)
     private int Id(LabelledText text, string item, LabelForm form)
     {
         if (form != LabelForm.Number && _ids.TryGetValue(item, out int id)) return id;
-        // Where a table has numbers they are texts like all its cells.
-        if (form != LabelForm.Name && int.TryParse(item, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number)
+        // Numbers that stand in quotes, or in a table, whose cells are all texts.
+        if (int.TryParse(item, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number)
             && (uint)number < (uint)config.LabelCount)
             return number;
         throw Wrong(text, $"'{item}' is none of the model's labels: {Names.List(config.Labels)}.");
     }
 
-    private static string[] Parts(LabelValue cell) =>
+    /// <summary>The labels of a cell.</summary>
+    internal static string[] Parts(LabelValue cell) =>
         cell.Items[0].Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     private DeloraFormatException Wrong(LabelledText text, string reason) => new(file, $"line {text.Line}: label", reason);

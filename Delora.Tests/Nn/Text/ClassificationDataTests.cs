@@ -50,7 +50,8 @@ public sealed class ClassificationDataTests : IDisposable
     [Theory]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": \"good\"}\n{\"text\": \"b\", \"label\": \"fine\"}", "line 2: label: 'fine' is none of the model's labels: bad, so-so, good")]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": 3}", "line 1: label: '3' is none")]
-    [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": \"1\"}", "line 1: label: '1' is none")]
+    [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": \"3\"}", "line 1: label: '3' is none")]
+    [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": -1}", "line 1: label: '-1' is none")]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": 1.5}", "line 1: label: '1.5' is none")]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": true}", "line 1: label: must be a name, a number, or a list")]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"labels\": [null]}", "line 1: labels: must hold names and numbers only")]
@@ -103,6 +104,11 @@ public sealed class ClassificationDataTests : IDisposable
         Assert.Equal([("a", "b"), ("c", null)], ClassificationData.LoadTexts(_folder.Write("x.jsonl", "{\"text\": \"a\", \"text_pair\": \"b\"}\n{\"text\": \"c\"}")));
         Assert.Equal([("a", "b")], ClassificationData.LoadTexts(_folder.Write("x.csv", "text_pair,text\nb,a\n")));
         Assert.Equal(["10", "A", "b"], ClassificationData.LabelNames(_folder.Write("x.csv", "text,label\n1,b\n2,A\n3,b\n4,10\n")));
+        Assert.Equal(["A;b", "b"], ClassificationData.LabelNames(_folder.Write("x.csv", "text,label\n1,b\n2,A;b\n")));
+        Assert.Equal(["A", "b"], ClassificationData.LabelNames(_folder.Write("x.csv", "text,label\n1,b\n2,A;b\n"), several: true));
+        // The numbers are those of the labels, also from ten on.
+        Assert.Equal(EncoderConfig.DefaultLabels(12), ClassificationData.LabelNames(_folder.Write("x.jsonl", "{\"text\": \"a\", \"label\": 2}\n{\"text\": \"a\", \"label\": 11}")));
+        Assert.Throws<DeloraFormatException>(() => ClassificationData.LabelNames(_folder.Write("x.jsonl", "{\"text\": \"a\", \"label\": 2000000000}")));
     }
 
     private ClassificationRows Load(string name, string contents, EncoderConfig? config = null) =>
