@@ -42,7 +42,8 @@ internal sealed class AdapterFile
         foreach (SafetensorsEntry entry in file.Entries)
         {
             string? part = parts.FirstOrDefault(x => entry.Name.EndsWith($".{x}", StringComparison.Ordinal));
-            if (part != "delora_w_norm")
+            // The base's own: its norms, and weights that PEFT saves along with an adapted output layer.
+            if (part != "delora_w_norm" && !entry.Name.EndsWith(".base_layer.weight", StringComparison.Ordinal))
                 size += entry.Shape.ElementCount;
             if (part is null)
             {

@@ -76,17 +76,17 @@ public sealed class LinearAdapters : IDisposable
         return norms;
     }
 
-    /// <summary>Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>.</summary>
-    /// <exception cref="InvalidOperationException">Adapters are merged already, or the weight is tied to an embedding.</exception>
+    /// <summary>
+    /// Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>. An embedding that is tied to
+    /// the layer changes with it, although the adapter left it as it was.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Adapters are merged already.</exception>
     /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
     public void Merge(params IEnumerable<string> names)
     {
         if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
         string[] wanted = [.. names.Where(_adapters.ContainsKey).Distinct()];
         if (wanted.Length == 0) return;
-        if (_layer.IsTied)
-            throw new InvalidOperationException(
-                $"{string.Join(", ", wanted)} cannot be merged: the weight is the embedding's as well, which the adapter leaves as it is.");
         FrozenWeight weight = _layer.FrozenWeight!;
         using IDisposable pause = Tape.Pause();
         Tensor original = weight.ToTensor("base weight");
@@ -104,6 +104,12 @@ public sealed class LinearAdapters : IDisposable
         _base = original.Own();
         Merged = wanted;
     }
+
+    /// <summary>A copy of the base weight as files have it, also while adapters are merged.</summary>
+    internal Tensor CopyBase() =>
+        _base is null ? _layer.WeightState.Read()
+        : _layer.IsTransposed ? Transposition.Of(_base, "weight")
+        : Tensor.CopyOf(_base, _base.Device, "weight");
 
     /// <summary>Restores the base weight, bit by bit.</summary>
     public void Unmerge()

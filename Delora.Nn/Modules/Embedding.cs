@@ -28,8 +28,10 @@ public sealed class Embedding : Module, ITensorModule
     /// on, so that a model lists it once and under the table's name; the layer keeps it, prepared for products while it is frozen.
     /// </summary>
     /// <param name="tied">The output layer, weight [vocabulary, dim], without adapters.</param>
+    /// <exception cref="ArgumentException">The layer stores its weight transposed: it would be no table.</exception>
     public Embedding(Linear tied)
     {
+        if (tied.IsTransposed) throw new ArgumentException("A weight that is stored transposed, [in, out], is no table [vocabulary, dim].", nameof(tied));
         tied.IsTied = true;
         _tied = tied;
     }

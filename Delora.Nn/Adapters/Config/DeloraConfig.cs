@@ -14,6 +14,8 @@ public sealed record DeloraConfig : AdapterConfig
     /// <summary>The method's <c>peft_type</c>.</summary>
     public const string Method = "DELORA";
 
+    private const string BeyondPeftField = "beyond_peft";
+
     /// <inheritdoc/>
     public override string PeftType => Method;
 
@@ -35,6 +37,13 @@ public sealed record DeloraConfig : AdapterConfig
     /// Not a field of the file: the adapter is saved as the plain one of rank 2r and strength 2λ that it is.
     /// </summary>
     public bool ResidualInitialization { get; init; }
+
+    /// <summary>
+    /// <c>beyond_peft</c>: the kinds of modules among the targets on which PEFT has no DeLoRA (<see cref="ModuleKind.Conv1D"/>,
+    /// <see cref="ModuleKind.Embedding"/>): it refuses to load such an adapter, after a warning that names this field. Written when an adapter is
+    /// saved, and left out where there are none; nothing depends on it when one is read.
+    /// </summary>
+    public ImmutableArray<string> BeyondPeft { get; init; } = [];
 
     internal override double Strength => DeloraLambda;
 
@@ -58,6 +67,7 @@ public sealed record DeloraConfig : AdapterConfig
     {
         fields["delora_lambda"] = WholeOrFloat(DeloraLambda);
         fields["module_dropout"] = ModuleDropout;
+        if (!BeyondPeft.IsDefaultOrEmpty) fields[BeyondPeftField] = BeyondPeft;
     }
 
     private protected override AdapterConfig ReadOwnFields(JsonFields fields, Action<string> warn) => this with
@@ -66,5 +76,6 @@ public sealed record DeloraConfig : AdapterConfig
         ModuleDropout = fields.Number("module_dropout", ModuleDropout),
         LambdaPattern = fields.NumberPattern(StrengthPatternField),
         InitWeights = fields.Flag(InitWeightsField, InitWeights),
+        BeyondPeft = fields.Texts(BeyondPeftField) ?? [],
     };
 }

@@ -1,45 +1,11 @@
-using System.Collections.Immutable;
-using System.Text;
 using Delora.Autograd;
 using Delora.Core;
 
 namespace Delora.Nn;
 
-/// <summary>Adapter folders, with PEFT's file names, keys and layout.</summary>
+/// <summary>Reading adapter folders.</summary>
 public sealed partial class PeftModel
 {
-    /// <summary>The file of an adapter folder that holds its tensors.</summary>
-    public const string WeightsFileName = "adapter_model.safetensors";
-
-    private const string KeyPrefix = "base_model.model.";
-
-    /// <summary>
-    /// Writes every adapter as PEFT's <c>save_pretrained</c> does: <c>adapter_model.safetensors</c> and then <c>adapter_config.json</c>, in
-    /// the folder itself for the adapter called <c>default</c>, in a subfolder of its name for every other. Each file is replaced as a whole
-    /// or not at all.
-    /// </summary>
-    /// <param name="folder">Made where it does not exist.</param>
-    /// <param name="names">The adapters to save; all where none is named.</param>
-    /// <exception cref="ArgumentException">There is no adapter of that name; nothing was written.</exception>
-    /// <exception cref="DeloraException">
-    /// The system refused (no permission, disk full); the file that was being written is as it was.
-    /// </exception>
-    public void Save(string folder, params string[] names)
-    {
-        if (names.Length == 0) names = [.. _configs.Keys];
-        // All of them before the first file is touched.
-        (string Name, byte[] Json)[] adapters = [.. names.Select(name => (name, Encoding.UTF8.GetBytes(AsSaved(
-            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names))).ToJson())))];
-        foreach ((string name, byte[] json) in adapters)
-        {
-            string path = name == DefaultAdapter ? folder : Path.Combine(folder, name);
-            FolderFile.Make(path);
-            using (var scope = new TensorScope("save adapter"))
-                SafetensorsFile.Write(Path.Combine(path, WeightsFileName), SavedTensors(name), floatType: DType.Float32);
-            AtomicFile.Write(Path.Combine(path, AdapterConfig.FileName), stream => stream.Write(json));
-        }
-    }
-
     /// <summary>
     /// Reads an adapter folder, DeLoRA or LoRA, that PEFT or this library wrote, and activates the adapter alone. On any failure the model
     /// computes what it did before.
@@ -68,7 +34,8 @@ public sealed partial class PeftModel
         HashSet<string> adapted = [.. plan.Layers.Select(entry => entry.Target.Name)];
         string[] saved = [.. _savedModules.Keys, .. plan.Saved.Select(entry => entry.Name)];
         (string Key, Parameter Bias)[] biases = [.. SavedBiases(config.Bias, adapted, saved)];
-        CheckTensors(file, plan, biases);
+        (string Key, Linear Layer)[] weights = [.. SavedBaseWeights(config, plan.Layers.Select(entry => (entry.Target.Name, entry.Layer)))];
+        CheckTensors(file, plan, biases, weights);
 
         Attach(plan, (layerName, layer, target) =>
         {
@@ -87,6 +54,7 @@ public sealed partial class PeftModel
             // All are read before the first of the base model's own is overwritten.
             (Parameter Bias, Tensor Value)[] values = [.. biases.Where(entry => file.Contains(entry.Key))
                 .Select(entry => (entry.Bias, file.ReadFloat(entry.Key, entry.Bias.Value.Device)))];
+            TakeBaseWeights(file, weights, warn);
             foreach ((Parameter bias, Tensor value) in values) bias.Value.CopyFrom(value);
         }
         catch
@@ -110,7 +78,8 @@ public sealed partial class PeftModel
     };
 
     /// <summary>Compares a file with what a plan needs, before memory is spent on either.</summary>
-    private static void CheckTensors(SafetensorsFile file, AdapterPlan plan, (string Key, Parameter Bias)[] biases)
+    private static void CheckTensors(
+        SafetensorsFile file, AdapterPlan plan, (string Key, Parameter Bias)[] biases, (string Key, Linear Layer)[] weights)
     {
         Dictionary<string, Shape> needed = [];
         foreach ((Linear layer, AdapterTarget target) in plan.Layers)
@@ -119,8 +88,9 @@ public sealed partial class PeftModel
         foreach ((string name, Module module) in plan.Saved)
             foreach ((string own, ModuleState state) in module.NamedState()) needed.Add($"{KeyPrefix}{name}.{own}", state.Shape);
         string[] missing = [.. needed.Keys.Where(key => !file.Contains(key))];
-        // PEFT leaves some biases out, so they may be there or not.
+        // PEFT leaves some biases out, and base weights where it is told to, so they may be there or not.
         foreach ((string key, Parameter bias) in biases) needed.Add(key, bias.Shape);
+        foreach ((string key, Linear layer) in weights) needed.Add(key, layer.WeightState.Shape);
         string[] extra = [.. file.Entries.Select(entry => entry.Name).Where(key => !needed.ContainsKey(key))];
         string[] wrong = [.. needed.Where(pair => file.Contains(pair.Key) && file[pair.Key].Shape != pair.Value)
             .Select(pair => $"{pair.Key} has the shape {file[pair.Key].Shape} instead of {pair.Value}")];
@@ -141,52 +111,4 @@ public sealed partial class PeftModel
                 folder, "adapter_model.bin", "is a pickle file, which can run code when it is read: convert it to safetensors.");
         return SafetensorsFile.Open(path, options);
     }
-
-    private IEnumerable<KeyValuePair<string, Tensor>> SavedTensors(string name)
-    {
-        foreach ((string layerName, Linear layer) in AdaptedLayers)
-        {
-            if (!layer.Adapters.Contains(name)) continue;
-            foreach ((string key, Tensor tensor) in layer.Adapters[name].CopyState()) yield return new($"{KeyPrefix}{layerName}.{key}", tensor);
-        }
-        foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
-            foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
-        HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
-        foreach ((string key, Parameter bias) in SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys))
-            yield return new(key, bias.Value);
-    }
-
-    /// <summary>
-    /// The biases that an adapter's <c>bias</c> setting trains, with the keys that PEFT gives them. PEFT itself looks for
-    /// <c>delora_only</c> biases under a key that does not exist and leaves them out; here they are saved under the key that <c>all</c> uses.
-    /// </summary>
-    private IEnumerable<(string Key, Parameter Bias)> SavedBiases(
-        AdapterBias mode, HashSet<string> adapted, IReadOnlyCollection<string> saved)
-    {
-        if (mode == AdapterBias.None) yield break;
-        foreach ((string moduleName, Module module) in Base.NamedModules())
-        {
-            if (IsSaved(moduleName, saved)) continue;
-            bool isAdapted = adapted.Contains(moduleName);
-            if (!isAdapted && mode != AdapterBias.All) continue;
-            foreach ((string own, Parameter parameter) in module.OwnParameters())
-                if (own.Contains("bias", StringComparison.Ordinal))
-                    yield return ($"{KeyPrefix}{moduleName}.{(isAdapted ? "base_layer." : "")}{own}", parameter);
-        }
-    }
-
-    /// <summary>What the file says: for inference, and with the residual initialization as the plain adapter of twice the rank and twice the λ that it is.</summary>
-    private static AdapterConfig AsSaved(AdapterConfig config) => config switch
-    {
-        DeloraConfig { ResidualInitialization: true } delora => delora with
-        {
-            InferenceMode = true,
-            ResidualInitialization = false,
-            R = checked(2 * delora.R),
-            DeloraLambda = 2 * delora.DeloraLambda,
-            RankPattern = [.. delora.RankPattern.Select(pair => KeyValuePair.Create(pair.Key, checked(2 * pair.Value)))],
-            LambdaPattern = [.. delora.LambdaPattern.Select(pair => KeyValuePair.Create(pair.Key, 2 * pair.Value))],
-        },
-        _ => config with { InferenceMode = true },
-    };
 }
