@@ -12,7 +12,7 @@ namespace Delora.Nn;
 /// be trained, its parameter are as the files have them; frozen it is like every other, so that adapters, merging and exporting need not know.
 /// </para>
 /// </summary>
-public sealed class Linear : Module, ITensorModule
+public sealed partial class Linear : Module, ITensorModule
 {
     private Parameter? _weight, _bias;
 
@@ -81,9 +81,6 @@ public sealed class Linear : Module, ITensorModule
     /// takes no adapters.
     /// </summary>
     internal bool KeepsParameters { get; set; }
-
-    /// <summary>Whether the weight is an embedding's as well, which lists it among its own.</summary>
-    internal bool IsTied { get; set; }
 
     /// <summary>The weight as files have it.</summary>
     internal ModuleState WeightState => new(IsTransposed ? [In, Out] : [Out, In], CopyStored, WriteStored);

@@ -56,6 +56,23 @@ public sealed class GPT2CommandTests
         Assert.Contains($" {2 * (24 + model.Config.VocabSize) + 1:N0} adapter parameters in 1 layers and 1 other tensors", text, StringComparison.Ordinal);
     }
 
+    [Theory, InlineData("delora"), InlineData("lora")]
+    public async Task AdaptersOnEmbeddingsAreTrainedShownAndMerged(string method)
+    {
+        using TinyModelFolder tiny = Tiny(TinyGPT2.Config with { TieWordEmbeddings = false });
+        CliRun train = await CliRun.Of(tiny.Train("adapter", "--method", method, "--targets", "wte,c_attn", "--steps", "30"));
+        Assert.True(train.ExitCode == Delora.Cli.ExitCode.Success, train.Error);
+        Assert.Equal(method == "delora", train.Error.Contains("no DeLoRA on modules of the kind Embedding or Conv1D", StringComparison.Ordinal));
+        string adapter = tiny.PathOf("adapter"), merged = tiny.PathOf("merged");
+        string text = await CliRun.Succeeds("inspect", adapter);
+        Assert.Contains("transformer.wte", text, StringComparison.Ordinal);
+        Assert.Contains("adapter parameters in 3 layers, ", text, StringComparison.Ordinal);
+        text = await CliRun.Succeeds("eval", "--model", tiny.Model, "--data", tiny.Data, "--adapter", adapter);
+        Assert.True(Loss(text, "with the adapter") < Loss(text, "base") - 0.05, text);
+        await CliRun.Succeeds("merge", "--model", tiny.Model, "--adapter", adapter, "--out", merged);
+        Assert.Equal(Loss(text, "with the adapter"), Loss(await CliRun.Succeeds("eval", "--model", merged, "--data", tiny.Data), "base"), 1e-4);
+    }
+
     [Fact]
     public async Task DropoutOfTheConfigurationIsSaidNotToBeApplied()
     {

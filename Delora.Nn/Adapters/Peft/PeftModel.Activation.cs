@@ -24,7 +24,7 @@ public sealed partial class PeftModel
                 $"{string.Join(", ", names.Where(both.Has))} each have a copy of '{both.Name}' (modules_to_save), and one alone can act.", nameof(names));
         RefuseWhileMerged();
         _active = [.. names];
-        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Activate(names);
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Activate(names);
         ApplySavedModules();
         foreach ((string name, Parameter parameter) in AllAdapterParameters()) parameter.RequiresGradient = names.Contains(name);
         ApplyBiases();
@@ -56,7 +56,7 @@ public sealed partial class PeftModel
         if (AdaptedLayers.Any(pair => pair.Layer.Adapters.Merged.Contains(name)))
             throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
         _configs.Remove(name);
-        foreach ((_, Linear layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
         _active = [.. _active.Where(active => active != name)];
         ApplySavedModules();
         foreach (SavedModule saved in _savedModules.Values.ToArray())
@@ -75,7 +75,7 @@ public sealed partial class PeftModel
     {
         // Every layer, also those whose adapters come or go meanwhile.
         foreach ((_, Module module) in Base.NamedModules())
-            if (module is Linear linear) linear.Adapters.Enabled = enabled;
+            if (module is IAdaptedLayer layer) layer.Adapters.Enabled = enabled;
         ApplySavedModules();
     }
 
@@ -95,7 +95,7 @@ public sealed partial class PeftModel
                     parameter.RequiresGradient = _active.Any(adapter => _configs[adapter].Bias switch
                     {
                         AdapterBias.All => true,
-                        AdapterBias.AdapterOnly => module is Linear linear && linear.Adapters.Contains(adapter),
+                        AdapterBias.AdapterOnly => module is IAdaptedLayer layer && layer.Adapters.Contains(adapter),
                         _ => false,
                     });
         }

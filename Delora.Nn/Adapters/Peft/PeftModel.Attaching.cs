@@ -34,7 +34,7 @@ public sealed partial class PeftModel
             throw new ArgumentException($"'{name}' cannot name an adapter: it would become part of keys and paths.", nameof(name));
         Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
         NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
-        var layers = new List<(Linear, AdapterTarget)>();
+        var layers = new List<(IAdaptedLayer, AdapterTarget)>();
         TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with
         {
             Warn = warn,
@@ -43,14 +43,15 @@ public sealed partial class PeftModel
         foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, options))
         {
             Module module = modules[target.Name];
-            if (module is not Linear layer)
-                throw new ArgumentException($"The target '{target.Name}' is a {module.GetType().Name}; adapters exist for Linear.", nameof(asked));
+            if (module is not IAdaptedLayer layer)
+                throw new ArgumentException($"The target '{target.Name}' is a {module.GetType().Name}; adapters exist for linear layers and embeddings.", nameof(asked));
             if (IsSaved(target.Name, _savedModules.Keys))
                 throw config.Wrong("target_modules", $"'{target.Name}' is trained as a whole by the modules_to_save of another adapter.");
             if (layer.Adapters.Contains(name))
                 throw new ArgumentException($"The layer '{target.Name}' has an adapter '{name}' of another model already.", nameof(name));
-            if (layer.IsTied)
-                warn?.Invoke($"{config.Source}: target_modules: '{target.Name}' shares its weight with the embedding, which merging the adapter changes too.");
+            if (layer.Partner is { } partner)
+                warn?.Invoke($"{config.Source}: target_modules: '{target.Name}' shares its weight with "
+                    + $"{(partner is Embedding ? "the embedding" : "the output layer")}, which merging the adapter changes too.");
             layers.Add((layer, target));
         }
         IReadOnlyList<string> saved = TargetResolver.ResolveModulesToSave(config, kinds);
@@ -65,7 +66,7 @@ public sealed partial class PeftModel
     }
 
     /// <summary>Makes the adapters of a plan, without activating them; all or none.</summary>
-    private void Attach(AdapterPlan plan, Func<string, Linear, AdapterTarget, LinearAdapter> make)
+    private void Attach(AdapterPlan plan, Func<string, IAdaptedLayer, AdapterTarget, LinearAdapter> make)
     {
         // Only once: a second time would freeze the trainable copies of modules_to_save.
         if (_configs.Count == 0) Base.Freeze();
@@ -74,7 +75,7 @@ public sealed partial class PeftModel
         _configs.Add(plan.Name, plan.Config);
         try
         {
-            foreach ((Linear layer, AdapterTarget target) in plan.Layers)
+            foreach ((IAdaptedLayer layer, AdapterTarget target) in plan.Layers)
             {
                 layer.Adapters.Add(plan.Name, make(target.Name, layer, target));
                 layer.Adapters.Enabled = _disabled == 0;
@@ -93,20 +94,15 @@ public sealed partial class PeftModel
         }
     }
 
-    private static ModuleKind KindOf(Module module) => module switch
-    {
-        Linear { IsTransposed: true } => ModuleKind.Conv1D,
-        Linear => ModuleKind.Linear,
-        Embedding => ModuleKind.Embedding,
-        _ => ModuleKind.Other,
-    };
+    private static ModuleKind KindOf(Module module) => (module as IAdaptedLayer)?.Kind ?? ModuleKind.Other;
 
-    private static LinearAdapter NewAdapter(AdapterConfig config, Linear layer, AdapterTarget target, Generator generator) => config switch
+    private static LinearAdapter NewAdapter(AdapterConfig config, IAdaptedLayer layer, AdapterTarget target, Generator generator) => config switch
     {
         DeloraConfig delora => DeloraAdapter.Create(layer.Adapters.BaseColumnNorms(), layer.Out, target.Rank, target.Strength, generator,
-            randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.ModuleDropout),
+            randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.ModuleDropout,
+            onEmbedding: layer.Kind == ModuleKind.Embedding),
         LoraConfig lora => LoraAdapter.Create(layer.In, layer.Out, target.Rank, LoraAdapter.ScalingOf(lora, target), layer.Device, generator,
-            randomB: !lora.InitWeights, dropout: (float)lora.LoraDropout),
+            randomB: !lora.InitWeights, dropout: (float)lora.LoraDropout, onEmbedding: layer.Kind == ModuleKind.Embedding),
         _ => throw new ArgumentException($"{config.GetType().Name} describes an adapter that is not supported; DeloraConfig and LoraConfig are.", nameof(config)),
     };
 
@@ -116,6 +112,6 @@ public sealed partial class PeftModel
     /// <param name="Layers">The layers that get a branch.</param>
     /// <param name="Saved">The modules that get a trainable copy.</param>
     private sealed record AdapterPlan(
-        string Name, AdapterConfig Config, IReadOnlyList<(Linear Layer, AdapterTarget Target)> Layers,
+        string Name, AdapterConfig Config, IReadOnlyList<(IAdaptedLayer Layer, AdapterTarget Target)> Layers,
         IReadOnlyList<(string Name, Module Module)> Saved);
 }

@@ -4,7 +4,7 @@ namespace Delora.Nn;
 public sealed partial class PeftModel
 {
     /// <summary>The kinds of modules that an adapter can sit on here.</summary>
-    private static readonly ModuleKind[] s_adaptable = [ModuleKind.Linear, ModuleKind.Conv1D];
+    private static readonly ModuleKind[] s_adaptable = [ModuleKind.Linear, ModuleKind.Conv1D, ModuleKind.Embedding];
 
     /// <summary>The kinds of modules that PEFT's DeLoRA refuses (PEFT: <c>DeloraModel._create_new_module</c>).</summary>
     private static bool IsBeyondPeft(AdapterConfig config, ModuleKind kind) => config is DeloraConfig && kind is not ModuleKind.Linear;
@@ -21,7 +21,7 @@ public sealed partial class PeftModel
     /// <summary>The configuration with the kinds of modules that it is for Delora alone for.</summary>
     private AdapterConfig MarkBeyondPeft(string name, AdapterConfig config) => config is not DeloraConfig delora ? config : delora with
     {
-        BeyondPeft = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => KindOf(pair.Layer))
+        BeyondPeft = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Layer.Kind)
             .Where(kind => IsBeyondPeft(config, kind)).Distinct().Order().Select(kind => kind.ToString())],
     };
 }

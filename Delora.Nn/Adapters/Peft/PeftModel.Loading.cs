@@ -34,16 +34,18 @@ public sealed partial class PeftModel
         HashSet<string> adapted = [.. plan.Layers.Select(entry => entry.Target.Name)];
         string[] saved = [.. _savedModules.Keys, .. plan.Saved.Select(entry => entry.Name)];
         (string Key, Parameter Bias)[] biases = [.. SavedBiases(config.Bias, adapted, saved)];
-        (string Key, Linear Layer)[] weights = [.. SavedBaseWeights(config, plan.Layers.Select(entry => (entry.Target.Name, entry.Layer)))];
+        (string Key, IAdaptedLayer Layer)[] weights = [.. SavedBaseWeights(config, plan.Layers.Select(entry => (entry.Target.Name, entry.Layer)))];
         CheckTensors(file, plan, biases, weights);
 
         Attach(plan, (layerName, layer, target) =>
         {
             Tensor[] tensors = [.. AdapterTensors(config, layer, target)
                 .Select(entry => file.ReadFloat($"{KeyPrefix}{layerName}.{entry.Key}", layer.Device))];
+            bool onEmbedding = layer.Kind == ModuleKind.Embedding;
             return config is LoraConfig lora
-                ? new LoraAdapter(tensors[0], tensors[1], LoraAdapter.ScalingOf(lora, target), (float)lora.LoraDropout, generator)
-                : new DeloraAdapter(tensors[0], tensors[1], tensors[2], tensors[3], (float)((DeloraConfig)config).ModuleDropout, generator);
+                ? new LoraAdapter(tensors[0], tensors[1], LoraAdapter.ScalingOf(lora, target), (float)lora.LoraDropout, generator, onEmbedding)
+                : new DeloraAdapter(tensors[0], tensors[1], tensors[2], tensors[3], (float)((DeloraConfig)config).ModuleDropout, generator,
+                    onEmbedding: onEmbedding);
         });
         try
         {
@@ -66,23 +68,24 @@ public sealed partial class PeftModel
     }
 
     /// <summary>The tensors of one layer's adapter in a file, in the order of its constructor.</summary>
-    private static (string Key, Shape Shape)[] AdapterTensors(AdapterConfig config, Linear layer, AdapterTarget target) => config switch
+    private static (string Key, Shape Shape)[] AdapterTensors(AdapterConfig config, IAdaptedLayer layer, AdapterTarget target)
     {
-        DeloraConfig =>
-        [
-            ("delora_A", [target.Rank, layer.In]), ("delora_B", [layer.Out, target.Rank]),
-            ("delora_lambda", [1]), ("delora_w_norm", [layer.In]),
-        ],
-        LoraConfig => [("lora_A.weight", [target.Rank, layer.In]), ("lora_B.weight", [layer.Out, target.Rank])],
-        _ => throw config.Wrong("peft_type", $"{config.PeftType} adapters are not supported; DELORA and LORA are."),
-    };
+        bool onEmbedding = layer.Kind == ModuleKind.Embedding;
+        Shape a = [target.Rank, layer.In], b = [layer.Out, target.Rank];
+        return config switch
+        {
+            DeloraConfig => [.. DeloraAdapter.Keys(onEmbedding).Zip((Shape[])[a, b, [1], [layer.In]])],
+            LoraConfig => [.. LoraAdapter.Keys(onEmbedding).Zip((Shape[])[a, b])],
+            _ => throw config.Wrong("peft_type", $"{config.PeftType} adapters are not supported; DELORA and LORA are."),
+        };
+    }
 
     /// <summary>Compares a file with what a plan needs, before memory is spent on either.</summary>
     private static void CheckTensors(
-        SafetensorsFile file, AdapterPlan plan, (string Key, Parameter Bias)[] biases, (string Key, Linear Layer)[] weights)
+        SafetensorsFile file, AdapterPlan plan, (string Key, Parameter Bias)[] biases, (string Key, IAdaptedLayer Layer)[] weights)
     {
         Dictionary<string, Shape> needed = [];
-        foreach ((Linear layer, AdapterTarget target) in plan.Layers)
+        foreach ((IAdaptedLayer layer, AdapterTarget target) in plan.Layers)
             foreach ((string key, Shape shape) in AdapterTensors(plan.Config, layer, target))
                 needed.Add($"{KeyPrefix}{target.Name}.{key}", shape);
         foreach ((string name, Module module) in plan.Saved)
@@ -90,7 +93,7 @@ public sealed partial class PeftModel
         string[] missing = [.. needed.Keys.Where(key => !file.Contains(key))];
         // PEFT leaves some biases out, and base weights where it is told to, so they may be there or not.
         foreach ((string key, Parameter bias) in biases) needed.Add(key, bias.Shape);
-        foreach ((string key, Linear layer) in weights) needed.Add(key, layer.WeightState.Shape);
+        foreach ((string key, IAdaptedLayer layer) in weights) needed.Add(key, layer.WeightState.Shape);
         string[] extra = [.. file.Entries.Select(entry => entry.Name).Where(key => !needed.ContainsKey(key))];
         string[] wrong = [.. needed.Where(pair => file.Contains(pair.Key) && file[pair.Key].Shape != pair.Value)
             .Select(pair => $"{pair.Key} has the shape {file[pair.Key].Shape} instead of {pair.Value}")];

@@ -8,17 +8,19 @@ public sealed partial class PeftModel
     /// <summary>
     /// Adds ΔW of the active adapters to the base weights; the base weights are kept for <see cref="Unmerge"/>. Merged adapters cannot be
     /// trained, exchanged for others or deleted. A weight that an output layer shares with the embedding is changed for both, as PEFT changes it:
-    /// the merged model then computes something else than the adapted one.
+    /// the merged model then computes something else than the adapted one. It takes the adapters of one of the two.
     /// </summary>
-    /// <exception cref="InvalidOperationException">Adapters are merged already.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// Adapters are merged already, or sit on both an embedding and the output layer that shares its weight.
+    /// </exception>
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity; no weight was changed.</exception>
     public void Merge()
     {
         using IDisposable? alone = WaitUntilAlone();
-        List<Linear> done = [];
+        List<IAdaptedLayer> done = [];
         try
         {
-            foreach ((_, Linear layer) in AdaptedLayers)
+            foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
             {
                 layer.Adapters.Merge(_active);
                 done.Add(layer);
@@ -26,7 +28,7 @@ public sealed partial class PeftModel
         }
         catch
         {
-            foreach (Linear layer in done) layer.Adapters.Unmerge();
+            foreach (IAdaptedLayer layer in done) layer.Adapters.Unmerge();
             throw;
         }
     }
@@ -35,7 +37,7 @@ public sealed partial class PeftModel
     public void Unmerge()
     {
         using IDisposable? alone = WaitUntilAlone();
-        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Unmerge();
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Unmerge();
     }
 
     private void RefuseWhileMerged()

@@ -38,9 +38,9 @@ public sealed partial class PeftModel : IDisposable
     /// <summary>Names of the active adapters, in order.</summary>
     public IReadOnlyList<string> ActiveAdapters => _active;
 
-    /// <summary>Linear layers with adapters, by their full names.</summary>
-    public IEnumerable<(string Name, Linear Layer)> AdaptedLayers =>
-        Base.NamedModules().Where(pair => pair.Module is Linear linear && linear.Adapters.Names.Any()).Select(pair => (pair.Name, (Linear)pair.Module));
+    /// <summary>Layers with adapters, linear ones and embeddings, by their full names.</summary>
+    public IEnumerable<(string Name, IAdaptedLayer Layer)> AdaptedLayers => Base.NamedModules()
+        .Where(pair => pair.Module is IAdaptedLayer layer && layer.Adapters.Names.Any()).Select(pair => (pair.Name, (IAdaptedLayer)pair.Module));
 
     /// <summary>
     /// Removes all adapters and restores the base model (merged adapters are unmerged, disabled layers enabled), except for biases that an

@@ -41,7 +41,11 @@ public sealed class GPT2Tests
         // The published "gpt2", as its model card counts it.
         Assert.Equal(124_439_808, new GPT2Config
         {
-            VocabSize = 50257, HiddenSize = 768, NumHiddenLayers = 12, NumAttentionHeads = 12, MaxPositionEmbeddings = 1024,
+            VocabSize = 50257,
+            HiddenSize = 768,
+            NumHiddenLayers = 12,
+            NumAttentionHeads = 12,
+            MaxPositionEmbeddings = 1024,
         }.ParameterCount);
     }
 
@@ -50,7 +54,12 @@ public sealed class GPT2Tests
     {
         GPT2Config config = TinyGPT2.Config with
         {
-            NumHiddenLayers = 1, HiddenSize = 8, InnerSize = null, NumAttentionHeads = 2, MaxPositionEmbeddings = 4, TieWordEmbeddings = tied,
+            NumHiddenLayers = 1,
+            HiddenSize = 8,
+            InnerSize = null,
+            NumAttentionHeads = 2,
+            MaxPositionEmbeddings = 4,
+            TieWordEmbeddings = tied,
         };
         using GPT2LMHeadModel model = TinyGPT2.Create(config, Devices.Reference, freeze: false);
         using Tensor ids = TinyLlama.Ids([1, 4], Devices.Reference), targets = TinyLlama.Ids([1, 4], Devices.Reference, seed: 4);
