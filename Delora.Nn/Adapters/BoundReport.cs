@@ -47,7 +47,8 @@ public sealed record BoundReport(IReadOnlyList<LayerBound> Layers)
         var text = new StringBuilder();
         foreach (LayerBound layer in Layers)
             text.AppendJoin('\t', layer.Layer, layer.Adapter, Number($"{layer.Rank}"), Number($"{layer.Norm:G5}"), Number($"{layer.Bound:G5}"),
-                Number($"{layer.Utilization:P1}"), Number($"{layer.DirectionNorm:G5}"), Number($"{layer.DirectionUtilization:P1}"), Number($"{layer.Lambda:G5}"))
+                Number($"{layer.Utilization:P1}"), Number($"{layer.DirectionNorm:G5}"), Number($"{layer.DirectionUtilization:P1}"),
+                Number($"{layer.Lambda:G5}"))
                 .Append('\n');
         return text.ToString();
 

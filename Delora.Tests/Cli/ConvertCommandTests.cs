@@ -42,10 +42,11 @@ public sealed class ConvertCommandTests
     {
         using TinyModelFolder tiny = new();
         string one = tiny.SaveAdapter("one", new DeloraConfig { R = 2, BaseModelNameOrPath = "m" });
-        string two = tiny.SaveAdapter("two", new LoraConfig { R = 1, LoraAlpha = 3, TargetModules = ModuleSelector.Of("q_proj"), BaseModelNameOrPath = "m" });
+        LoraConfig lora = new() { R = 1, LoraAlpha = 3, TargetModules = ModuleSelector.Of("q_proj", "lm_head"), BaseModelNameOrPath = "m" };
+        string two = tiny.SaveAdapter("two", lora);
         string output = tiny.PathOf("sum");
         string told = await CliRun.Succeeds("combine", one, two, "--weights", "-0.5,2", "--out", output);
-        Assert.Contains("ranks 2 to 3, in 4 layers", told, StringComparison.Ordinal);
+        Assert.Contains("ranks 1 to 3, in 5 layers", told, StringComparison.Ordinal);
         Assert.Contains("times -0.5", told, StringComparison.Ordinal);
         using CausalLanguageModel model = CausalLanguageModel.Load(tiny.Model, Devices.Cpu);
         using PeftModel peft = new(model);
@@ -53,7 +54,7 @@ public sealed class ConvertCommandTests
         peft.Load(two, "two");
         peft.Load(output, "sum");
         Assert.Equal("m", peft.Configs["sum"].BaseModelNameOrPath);
-        foreach ((string name, Linear layer) in peft.AdaptedLayers)
+        foreach ((string name, IAdaptedLayer layer) in peft.AdaptedLayers)
         {
             float[] Delta(string adapter)
             {

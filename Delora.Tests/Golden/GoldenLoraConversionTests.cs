@@ -133,9 +133,9 @@ public sealed class GoldenLoraConversionTests
         internal void CompareDeltas(string prefix, string? tolerance = null)
         {
             JsonElement allowed = Golden.Json.GetProperty("tolerances").GetProperty(tolerance ?? $"{prefix}.*");
-            (string Name, Linear Layer)[] layers = [.. Peft.AdaptedLayers];
+            (string Name, IAdaptedLayer Layer)[] layers = [.. Peft.AdaptedLayers];
             Assert.Equal(Golden.Json.GetProperty("per_layer").EnumerateObject().Count(), layers.Length);
-            foreach ((string layer, Linear linear) in layers)
+            foreach ((string layer, IAdaptedLayer linear) in layers)
             {
                 using Tensor delta = linear.Adapters["default"].DeltaWeight();
                 Assert.Null(GoldenCase.FirstDifference($"{prefix}.{layer}", delta.ToArray<double>(), Golden[$"{prefix}.{layer}"],

@@ -13,10 +13,10 @@ public sealed class FineTunerTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
-    public static TheoryData<string> Variants => 
+    public static TheoryData<string> Variants =>
     [
-        "plain", "accumulation", "lambda rate", "lambda range", "lambda warm-up", "frozen lambda", "frozen lambda warm-up", "residual and dropout", "biases", "whole module",
-        "lora",
+        "plain", "accumulation", "lambda rate", "lambda range", "lambda warm-up", "frozen lambda", "frozen lambda warm-up",
+        "residual and dropout", "biases", "whole module", "lora",
     ];
 
     public void Dispose() => _folder.Dispose();

@@ -9,9 +9,6 @@ namespace Delora.Nn;
 /// </summary>
 public sealed class AdapterFolder : IDisposable
 {
-    private static readonly string[] s_deloraParts = ["delora_A", "delora_B", "delora_lambda", "delora_w_norm"];
-    private static readonly string[] s_loraParts = ["lora_A.weight", "lora_B.weight"];
-
     private readonly SafetensorsFile _file;
     private readonly List<KeyValuePair<string, LinearAdapter>> _layers = [];
     private readonly List<SafetensorsEntry> _others = [];
@@ -115,9 +112,12 @@ public sealed class AdapterFolder : IDisposable
     internal static IEnumerable<KeyValuePair<string, Tensor>> LoraTensors(LoraConversion lora, Device device) =>
         lora.Layers.SelectMany(layer => (KeyValuePair<string, Tensor>[])
         [
-            new($"{PeftModel.KeyPrefix}{layer.Key}.{s_loraParts[0]}", Tensor.From(layer.Value.A, [layer.Value.Rank, layer.Value.In], device, "lora_A")),
-            new($"{PeftModel.KeyPrefix}{layer.Key}.{s_loraParts[1]}", Tensor.From(layer.Value.B, [layer.Value.Out, layer.Value.Rank], device, "lora_B")),
+            new(KeyOf(layer, 0), Tensor.From(layer.Value.A, [layer.Value.Rank, layer.Value.In], device, "lora_A")),
+            new(KeyOf(layer, 1), Tensor.From(layer.Value.B, [layer.Value.Out, layer.Value.Rank], device, "lora_B")),
         ]);
+
+    private static string KeyOf(KeyValuePair<string, LowRankUpdate> layer, int factor) =>
+        $"{PeftModel.KeyPrefix}{layer.Key}.{LoraAdapter.Keys(layer.Value.OnEmbedding)[factor]}";
 
     private static LoraConfig Save(string output, LoraConversion lora, AdapterFolder? alone)
     {
@@ -134,7 +134,7 @@ public sealed class AdapterFolder : IDisposable
 
     private void ReadLayers(Device device)
     {
-        string[] parts = Config is DeloraConfig ? s_deloraParts : s_loraParts;
+        string[] parts = [.. Parts(onEmbedding: false).Union(Parts(onEmbedding: true))];
         SortedDictionary<string, HashSet<string>> found = new(StringComparer.Ordinal);
         foreach (SafetensorsEntry entry in _file.Entries)
         {
@@ -152,7 +152,7 @@ public sealed class AdapterFolder : IDisposable
         if (found.Count == 0)
             throw Wrong(null, $"holds no {Config.PeftType} adapter: no tensor's name ends in {string.Join(" or ", parts.Select(part => $".{part}"))}");
         foreach ((string layer, HashSet<string> there) in found)
-            if (parts.Where(part => !there.Contains(part)).Select(part => $"{layer}.{part}").ToArray() is { Length: > 0 } missing)
+            if (Parts(IsEmbedding(there)).Where(part => !there.Contains(part)).Select(part => $"{layer}.{part}").ToArray() is { Length: > 0 } missing)
                 throw Wrong(null, $"missing: {string.Join(", ", missing)}");
 
         // Without the base model the layers of the file stand for all modules: what they are named after decides about patterns.
@@ -160,23 +160,28 @@ public sealed class AdapterFolder : IDisposable
         TargetOptions options = new() { DefaultTargets = ModuleSelector.Of(names) };
         Dictionary<string, AdapterTarget> targets = TargetResolver
             .Resolve(Config, [.. names.Select(name => new NamedModuleKind(name, ModuleKind.Linear))], options).ToDictionary(target => target.Name);
-        foreach ((string key, string name) in found.Keys.Zip(names))
+        foreach (((string key, HashSet<string> there), string name) in found.Zip(names))
         {
             AdapterTarget target = targets.GetValueOrDefault(name) ?? throw Wrong(name, "has an adapter, but the configuration does not target it");
-            _layers.Add(new(name, ReadLayer(key, target, device)));
+            _layers.Add(new(name, ReadLayer(key, target, device, IsEmbedding(there))));
         }
     }
 
-    private LinearAdapter ReadLayer(string key, AdapterTarget target, Device device)
+    /// <summary>How the file calls the tensors of one layer.</summary>
+    private string[] Parts(bool onEmbedding) => Config is DeloraConfig ? DeloraAdapter.Keys(onEmbedding) : LoraAdapter.Keys(onEmbedding);
+
+    private bool IsEmbedding(IEnumerable<string> parts) => parts.Any(part => !Parts(onEmbedding: false).Contains(part));
+
+    private LinearAdapter ReadLayer(string key, AdapterTarget target, Device device, bool onEmbedding)
     {
         using TensorScope scope = new("read adapter");
-        Tensor Tensor(string part) => _file.ReadFloat($"{key}.{part}", device);
+        Tensor[] tensors = [.. Parts(onEmbedding).Select(part => _file.ReadFloat($"{key}.{part}", device))];
         try
         {
             LinearAdapter adapter = Config switch
             {
-                DeloraConfig => new DeloraAdapter(Tensor("delora_A"), Tensor("delora_B"), Tensor("delora_lambda"), Tensor("delora_w_norm")),
-                LoraConfig lora => new LoraAdapter(Tensor("lora_A.weight"), Tensor("lora_B.weight"), LoraAdapter.ScalingOf(lora, target)),
+                DeloraConfig => new DeloraAdapter(tensors[0], tensors[1], tensors[2], tensors[3], onEmbedding: onEmbedding),
+                LoraConfig lora => new LoraAdapter(tensors[0], tensors[1], LoraAdapter.ScalingOf(lora, target), onEmbedding: onEmbedding),
                 _ => throw Config.Wrong("peft_type", $"{Config.PeftType} adapters are not supported; DELORA and LORA are."),
             };
             if (adapter.Rank == target.Rank) return adapter;

@@ -13,9 +13,9 @@ public sealed class LowRankUpdate
 {
     private readonly double[] _a, _b;
 
-    private LowRankUpdate(int @in, int @out, int rank, double[] a, double[] b)
+    private LowRankUpdate(int @in, int @out, int rank, double[] a, double[] b, bool onEmbedding)
     {
-        (In, Out, Rank, _a, _b) = (@in, @out, rank, a, b);
+        (In, Out, Rank, _a, _b, OnEmbedding) = (@in, @out, rank, a, b, onEmbedding);
     }
 
     /// <summary>Columns of ΔW.</summary>
@@ -26,6 +26,9 @@ public sealed class LowRankUpdate
 
     /// <summary>Rows of A and columns of B; the true rank may be lower.</summary>
     public int Rank { get; }
+
+    /// <summary>Whether it is the update of an <see cref="Embedding"/>, whose tensors have names of their own in files.</summary>
+    public bool OnEmbedding { get; }
 
     /// <summary>A [r, in], row-major.</summary>
     public ReadOnlySpan<double> A => _a;
@@ -39,7 +42,7 @@ public sealed class LowRankUpdate
     {
         using IDisposable pause = Autograd.Tape.Pause();
         (Tensor a, Tensor b) = adapter.Fold();
-        return new LowRankUpdate(adapter.In, adapter.Out, a.Shape[0], a.ToArray<double>(), b.ToArray<double>()).Checked();
+        return new LowRankUpdate(adapter.In, adapter.Out, a.Shape[0], a.ToArray<double>(), b.ToArray<double>(), adapter.OnEmbedding).Checked();
     }
 
     /// <summary>Σ weight · ΔW, exactly: the factors side by side, B times the weight. Its rank is the sum of the ranks.</summary>
@@ -52,6 +55,8 @@ public sealed class LowRankUpdate
         (int @in, int @out) = (terms[0].Update.In, terms[0].Update.Out);
         if (terms.Select(term => term.Update).FirstOrDefault(update => update.In != @in || update.Out != @out) is { } other)
             throw new ShapeException($"updates of different shapes cannot be added: [{@out}, {@in}] and [{other.Out}, {other.In}]");
+        if (terms.Any(term => term.Update.OnEmbedding != terms[0].Update.OnEmbedding))
+            throw new ShapeException("updates of an embedding and of a linear layer cannot be added");
         int rank = 0;
         foreach ((_, LowRankUpdate update) in terms) rank = checked(rank + update.Rank);
         double[] a = [.. terms.SelectMany(term => term.Update._a)], b = new double[checked((long)@out * rank)];
@@ -63,7 +68,7 @@ public sealed class LowRankUpdate
                     b[(long)row * rank + column + i] = weight * update._b[(long)row * update.Rank + i];
             column += update.Rank;
         }
-        return new LowRankUpdate(@in, @out, rank, a, b).Checked();
+        return new LowRankUpdate(@in, @out, rank, a, b, terms[0].Update.OnEmbedding).Checked();
     }
 
     /// <summary>
@@ -83,7 +88,7 @@ public sealed class LowRankUpdate
         // Column-major storage: what is right [in, ·] there is A [·, in], row by row, here.
         double[] a = right.SubMatrix(0, In, 0, rank).ToColumnMajorArray();
         double[] b = left.SubMatrix(0, Out, 0, rank).MapIndexed((_, i, value) => value * values[i]).ToRowMajorArray();
-        return new LowRankUpdate(In, Out, rank, a, b);
+        return new LowRankUpdate(In, Out, rank, a, b, OnEmbedding);
     }
 
     /// <summary>The singular values of ΔW that can differ from 0, largest first: min(in, out, r) of them.</summary>
@@ -91,7 +96,7 @@ public sealed class LowRankUpdate
 
     /// <summary>The update as a LoRA adapter with the scaling 1.</summary>
     internal LoraAdapter ToAdapter(Device device) =>
-        new(Tensor.From(_a, [Rank, In], device, "lora_A"), Tensor.From(_b, [Out, Rank], device, "lora_B"), scaling: 1);
+        new(Tensor.From(_a, [Rank, In], device, "lora_A"), Tensor.From(_b, [Out, Rank], device, "lora_B"), scaling: 1, onEmbedding: OnEmbedding);
 
     /// <summary>
     /// Singular vectors U [out, k], V [in, k] and values [k] of ΔW, k = min(in, out, max(r, least)). Householder reflections give orthonormal

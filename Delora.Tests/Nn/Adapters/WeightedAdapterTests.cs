@@ -2,6 +2,7 @@ using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Nn;
+using Delora.Tests.Nn.Models;
 
 namespace Delora.Tests.Nn.Adapters;
 
@@ -130,6 +131,36 @@ public sealed class WeightedAdapterTests : IDisposable
     }
 
     [Fact]
+    public void EmbeddingsAreConvertedAndAddedToo()
+    {
+        LlamaConfig config = TinyLlama.Config;
+        using LlamaForCausalLM network = TinyLlama.Create(config), fresh = TinyLlama.Create(config);
+        using PeftModel model = new(network), loaded = new(fresh);
+        string[] targets = ["embed_tokens", "v_proj"];
+        model.AddAdapter(new DeloraConfig { R = 2, InitWeights = false, TargetModules = targets }, new Generator(1), "delora");
+        float[] want = Logits(network);
+        model.SaveAsLora(_folder.Path, "delora");
+        model.Save(_folder.Path, "delora");
+        using (AdapterFolder stored = AdapterFolder.Open(_folder.File("delora"), Devices.Cpu)) stored.SaveAsLora(_folder.File("stored"));
+        Assert.Equal(
+            File.ReadAllBytes(_folder.File(PeftModel.WeightsFileName)), File.ReadAllBytes(_folder.File(Path.Combine("stored", PeftModel.WeightsFileName))));
+        loaded.Load(_folder.Path, strict: true);
+        Assert.Equal(want, Logits(fresh));
+        using (SafetensorsFile file = SafetensorsFile.Open(_folder.File(PeftModel.WeightsFileName)))
+            Assert.True(file.Contains("base_model.model.model.embed_tokens.lora_embedding_A"));
+        model.AddAdapter(new LoraConfig { R = 1, InitWeights = false, TargetModules = targets }, new Generator(2), "lora");
+        model.AddWeightedAdapter([("delora", 1), ("lora", -0.5)], "sum", RankChoice.Fixed(3));
+        Dictionary<string, float[]> deltas = Deltas(model);
+        Close(deltas["model.embed_tokens delora"].Zip(deltas["model.embed_tokens lora"], (a, b) => a - b / 2), deltas["model.embed_tokens sum"]);
+
+        static float[] Logits(LlamaForCausalLM network)
+        {
+            using TensorScope scope = new();
+            return network.Forward(TinyLlama.Ids([2, 5], Devices.Cpu)).ToArray<float>();
+        }
+    }
+
+    [Fact]
     public void RanksOfLayersWhoseNamesEndInOthersNamesAreTold()
     {
         using Sequential inner = new(new Linear(5, 5, Devices.Cpu, new Generator(7)));
@@ -167,7 +198,7 @@ public sealed class WeightedAdapterTests : IDisposable
     private static Dictionary<string, float[]> Deltas(PeftModel model)
     {
         Dictionary<string, float[]> deltas = [];
-        foreach ((string name, Linear layer) in model.AdaptedLayers)
+        foreach ((string name, IAdaptedLayer layer) in model.AdaptedLayers)
             foreach (string adapter in layer.Adapters.Names)
             {
                 using Tensor delta = layer.Adapters[adapter].DeltaWeight();
