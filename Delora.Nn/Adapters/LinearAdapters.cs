@@ -8,7 +8,7 @@ namespace Delora.Nn;
 /// The adapters of one linear layer, by name. Those that are active add up: their A' and B' are concatenated along the rank, so that any number of
 /// them is still one product. Merged into the weight they cost nothing; unmerging restores the base weight bit by bit.
 /// </summary>
-public sealed class LinearAdapters : IDisposable
+public sealed partial class LinearAdapters : IDisposable
 {
     private readonly Linear _layer;
     private readonly Dictionary<string, LinearAdapter> _adapters = [];
@@ -76,33 +76,45 @@ public sealed class LinearAdapters : IDisposable
         return norms;
     }
 
-    /// <summary>Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>.</summary>
-    /// <exception cref="InvalidOperationException">Adapters are merged already, or the weight is tied to an embedding.</exception>
+    /// <summary>
+    /// Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW; those that are merged already are passed over. The base weight is kept for
+    /// <see cref="Unmerge"/>.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The weight is tied to an embedding.</exception>
     /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
-    public void Merge(params IEnumerable<string> names)
+    public void Merge(params IEnumerable<string> names) => Merge(names, safe: true);
+
+    /// <inheritdoc cref="Merge(IEnumerable{string})"/>
+    /// <param name="names">The adapters; those that the layer lacks are passed over.</param>
+    /// <param name="safe">Whether a weight that would hold NaN or infinity is refused.</param>
+    public void Merge(IEnumerable<string> names, bool safe)
     {
-        if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
-        string[] wanted = [.. names.Where(_adapters.ContainsKey).Distinct()];
+        string[] wanted = [.. names.Where(_adapters.ContainsKey).Except(Merged)];
         if (wanted.Length == 0) return;
         if (_layer.IsTied)
             throw new InvalidOperationException(
                 $"{string.Join(", ", wanted)} cannot be merged: the weight is the embedding's as well, which the adapter leaves as it is.");
         FrozenWeight weight = _layer.FrozenWeight!;
         using IDisposable pause = Tape.Pause();
-        Tensor original = weight.ToTensor("base weight");
+        Tensor original = weight.ToTensor(_base is null ? "base weight" : "weight with adapters merged");
         Tensor merged = Tensor.CopyOf(original, weight.Device, "merged weight");
         foreach (string name in wanted)
         {
             (Tensor a, Tensor b) = _adapters[name].Fold();
             DeltaWeightKernel.Add(a, b, merged);
         }
-        Tensor count = Tensor.Empty([1], DType.Int32, weight.Device, "non-finite elements");
+        if (safe) RefuseNonFinite(merged, wanted);
+        weight.Replace(merged);
+        _base ??= original.Own();
+        Merged = [.. Merged, .. wanted];
+    }
+
+    private static void RefuseNonFinite(Tensor merged, string[] wanted)
+    {
+        Tensor count = Tensor.Empty([1], DType.Int32, merged.Device, "non-finite elements");
         NonFiniteKernel.Forward(count, merged);
         if (count.ToArray<int>()[0] is var bad and > 0)
             throw new NonFiniteException($"Merging {string.Join(", ", wanted)} into a weight {merged.Shape} would give {bad} elements that are NaN or infinite.");
-        weight.Replace(merged);
-        _base = original.Own();
-        Merged = wanted;
     }
 
     /// <summary>Restores the base weight, bit by bit.</summary>

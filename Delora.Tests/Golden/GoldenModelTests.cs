@@ -193,7 +193,7 @@ public sealed class GoldenModelTests
 
         internal PeftModel Peft { get; }
 
-        internal void Load(string folder, string name) => Peft.Load(Path.Combine(Golden.Folder, folder), name);
+        internal void Load(string folder, string name) => Peft.Load(Path.Combine(Golden.Folder, folder), name, trainable: true);
 
         internal void CompareLogits(string name)
         {
