@@ -198,4 +198,31 @@ public sealed class PeftModelOperationsTests
             () => model.AddAdapter(PeftNetwork.Config with { Bias = AdapterBias.AdapterOnly }, new Generator(4), "c")).Field);
         Assert.Equal(["a", "b"], model.Configs.Keys);
     }
+
+    [Fact]
+    public void AStrictLoadOverwritesAnAdapterWithItsWholeModulesAndBiases()
+    {
+        using var folder = new TemporaryFolder();
+        DeloraConfig config = PeftNetwork.Config with { ModulesToSave = ["heads.0"], Bias = AdapterBias.All };
+        using (PeftNetwork network = new())
+        using (var model = new PeftModel(network))
+        {
+            model.AddAdapter(config, new Generator(2));
+            ((Linear)network.GetModule("heads.0")).Bias!.Value.CopyFrom<float>([7, 8, 9]);
+            network.Lin0.Bias!.Value.CopyFrom<float>([.. Enumerable.Repeat(0.5f, 20)]);
+            model.Save(folder.Path);
+        }
+        using PeftNetwork fresh = new();
+        using var strict = new PeftModel(fresh, PeftCompatibility.Strict);
+        strict.AddAdapter(config, new Generator(99));
+        AdapterLoadResult result = strict.Load(folder.Path);
+        Assert.Empty(result.MissingKeys.Concat(result.UnexpectedKeys).Concat(result.MismatchedKeys));
+        Assert.Equal([7, 8, 9], ((Linear)fresh.GetModule("heads.0")).Bias!.Value.ToArray<float>());
+        Assert.All(fresh.Lin0.Bias!.Value.ToArray<float>(), value => Assert.Equal(0.5f, value));
+        // Its configuration stays, and so does whether it is trained.
+        Assert.False(strict.Configs["default"].InferenceMode);
+        Assert.NotEmpty(strict.TrainableParameters());
+        using (strict.Disable())
+            Assert.Throws<InvalidOperationException>(() => new PeftModel(fresh, PeftCompatibility.Strict));
+    }
 }

@@ -14,16 +14,18 @@ public sealed partial class PeftModel
     {
         if (!s_owners.TryGetValue(Base, out PeftModel? other) || other._configs.Count == 0) return;
         using IDisposable? alone = WaitUntilAlone();
+        if (other._disabled > 0) throw new InvalidOperationException("The adapters of the base model are disabled for a while; wrap it afterwards.");
         Warn?.Invoke("The base model has adapters already, which this model takes over: unload them first to start anew.");
         Warn?.Invoke("There will be several adapters in this model.");
         foreach ((string name, AdapterConfig config) in other._configs) _configs.Add(name, config);
         foreach ((string name, SavedModule saved) in other._savedModules) _savedModules.Add(name, saved);
         _untrained.UnionWith(other._untrained);
         _takenOver.UnionWith(other._configs.Keys);
-        (_active, _disabled) = (other._active, other._disabled);
+        _active = other._active;
         other._configs.Clear();
         other._savedModules.Clear();
-        (other._active, other._disabled) = ([], 0);
+        other._untrained.Clear();
+        other._active = [];
         Own();
     }
 

@@ -71,10 +71,13 @@ public sealed partial class PeftModel
             }
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) present.Add($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
-        Fit fit = Compare(tensors, present.ToDictionary(pair => pair.Key, pair => pair.Value.Shape), []);
+        HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
+        (string Key, Parameter Bias)[] biases = [.. SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys)];
+        Fit fit = Compare(tensors, present.ToDictionary(pair => pair.Key, pair => pair.Value.Shape), biases);
         AdapterLoadResult result = Judge(fit, tensors, name, ignoreMismatchedSizes, warn);
         using var scope = new TensorScope("overwrite adapter");
-        (Tensor To, Tensor From)[] values = [.. present.Where(pair => fit.Usable.Contains(pair.Key))
+        IEnumerable<(string Key, Tensor Value)> all = present.Select(pair => (pair.Key, pair.Value)).Concat(biases.Select(bias => (bias.Key, bias.Bias.Value)));
+        (Tensor To, Tensor From)[] values = [.. all.Where(pair => fit.Usable.Contains(pair.Key))
             .Select(pair => (pair.Value, tensors.Read(pair.Key, pair.Value.Device)))];
         foreach ((Tensor to, Tensor from) in values) to.CopyFrom(from);
         return result;

@@ -34,6 +34,7 @@ public sealed partial class PeftModel : IDisposable
     /// model already, which has none afterwards.
     /// </param>
     /// <param name="warn">Becomes <see cref="Warn"/>.</param>
+    /// <exception cref="InvalidOperationException">The adapters to take over are disabled (<see cref="Disable"/>).</exception>
     public PeftModel(Module baseModel, PeftCompatibility compatibility = PeftCompatibility.Extended, Action<string>? warn = null)
     {
         (Base, Compatibility, Warn) = (baseModel, compatibility, warn);
