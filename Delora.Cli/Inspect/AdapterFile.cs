@@ -16,9 +16,6 @@ internal sealed record AdapterLayer(string Name, int In, int Out, int Rank, stri
 /// <summary>The tensors of an adapter folder, sorted by layers.</summary>
 internal sealed class AdapterFile
 {
-    private static readonly string[] s_deloraParts = ["delora_A", "delora_B", "delora_lambda", "delora_w_norm"];
-    private static readonly string[] s_loraParts = ["lora_A.weight", "lora_B.weight"];
-
     private AdapterFile(IReadOnlyList<AdapterLayer> layers, IReadOnlyList<SafetensorsEntry> others, long size) =>
         (Layers, Others, Size) = (layers, others, size);
 
@@ -35,14 +32,16 @@ internal sealed class AdapterFile
     /// <exception cref="DeloraFormatException">A tensor is missing or does not go with the others or with the configuration.</exception>
     public static AdapterFile Read(AdapterConfig config, SafetensorsFile file, Device device)
     {
-        string[] parts = config is DeloraConfig ? s_deloraParts : s_loraParts;
+        string[] onLinear = Parts(config, onEmbedding: false), onEmbedding = Parts(config, onEmbedding: true);
+        string[] parts = [.. onLinear.Union(onEmbedding)];
         SortedDictionary<string, HashSet<string>> found = new(StringComparer.Ordinal);
         List<SafetensorsEntry> others = [];
         long size = 0;
         foreach (SafetensorsEntry entry in file.Entries)
         {
             string? part = parts.FirstOrDefault(x => entry.Name.EndsWith($".{x}", StringComparison.Ordinal));
-            if (part != "delora_w_norm")
+            // The base's own: its norms, and weights that PEFT saves along with an adapted output layer.
+            if (part != "delora_w_norm" && !entry.Name.EndsWith(".base_layer.weight", StringComparison.Ordinal))
                 size += entry.Shape.ElementCount;
             if (part is null)
             {
@@ -64,15 +63,24 @@ internal sealed class AdapterFile
 
         foreach ((string layer, HashSet<string> there) in found)
         {
-            string[] missing = [.. parts.Where(x => !there.Contains(x)).Select(x => $"{layer}.{x}")];
+            string[] wanted = there.Any(x => !onLinear.Contains(x)) ? onEmbedding : onLinear;
+            string[] missing = [.. wanted.Where(x => !there.Contains(x)).Select(x => $"{layer}.{x}")];
             if (missing.Length > 0)
                 throw new DeloraFormatException(file.Path, null, $"missing: {string.Join(", ", missing)}");
         }
 
         Dictionary<string, AdapterTarget> targets = Targets(config, found.Keys);
-        AdapterLayer[] layers = [.. found.Keys.Select(key => ReadLayer(config, file, key, targets, device))];
+        AdapterLayer[] layers = [.. found.Select(x => ReadLayer(config, file, x.Key, targets, device, x.Value.Any(part => !onLinear.Contains(part))))];
         return new AdapterFile(layers, [.. others.OrderBy(x => x.Name, StringComparer.Ordinal)], size);
     }
+
+    /// <summary>How the file calls the tensors of one layer.</summary>
+    private static string[] Parts(AdapterConfig config, bool onEmbedding) => config switch
+    {
+        DeloraConfig => DeloraAdapter.Keys(onEmbedding),
+        LoraConfig => LoraAdapter.Keys(onEmbedding),
+        _ => throw new DeloraFormatException(config.Source, "peft_type", $"{config.PeftType} adapters cannot be shown"),
+    };
 
     /// <summary>
     /// Rank and strength of each layer as the configuration gives them; layers that it does not target are not among them.
@@ -86,22 +94,18 @@ internal sealed class AdapterFile
     }
 
     private static AdapterLayer ReadLayer(
-        AdapterConfig config, SafetensorsFile file, string key, Dictionary<string, AdapterTarget> targets, Device device)
+        AdapterConfig config, SafetensorsFile file, string key, Dictionary<string, AdapterTarget> targets, Device device, bool onEmbedding)
     {
         string name = AdapterListing.WithoutPrefix(key);
         if (!targets.TryGetValue(name, out AdapterTarget? target))
             throw new DeloraFormatException(file.Path, name, "has an adapter, but the configuration does not target it");
         using TensorScope scope = new("inspect adapter");
-        Tensor Tensor(string part) => file.ReadFloat($"{key}.{part}", device);
+        Tensor[] tensors = [.. Parts(config, onEmbedding).Select(part => file.ReadFloat($"{key}.{part}", device))];
         try
         {
-            using LinearAdapter adapter = config switch
-            {
-                DeloraConfig => new DeloraAdapter(
-                    Tensor("delora_A"), Tensor("delora_B"), Tensor("delora_lambda"), Tensor("delora_w_norm")),
-                LoraConfig lora => new LoraAdapter(Tensor("lora_A.weight"), Tensor("lora_B.weight"), LoraAdapter.ScalingOf(lora, target)),
-                _ => throw new DeloraFormatException(config.Source, "peft_type", $"{config.PeftType} adapters cannot be shown"),
-            };
+            using LinearAdapter adapter = config is LoraConfig plain
+                ? new LoraAdapter(tensors[0], tensors[1], LoraAdapter.ScalingOf(plain, target), onEmbedding: onEmbedding)
+                : new DeloraAdapter(tensors[0], tensors[1], tensors[2], tensors[3], onEmbedding: onEmbedding);
             if (adapter.Rank != target.Rank)
             {
                 throw new DeloraFormatException(

@@ -5,13 +5,14 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// A low-rank adapter on one linear layer: ΔW = B'A' with A' [r, in] and B' [out, r], which each kind folds from its own parameters. The layer
-/// computes y = x Wᵀ + x̃ A'ᵀ B'ᵀ + b in one product.
+/// A low-rank adapter on one linear layer, or on an embedding (<see cref="IAdaptedLayer"/>): ΔW = B'A' with A' [r, in] and B' [out, r], which each
+/// kind folds from its own parameters. A linear layer computes y = x Wᵀ + x̃ A'ᵀ B'ᵀ + b in one product.
 /// </summary>
 public abstract class LinearAdapter : IDisposable
 {
-    private protected LinearAdapter(float dropout, Generator? generator)
+    private protected LinearAdapter(float dropout, Generator? generator, bool onEmbedding)
     {
+        OnEmbedding = onEmbedding;
         Dropout = new DropoutMask(dropout, default).Validated().Probability;
         Generator = generator;
         if (dropout > 0 && generator is null) throw new ArgumentNullException(nameof(generator), "an adapter with dropout needs a generator for its masks");
@@ -25,6 +26,9 @@ public abstract class LinearAdapter : IDisposable
 
     /// <summary>Output features: rows of B' and ΔW.</summary>
     public abstract int Out { get; }
+
+    /// <summary>Whether the adapter sits on an embedding, whose tensors have names of their own in files.</summary>
+    public bool OnEmbedding { get; }
 
     /// <summary>Probability with which elements of x are dropped on the way into the branch, in training only.</summary>
     public float Dropout { get; }

@@ -1,5 +1,4 @@
 using Delora.Core;
-using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -19,10 +18,8 @@ public sealed partial class LinearAdapters
     internal Tensor CurrentColumnNorms()
     {
         if (_base is null) return BaseColumnNorms();
-        using Tensor weight = _layer.CopyWeight();
-        Tensor norms = Tensor.Empty([_layer.In], weight.DType, weight.Device, "delora_w_norm");
-        ColumnNormKernel.Forward(weight, norms);
-        return norms;
+        using Tensor weight = _layer.CopyOwn("weight");
+        return _layer.ColumnNorms(weight, "delora_w_norm");
     }
 
     /// <summary>Gives an adapter another name, in its place; nothing where the layer lacks it.</summary>

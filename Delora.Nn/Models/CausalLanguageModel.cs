@@ -1,80 +1,42 @@
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
-using System.Text;
 using Delora.Autograd;
 using Delora.Core;
 
 namespace Delora.Nn;
 
 /// <summary>
-/// A model that predicts the next token of a text. Loaded, it is immutable but for adapters: many requests may compute at once, each with a
-/// <see cref="KeyValueCache"/> of its own.
+/// A model that predicts the next token of a text. Many requests may compute at once, each with a <see cref="KeyValueCache"/> of its own.
 /// </summary>
-public abstract class CausalLanguageModel : Module, IAdaptable
+public abstract class CausalLanguageModel : PretrainedModel
 {
-    // A Monitor, because whoever changes the model waits in it for those that compute, and may call further methods that do so too.
-    private readonly object _gate = new();
-    private int _running;
-    private bool _disposed;
+    private protected CausalLanguageModel(Device device) : base(device)
+    {
+    }
 
-    private protected CausalLanguageModel(Device device) => Device = device;
-
-    /// <summary>Where the model lies.</summary>
-    public Device Device { get; }
-
-    /// <summary>The configuration.</summary>
-    public abstract ModelConfig Config { get; }
-
-    /// <inheritdoc/>
-    public abstract TargetOptions Targets { get; }
-
-    /// <summary>Loads a model folder of any supported family, frozen and in evaluation mode.</summary>
+    /// <summary>Loads the folder of a language model of any supported family, frozen and in evaluation mode.</summary>
     /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
     /// <param name="device">Where.</param>
     /// <param name="warn">Hears of what is ignored, and of NaN or infinity in the weights.</param>
     /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
     /// <exception cref="DeloraFormatException">
-    /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the family is not supported.
+    /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the folder holds no language model that is supported.
     /// </exception>
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
-    public static CausalLanguageModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
+    public static new CausalLanguageModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
     {
         ModelConfig config = ModelConfig.Load(folder, warn);
-        var options = new SafetensorsOptions { Strict = strict };
-        using WeightFiles weights = WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn });
-        return config switch
-        {
-            LlamaConfig llama => LlamaForCausalLM.Load(llama, weights, device),
-            _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
-        };
+        using WeightFiles weights = OpenWeights(folder, warn, strict);
+        return Load(config, weights, device);
     }
 
-    /// <summary>
-    /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
-    /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
-    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed.
-    /// </summary>
-    /// <param name="folder">Made where it does not exist.</param>
-    /// <param name="storeAs">
-    /// The type of the tensors in the file: float32, or bfloat16 and float16, which round them. A model whose file held one of these is
-    /// merged in float32 and rounded once.
-    /// </param>
-    /// <exception cref="DeloraException">The system refused.</exception>
-    /// <exception cref="DTypeException">Tensors are not stored in that type.</exception>
-    /// <exception cref="NonFiniteException">A number is too large for the type.</exception>
-    public void Save(string folder, DType storeAs = DType.Float32)
+    /// <summary>Reads a language model from open files; it is frozen.</summary>
+    internal static CausalLanguageModel Load(ModelConfig config, WeightFiles weights, Device device)
     {
-        using Lease lease = Enter();
-        FolderFile.Make(folder);
-        try
+        return config switch
         {
-            WeightWriter.Write(folder, [.. NamedState()], storeAs: storeAs);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DeloraException($"{folder}: the model could not be written: {error.Message}", error);
-        }
-        Config.Save(folder, storeAs);
+            DecoderConfig decoder => DecoderForCausalLM.Load(decoder, weights, device),
+            GPT2Config gpt2 => GPT2LMHeadModel.Load(gpt2, weights, device),
+            _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
+        };
     }
 
     /// <summary>The scores of every token of the vocabulary to come next, at every position.</summary>
@@ -138,57 +100,10 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         return Loss(Tensor.From(batch.Inputs, shape, Device, "inputs"), Tensor.From(batch.Targets, shape, Device, "targets"));
     }
 
-    /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>
-    public string Fingerprint()
-    {
-        const int Piece = 1 << 24;
-        using Lease lease = Enter();
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach ((string name, ModuleState state) in NamedState())
-        {
-            using Tensor tensor = state.Read();
-            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.Shape} "));
-            for (long done = 0; done < tensor.ElementCount; done += Piece)
-            {
-                using Tensor piece = tensor.View([(int)Math.Min(Piece, tensor.ElementCount - done)], done);
-                hash.AppendData(MemoryMarshal.AsBytes<float>(piece.ToArray<float>()));
-            }
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
-
     /// <summary>An empty cache for requests to this model.</summary>
     /// <param name="batch">Sequences.</param>
     /// <param name="capacity">The most tokens of a sequence; at most the model's context.</param>
     public abstract KeyValueCache CreateCache(int batch, int capacity);
-
-    /// <summary>
-    /// Frees the model. Waits for the forward pass that others compute; later ones get an <see cref="ObjectDisposedException"/>. A training run
-    /// must have ended: its backward pass uses the weights too.
-    /// </summary>
-    public override void Dispose()
-    {
-        using IDisposable alone = WaitUntilAlone();
-        _disposed = true;
-        base.Dispose();
-        GC.SuppressFinalize(this);
-    }
-
-    /// <summary>Waits until nobody computes, and lets nobody begin before the result is disposed, on the same thread. Calls nest.</summary>
-    internal IDisposable WaitUntilAlone()
-    {
-        Monitor.Enter(_gate);
-        try
-        {
-            while (_running > 0) Monitor.Wait(_gate);
-            return new Exclusion(_gate);
-        }
-        catch
-        {
-            Monitor.Exit(_gate);
-            throw;
-        }
-    }
 
     /// <summary>The features behind the last norm, [batch, seq, hidden].</summary>
     private protected abstract Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions);
@@ -206,29 +121,5 @@ public abstract class CausalLanguageModel : Module, IAdaptable
         long end = (cache?.Length ?? 0) + (long)ids.Shape[1], most = Math.Min(Config.MaxPositionEmbeddings, cache?.Capacity ?? int.MaxValue);
         string limit = most < Config.MaxPositionEmbeddings ? "cache" : "context";
         Check.Shapes(end <= most, $"{GetType().Name}: {end} tokens are more than the {limit} of {most} holds");
-    }
-
-    private Lease Enter()
-    {
-        lock (_gate)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            _running++;
-        }
-        return new Lease(this);
-    }
-
-    private readonly ref struct Lease(CausalLanguageModel model)
-    {
-        public void Dispose()
-        {
-            lock (model._gate)
-                if (--model._running == 0) Monitor.PulseAll(model._gate);
-        }
-    }
-
-    private sealed class Exclusion(object gate) : IDisposable
-    {
-        public void Dispose() => Monitor.Exit(gate);
     }
 }

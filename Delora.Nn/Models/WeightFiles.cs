@@ -19,7 +19,7 @@ public sealed class WeightFiles : IDisposable
     private static readonly string[] s_pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.bin", "consolidated.00.pth"];
 
     private readonly List<SafetensorsFile> _files = [];
-    private readonly Dictionary<string, SafetensorsFile> _of = [];
+    private Dictionary<string, (SafetensorsFile File, string Name)> _of = [];
 
     private WeightFiles(string source) => Source = source;
 
@@ -27,14 +27,21 @@ public sealed class WeightFiles : IDisposable
     public string Source { get; }
 
     /// <summary>Every tensor.</summary>
-    public IEnumerable<SafetensorsEntry> Entries => _of.Select(pair => pair.Value[pair.Key]);
+    public IEnumerable<SafetensorsEntry> Entries => _of.Select(pair => pair.Value.File[pair.Value.Name] with { Name = pair.Key });
 
     /// <summary>Whether there is a tensor of that name.</summary>
     public bool Contains(string name) => _of.ContainsKey(name);
 
     /// <summary>The tensor of that name.</summary>
     /// <exception cref="DeloraFormatException">There is none.</exception>
-    public SafetensorsEntry this[string name] => FileOf(name)[name];
+    public SafetensorsEntry this[string name]
+    {
+        get
+        {
+            (SafetensorsFile file, string stored) = Find(name);
+            return file[stored] with { Name = name };
+        }
+    }
 
     /// <summary>Opens the weights of a model folder.</summary>
     /// <param name="folder">The folder.</param>
@@ -55,7 +62,23 @@ public sealed class WeightFiles : IDisposable
 
     /// <summary>Reads a tensor as the device's floating-point type; see <see cref="SafetensorsFile.ReadFloat"/>.</summary>
     /// <exception cref="DeloraFormatException">There is none, or it cannot be read.</exception>
-    public Tensor ReadFloat(string name, Device device) => FileOf(name).ReadFloat(name, device);
+    public Tensor ReadFloat(string name, Device device)
+    {
+        (SafetensorsFile file, string stored) = Find(name);
+        return file.ReadFloat(stored, device);
+    }
+
+    /// <summary>Calls the tensors by other names from now on: models are published under the names of several versions.</summary>
+    /// <param name="canonical">Gives the name that the model's own list has.</param>
+    /// <exception cref="DeloraFormatException">Two tensors would have one name.</exception>
+    internal void Rename(Func<string, string> canonical)
+    {
+        Dictionary<string, (SafetensorsFile File, string Name)> renamed = [];
+        foreach ((string name, (SafetensorsFile File, string Name) stored) in _of)
+            if (!renamed.TryAdd(canonical(name), stored))
+                throw new DeloraFormatException(Source, name, $"is the same tensor as {renamed[canonical(name)].Name}, under another name.");
+        _of = renamed;
+    }
 
     /// <summary>Compares what there is with what a model needs, before memory is spent.</summary>
     /// <param name="needed">Names and shapes.</param>
@@ -78,9 +101,9 @@ public sealed class WeightFiles : IDisposable
         foreach (SafetensorsFile file in _files) file.Dispose();
     }
 
-    private SafetensorsFile FileOf(string name) =>
-        _of.TryGetValue(name, out SafetensorsFile? file)
-            ? file
+    private (SafetensorsFile File, string Name) Find(string name) =>
+        _of.TryGetValue(name, out (SafetensorsFile File, string Name) stored)
+            ? stored
             : throw new DeloraFormatException(Source, name, $"is not among the {_of.Count} tensors.");
 
     private static WeightFiles OpenIndex(string folder, string index, SafetensorsOptions? options)
@@ -118,7 +141,7 @@ public sealed class WeightFiles : IDisposable
                 }
                 if (tensor is not null && !file.Contains(tensor))
                     throw new DeloraFormatException(source, $"weight_map[\"{tensor}\"]", $"{Path.GetFileName(path)} holds no such tensor.");
-                foreach (string name in tensor is null ? file.Entries.Select(entry => entry.Name) : [tensor]) weights._of.Add(name, file);
+                foreach (string name in tensor is null ? file.Entries.Select(entry => entry.Name) : [tensor]) weights._of.Add(name, (file, name));
             }
         }
         catch

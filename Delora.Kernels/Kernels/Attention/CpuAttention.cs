@@ -73,6 +73,7 @@ internal static unsafe partial class CpuAttention
 
             int* mask = Of.MaskRow(batch);
             (int first, int end) = CpuAttentionBlock.Range(mask, sizes.Keys);
+            first = Math.Max(first, sizes.FirstKey(query));
             end = Math.Min(end, sizes.Visible(query + queries - 1));
             for (int j = first; j < end; j += CpuAttentionBlock.Keys)
             {
@@ -127,6 +128,7 @@ internal static unsafe partial class CpuAttention
             int dim = Of.Sizes.Dim;
             int* mask = Of.MaskRow(batch);
             (int first, int end) = CpuAttentionBlock.Range(mask, Of.Sizes.Keys);
+            first = Math.Max(first, Of.Sizes.FirstKey(query));
             end = Math.Min(end, Of.Sizes.Visible(query));
             float* q = Of.Query + Of.Sizes.QueryRow(batch, query, head), y = Of.Y + Of.Sizes.QueryRow(batch, query, head);
             long at = Of.Sizes.KeyRow(batch, first, head / Of.Sizes.HeadsPerKey);

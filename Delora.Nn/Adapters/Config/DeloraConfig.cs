@@ -15,6 +15,8 @@ public sealed record DeloraConfig : AdapterConfig
     /// <summary>The method's <c>peft_type</c>.</summary>
     public const string Method = "DELORA";
 
+    private const string BeyondPeftField = "beyond_peft";
+
     /// <inheritdoc/>
     public override string PeftType => Method;
 
@@ -36,6 +38,13 @@ public sealed record DeloraConfig : AdapterConfig
     /// Not a field of the file: the adapter is saved as the plain one of rank 2r and strength 2λ that it is.
     /// </summary>
     public bool ResidualInitialization { get; init; }
+
+    /// <summary>
+    /// <c>beyond_peft</c>: the kinds of modules among the targets on which PEFT has no DeLoRA (<see cref="ModuleKind.Conv1D"/>,
+    /// <see cref="ModuleKind.Embedding"/>): it refuses to load such an adapter, after a warning that names this field. Written when an adapter is
+    /// saved, and left out where there are none; nothing depends on it when one is read.
+    /// </summary>
+    public ImmutableArray<string> BeyondPeft { get; init; } = [];
 
     /// <summary>
     /// PEFT's constructor by keywords, <c>DeloraConfig(**fields)</c>: as <see cref="AdapterConfig.Parse"/>, but a field that does not exist is refused
@@ -81,6 +90,7 @@ public sealed record DeloraConfig : AdapterConfig
     {
         fields["delora_lambda"] = WholeOrFloat(DeloraLambda);
         fields["module_dropout"] = ModuleDropout;
+        if (!BeyondPeft.IsDefaultOrEmpty) fields[BeyondPeftField] = BeyondPeft;
     }
 
     private protected override AdapterConfig ReadOwnFields(FieldReader reader, Action<string> warn) => this with
@@ -89,5 +99,6 @@ public sealed record DeloraConfig : AdapterConfig
         ModuleDropout = reader.Number("module_dropout", ModuleDropout),
         LambdaPattern = reader.NumberPattern(StrengthPatternField),
         InitWeights = reader.Flag(InitWeightsField, InitWeights),
+        BeyondPeft = reader.Texts(BeyondPeftField) ?? [],
     };
 }

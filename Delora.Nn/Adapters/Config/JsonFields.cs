@@ -105,6 +105,9 @@ internal sealed class JsonFields
     /// <summary>Takes a finite number. Null is refused.</summary>
     public double Number(string field, double otherwise) => TakeNumber(field, out JsonElement value) ? Number(field, value) : otherwise;
 
+    /// <summary>Takes a finite number; null where it is absent or null.</summary>
+    public double? OptionalNumber(string field) => TryTake(field, out JsonElement value) ? Number(field, value) : null;
+
     /// <summary>Takes a list of texts, or one text as a list of one.</summary>
     public ImmutableArray<string>? Texts(string field)
     {

@@ -44,7 +44,8 @@ internal static class ModelCard
             Set("base_model", $"base_model: {Scalar(model)}");
             tags.Add($"base_model:adapter:{model}");
         }
-        Set("library_name", "library_name: peft");
+        // Where PEFT refuses all of them, the hub should not say that it reads the folder.
+        if (!adapters.All(adapter => IsBeyondPeft(adapter.Config))) Set("library_name", "library_name: peft");
         if (adapters.Any(adapter => adapter.Config.TaskType == "CAUSAL_LM")) Set("pipeline_tag", "pipeline_tag: text-generation");
         if (adapters.Any(adapter => adapter.Config is LoraConfig)) tags.Add("lora");
         if (isTransformers) tags.Add("transformers");
@@ -117,16 +118,26 @@ internal static class ModelCard
             string targets = config.TargetModules?.ToString().Replace("|", "\\|", StringComparison.Ordinal) ?? "the family's default";
             body.Append(CultureInfo.InvariantCulture, $"| {name} | {config.PeftType} | {config.R} | {config.Strength} | {targets} |\n");
         }
+        string[] beyond = [.. adapters.Where(adapter => IsBeyondPeft(adapter.Config)).Select(adapter => adapter.Name)];
+        body.Append("\n## Use\n");
+        if (beyond.Length > 0)
+        {
+            IEnumerable<string> kinds = adapters.Select(adapter => adapter.Config).OfType<DeloraConfig>().SelectMany(config => config.BeyondPeft).Distinct();
+            body.Append(CultureInfo.InvariantCulture,
+                $"\nOnly Delora reads {string.Join(", ", beyond)}: PEFT has no DeLoRA on modules of the kind {string.Join(" or ", kinds)}, and refuses to load it.\n");
+        }
+        if (beyond.Length < adapters.Count)
+            body.Append("""
+
+                In Python, with PEFT:
+
+                ```python
+                from peft import PeftModel
+                model = PeftModel.from_pretrained(base_model, "this folder")
+                ```
+
+                """.ReplaceLineEndings("\n"));
         body.Append("""
-
-            ## Use
-
-            In Python, with PEFT:
-
-            ```python
-            from peft import PeftModel
-            model = PeftModel.from_pretrained(base_model, "this folder")
-            ```
 
             In .NET, with Delora:
 
@@ -138,4 +149,6 @@ internal static class ModelCard
             """.ReplaceLineEndings("\n"));
         return body.ToString();
     }
+
+    private static bool IsBeyondPeft(AdapterConfig config) => config is DeloraConfig { BeyondPeft.IsDefaultOrEmpty: false };
 }

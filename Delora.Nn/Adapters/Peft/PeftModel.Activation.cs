@@ -16,7 +16,10 @@ public sealed partial class PeftModel
     /// Chooses the adapters that act, in order; their branches add up. They alone are trained from now on, except for those that are in inference
     /// mode (<see cref="SetTrainable"/>); strictly those as well, as PEFT does.
     /// </summary>
-    /// <exception cref="ArgumentException">There is no adapter of that name, or one is named twice.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is no adapter of that name, one is named twice, or two train the same module as a whole: their copies of it can't both stand in
+    /// its place.
+    /// </exception>
     /// <exception cref="InvalidOperationException">
     /// Adapters are merged: others could not act before <see cref="Unmerge"/>. The strict mode unmerges them.
     /// </exception>
@@ -26,6 +29,9 @@ public sealed partial class PeftModel
         foreach (string name in names) RequireAdapter(name, nameof(names));
         if (names.Distinct().Count() < names.Length)
             throw new ArgumentException($"An adapter is named twice: {string.Join(", ", names)}.", nameof(names));
+        if (_savedModules.Values.FirstOrDefault(saved => names.Count(saved.Has) > 1) is { } both)
+            throw new ArgumentException(
+                $"{string.Join(", ", names.Where(both.Has))} each have a copy of '{both.Name}' (modules_to_save), and one alone can act.", nameof(names));
         if (Compatibility == PeftCompatibility.Strict && MergedAdapters.Any())
         {
             Warn?.Invoke("Adapter cannot be set when the model is merged. Unmerging the model first.");
@@ -97,7 +103,7 @@ public sealed partial class PeftModel
         KeyValuePair<string, AdapterConfig>[] all = [.. _configs];
         _configs.Clear();
         foreach ((string key, AdapterConfig config) in all) _configs.Add(key == name ? newName : key, config);
-        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Rename(name, newName);
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Rename(name, newName);
         foreach (SavedModule saved in _savedModules.Values) saved.Rename(name, newName);
         _active = [.. _active.Select(active => active == name ? newName : active)];
         if (_untrained.Remove(name)) _untrained.Add(newName);
@@ -116,7 +122,7 @@ public sealed partial class PeftModel
     private void Activate(string[] names, bool keepTraining)
     {
         _active = [.. names];
-        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Activate(names);
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Activate(names);
         if (!keepTraining) _untrained.ExceptWith(names);
         ApplySavedModules();
         ApplyTraining();
@@ -128,7 +134,7 @@ public sealed partial class PeftModel
         _configs.Remove(name, out AdapterConfig? config);
         _untrained.Remove(name);
         _takenOver.Remove(name);
-        foreach ((_, Linear layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
         _active = [.. _active.Where(active => active != name)];
         ApplySavedModules();
         foreach (SavedModule saved in _savedModules.Values.ToArray())
@@ -155,7 +161,7 @@ public sealed partial class PeftModel
     {
         // Every layer, also those whose adapters come or go meanwhile.
         foreach ((_, Module module) in Base.NamedModules())
-            if (module is Linear linear) linear.Adapters.Enabled = enabled;
+            if (module is IAdaptedLayer layer) layer.Adapters.Enabled = enabled;
         ApplySavedModules();
     }
 
@@ -175,7 +181,7 @@ public sealed partial class PeftModel
                     parameter.RequiresGradient = _active.Except(_untrained).Any(adapter => _configs[adapter].Bias switch
                     {
                         AdapterBias.All => true,
-                        AdapterBias.AdapterOnly => module is Linear linear && linear.Adapters.Contains(adapter),
+                        AdapterBias.AdapterOnly => module is IAdaptedLayer layer && layer.Adapters.Contains(adapter),
                         _ => false,
                     });
         }

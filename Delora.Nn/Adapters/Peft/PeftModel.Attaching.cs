@@ -14,7 +14,9 @@ public sealed partial class PeftModel
     /// <param name="config">What to adapt, and how. With <see cref="AdapterConfig.InferenceMode"/> it is not trained.</param>
     /// <param name="generator">Random numbers for the initial values, and later for dropout masks.</param>
     /// <param name="name">Its name.</param>
-    /// <param name="warn">Hears of names in the configuration that match nothing; <see cref="Warn"/> where nothing is given.</param>
+    /// <param name="warn">
+    /// Hears of names in the configuration that match nothing, and of targets that PEFT would refuse; <see cref="Warn"/> where nothing is given.
+    /// </param>
     /// <exception cref="ArgumentException">There is an adapter of that name, or a target is not a layer that can be adapted.</exception>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
     /// <exception cref="InvalidOperationException">The base model has adapters of another <see cref="PeftModel"/>.</exception>
@@ -26,6 +28,7 @@ public sealed partial class PeftModel
         // PEFT makes the tensors of a model that is wrapped again anew, under the same name.
         if (_takenOver.Remove(name)) Remove(name);
         AdapterPlan plan = Plan(name, config, warn);
+        WarnBeyondPeft(plan, warn);
         Attach(plan, (_, layer, target) => NewAdapter(config, layer, target, generator));
         ActivateNew(plan, warn);
     }
@@ -42,23 +45,25 @@ public sealed partial class PeftModel
         TargetOptions options = (Base as IAdaptable)?.Targets ?? new TargetOptions();
         options = options with
         {
-            ModelType = options.ModelType ?? (Base as CausalLanguageModel)?.Config.ModelType,
+            ModelType = options.ModelType ?? (Base as PretrainedModel)?.Config.ModelType,
             Compatibility = Compatibility,
+            Adaptable = [.. s_adaptable],
             Warn = warn,
         };
         (AdapterConfig config, IReadOnlyList<AdapterTarget> targets, IReadOnlyList<string> saved) = TargetResolver.ResolveAll(asked, kinds, options);
-        var layers = new List<(Linear, AdapterTarget)>();
+        var layers = new List<(IAdaptedLayer, AdapterTarget)>();
         foreach (AdapterTarget target in targets)
         {
             Module module = modules[target.Name];
-            if (module is not Linear layer)
-                throw new ArgumentException($"The target '{target.Name}' is a {module.GetType().Name}; adapters exist for Linear.", nameof(asked));
+            if (module is not IAdaptedLayer layer)
+                throw new ArgumentException($"The target '{target.Name}' is a {module.GetType().Name}; adapters exist for linear layers and embeddings.", nameof(asked));
             if (IsSaved(target.Name, _savedModules.Keys))
                 throw config.Wrong("target_modules", $"'{target.Name}' is trained as a whole by the modules_to_save of another adapter.");
             if (layer.Adapters.Contains(name))
                 throw new ArgumentException($"The layer '{target.Name}' has an adapter '{name}' of another model already.", nameof(name));
-            if (layer.IsTied)
-                warn?.Invoke($"{config.Source}: target_modules: '{target.Name}' shares its weight with the embedding, which the adapter leaves as it is; it cannot be merged.");
+            if (layer.Partner is { } partner)
+                warn?.Invoke($"{config.Source}: target_modules: '{target.Name}' shares its weight with "
+                    + $"{(partner is Embedding ? "the embedding" : "the output layer")}, which merging the adapter changes too.");
             layers.Add((layer, target));
         }
         CheckModulesToSave(asked, config, saved, modules);
@@ -66,7 +71,7 @@ public sealed partial class PeftModel
     }
 
     /// <summary>Makes the adapters of a plan, without activating them; all or none.</summary>
-    private void Attach(AdapterPlan plan, Func<string, Linear, AdapterTarget, LinearAdapter> make)
+    private void Attach(AdapterPlan plan, Func<string, IAdaptedLayer, AdapterTarget, LinearAdapter> make)
     {
         // Only once: a second time would freeze the trainable copies of modules_to_save.
         if (_configs.Count == 0) Base.Freeze();
@@ -76,7 +81,7 @@ public sealed partial class PeftModel
         _configs.Add(plan.Name, plan.Config);
         try
         {
-            foreach ((Linear layer, AdapterTarget target) in plan.Layers)
+            foreach ((IAdaptedLayer layer, AdapterTarget target) in plan.Layers)
             {
                 layer.Adapters.Add(plan.Name, make(target.Name, layer, target));
                 layer.Adapters.Enabled = _disabled == 0;
@@ -119,21 +124,17 @@ public sealed partial class PeftModel
         ApplyTraining();
     }
 
-    private static ModuleKind KindOf(Module module) => module switch
-    {
-        Linear => ModuleKind.Linear,
-        Embedding => ModuleKind.Embedding,
-        _ => ModuleKind.Other,
-    };
+    private static ModuleKind KindOf(Module module) => (module as IAdaptedLayer)?.Kind ?? ModuleKind.Other;
 
-    private LinearAdapter NewAdapter(AdapterConfig config, Linear layer, AdapterTarget target, Generator generator) => config switch
+    private LinearAdapter NewAdapter(AdapterConfig config, IAdaptedLayer layer, AdapterTarget target, Generator generator) => config switch
     {
         DeloraConfig delora => DeloraAdapter.Create(
             Compatibility == PeftCompatibility.Strict ? layer.Adapters.CurrentColumnNorms() : layer.Adapters.BaseColumnNorms(),
             layer.Out, target.Rank, target.Strength, generator,
-            randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.EffectiveDropout),
+            randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.EffectiveDropout,
+            onEmbedding: layer.Kind == ModuleKind.Embedding),
         LoraConfig lora => LoraAdapter.Create(layer.In, layer.Out, target.Rank, LoraAdapter.ScalingOf(lora, target), layer.Device, generator,
-            randomB: !lora.InitWeights, dropout: (float)lora.LoraDropout),
+            randomB: !lora.InitWeights, dropout: (float)lora.LoraDropout, onEmbedding: layer.Kind == ModuleKind.Embedding),
         _ => throw new ArgumentException($"{config.GetType().Name} describes an adapter that is not supported; DeloraConfig and LoraConfig are.", nameof(config)),
     };
 
@@ -143,6 +144,6 @@ public sealed partial class PeftModel
     /// <param name="Layers">The layers that get a branch.</param>
     /// <param name="Saved">The modules that get a trainable copy.</param>
     private sealed record AdapterPlan(
-        string Name, AdapterConfig Config, IReadOnlyList<(Linear Layer, AdapterTarget Target)> Layers,
+        string Name, AdapterConfig Config, IReadOnlyList<(IAdaptedLayer Layer, AdapterTarget Target)> Layers,
         IReadOnlyList<(string Name, Module Module)> Saved);
 }

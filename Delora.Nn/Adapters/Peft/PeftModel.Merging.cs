@@ -11,14 +11,15 @@ public sealed partial class PeftModel
     /// <summary>
     /// Adds ΔW of adapters to the base weights (PEFT's <c>merge_adapter</c>); the base weights are kept for <see cref="Unmerge"/>. What is merged
     /// already is passed over. Merged adapters cannot be trained, exchanged for others or deleted; while any is merged, adapters that are not do
-    /// not act. On a failure every layer is as it was.
+    /// not act. On a failure every layer is as it was. A weight that an output layer shares with the embedding is changed for both, as PEFT changes
+    /// it: the merged model then computes something else than the adapted one. It takes the adapters of one of the two.
     /// </summary>
     /// <param name="names">The adapters, in order; the active ones where nothing is given.</param>
     /// <param name="safe">
     /// Whether a weight that would hold NaN or infinity is refused. Where nothing is said it is, but strictly it is not: that is PEFT's default.
     /// </param>
     /// <exception cref="ArgumentException">There is no adapter of that name; the strict mode passes it over, as PEFT does.</exception>
-    /// <exception cref="InvalidOperationException">A weight is tied to an embedding.</exception>
+    /// <exception cref="InvalidOperationException">Adapters sit on both an embedding and the output layer that shares its weight.</exception>
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity.</exception>
     public void Merge(IEnumerable<string>? names = null, bool? safe = null)
     {
@@ -67,7 +68,7 @@ public sealed partial class PeftModel
         Merge(wanted, safe);
         foreach (SavedModule saved in _savedModules.Values)
             if (wanted.LastOrDefault(saved.Has) is { } adapter) saved.Keep(adapter);
-        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.KeepMerged();
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.KeepMerged();
         RemoveAll();
         return Base;
     }
@@ -82,10 +83,10 @@ public sealed partial class PeftModel
 
     private void MergeAll(string[] names, bool safe)
     {
-        List<(Linear Layer, string[] Before)> done = [];
+        List<(IAdaptedLayer Layer, string[] Before)> done = [];
         try
         {
-            foreach ((_, Linear layer) in AdaptedLayers)
+            foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
             {
                 string[] before = [.. layer.Adapters.Merged];
                 layer.Adapters.Merge(names, safe);
@@ -94,7 +95,7 @@ public sealed partial class PeftModel
         }
         catch
         {
-            foreach ((Linear layer, string[] before) in done)
+            foreach ((IAdaptedLayer layer, string[] before) in done)
             {
                 layer.Adapters.Unmerge();
                 // As it was done before; the same sum gives the same bits.
@@ -107,10 +108,10 @@ public sealed partial class PeftModel
     private void WarnOfNonFinite()
     {
         if (Warn is null) return;
-        foreach ((string name, Linear layer) in AdaptedLayers)
+        foreach ((string name, IAdaptedLayer layer) in AdaptedLayers)
         {
             if (layer.Adapters.Merged.Count == 0) continue;
-            using Tensor weight = layer.CopyWeight();
+            using Tensor weight = layer.CopyOwn("weight");
             if (weight.ToArray<double>().Any(value => !double.IsFinite(value)))
                 Warn($"The merged weight of '{name}' holds NaN or infinity.");
         }
@@ -118,7 +119,7 @@ public sealed partial class PeftModel
 
     private void UnmergeAll()
     {
-        foreach ((_, Linear layer) in AdaptedLayers) layer.Adapters.Unmerge();
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Unmerge();
     }
 
     private void RefuseWhileMerged()

@@ -20,13 +20,13 @@ public sealed partial class PeftModel
                 continue;
             }
             if (IsSaved(moduleName, _savedModules.Keys)) continue;
-            var linear = module as Linear;
-            bool adapted = linear is not null && linear.Adapters.Names.Any();
+            var layer = module as IAdaptedLayer;
+            bool adapted = layer is not null && layer.Adapters.Names.Any();
             foreach ((string name, Parameter parameter) in module.OwnParameters())
                 if (parameter.RequiresGradient) yield return ($"{prefix}.{(adapted ? "base_layer." : "")}{name}", parameter);
             if (!adapted) continue;
-            foreach (string adapter in linear!.Adapters.Active)
-                foreach ((string key, Parameter parameter) in linear.Adapters[adapter].Parameters)
+            foreach (string adapter in layer!.Adapters.Active)
+                foreach ((string key, Parameter parameter) in layer.Adapters[adapter].Parameters)
                     if (parameter.RequiresGradient) yield return ($"{prefix}.{InMemoryKey(key, adapter)}", parameter);
         }
     }
@@ -34,7 +34,7 @@ public sealed partial class PeftModel
     /// <summary>‖ΔW‖_F of each adapted layer and adapter beside its bound (null where the method has none).</summary>
     public IEnumerable<(string Layer, string Adapter, double Norm, double? Bound)> DeltaNorms()
     {
-        foreach ((string name, Linear layer) in AdaptedLayers)
+        foreach ((string name, IAdaptedLayer layer) in AdaptedLayers)
             foreach (string adapter in layer.Adapters.Active)
                 yield return (name, adapter, layer.Adapters[adapter].DeltaNorm(), layer.Adapters[adapter].NormBound());
     }
@@ -45,7 +45,7 @@ public sealed partial class PeftModel
 
     private IEnumerable<(string Adapter, Parameter Parameter)> AllAdapterParameters()
     {
-        foreach ((_, Linear layer) in AdaptedLayers)
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
             foreach (string name in layer.Adapters.Names)
                 foreach ((_, Parameter parameter) in layer.Adapters[name].Parameters)
                     yield return (name, parameter);

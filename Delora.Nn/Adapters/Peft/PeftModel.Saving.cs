@@ -36,7 +36,7 @@ public sealed partial class PeftModel
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.
         foreach (string name in names) RequireAdapter(name, nameof(names));
-        (string Name, AdapterConfig Config)[] adapters = [.. names.Distinct().Select(name => (name, AsSaved(_configs[name])))];
+        (string Name, AdapterConfig Config)[] adapters = [.. names.Distinct().Select(name => (name, MarkBeyondPeft(name, AsSaved(_configs[name]))))];
         byte[][] texts = [.. adapters.Select(adapter => Encoding.UTF8.GetBytes(adapter.Config.ToJson(Compatibility)))];
         foreach (((string name, _), byte[] json) in adapters.Zip(texts))
         {
@@ -53,13 +53,15 @@ public sealed partial class PeftModel
 
     private IEnumerable<KeyValuePair<string, Tensor>> SavedTensors(string name)
     {
-        foreach ((string layerName, Linear layer) in AdaptedLayers)
+        foreach ((string layerName, IAdaptedLayer layer) in AdaptedLayers)
         {
             if (!layer.Adapters.Contains(name)) continue;
             foreach ((string key, Tensor tensor) in layer.Adapters[name].CopyState()) yield return new($"{KeyPrefix}{layerName}.{key}", tensor);
         }
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
+        foreach ((string key, IAdaptedLayer layer) in SavedBaseWeights(_configs[name], AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name))))
+            yield return new(key, layer.Adapters.CopyBase());
         HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
         foreach ((string key, Parameter bias) in SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys))
             yield return new(key, bias.Value);

@@ -27,8 +27,8 @@ public sealed partial class PeftModel
     /// <summary>The state of every module with adapters or copies of its own, in the model's order (PEFT's <c>get_layer_status</c>).</summary>
     public IReadOnlyList<AdapterLayerStatus> GetLayerStatus() =>
     [
-        .. Base.NamedModules().SelectMany(pair => pair.Module is Linear linear && linear.Adapters.Names.Any()
-            ? [StatusOf(pair.Name, linear)]
+        .. Base.NamedModules().SelectMany(pair => pair.Module is IAdaptedLayer layer && layer.Adapters.Names.Any()
+            ? [StatusOf(pair.Name, layer)]
             : _savedModules.TryGetValue(pair.Name, out SavedModule? saved) ? (AdapterLayerStatus[])[StatusOf(pair.Name, saved)] : []),
     ];
 
@@ -64,7 +64,7 @@ public sealed partial class PeftModel
 
     private const string SavedModuleType = "ModulesToSaveWrapper";
 
-    private AdapterLayerStatus StatusOf(string name, Linear layer)
+    private AdapterLayerStatus StatusOf(string name, IAdaptedLayer layer)
     {
         LinearAdapters adapters = layer.Adapters;
         return new AdapterLayerStatus
@@ -72,8 +72,8 @@ public sealed partial class PeftModel
             Name = $"model.{name}",
             ModuleType = adapters.Names.Select(adapter => _configs.GetValueOrDefault(adapter)?.PeftType).Distinct().ToArray() switch
             {
-                [LoraConfig.Method] => "lora.Linear",
-                _ => "delora.DeloraLinear",
+                [LoraConfig.Method] => layer.Kind == ModuleKind.Embedding ? "lora.Embedding" : "lora.Linear",
+                _ => layer.Kind == ModuleKind.Embedding ? "delora.DeloraEmbedding" : "delora.DeloraLinear",
             },
             Enabled = adapters.Enabled,
             ActiveAdapters = adapters.Active,

@@ -13,7 +13,9 @@ public sealed partial class PeftModel
         HashSet<string> adapted = [.. plan.Layers.Select(entry => entry.Target.Name)];
         string[] saved = [.. _savedModules.Keys, .. plan.Saved.Select(entry => entry.Name)];
         (string Key, Parameter Bias)[] biases = [.. SavedBiases(plan.Config.Bias, adapted, saved)];
-        Fit fit = Compare(tensors, Needed(plan), biases);
+        (string Key, IAdaptedLayer Layer)[] weights = [.. SavedBaseWeights(plan.Config, plan.Layers.Select(entry => (entry.Target.Name, entry.Layer)))];
+        Fit fit = Compare(tensors, Needed(plan),
+            [.. biases.Select(entry => (entry.Key, entry.Bias.Shape)), .. weights.Select(entry => (entry.Key, entry.Layer.WeightState.Shape))]);
         AdapterLoadResult result = Judge(fit, tensors, plan.Name, ignoreMismatchedSizes, warn);
 
         Attach(plan, (layerName, layer, target) =>
@@ -21,9 +23,11 @@ public sealed partial class PeftModel
             string[] keys = [.. TensorsOf(plan.Config, layer, target).Select(entry => $"{KeyPrefix}{layerName}.{entry.Key}")];
             if (!keys.All(fit.Usable.Contains)) return Patched(NewAdapter(plan.Config, layer, target, generator), layerName);
             Tensor[] read = [.. keys.Select(key => tensors.Read(key, layer.Device))];
+            bool onEmbedding = layer.Kind == ModuleKind.Embedding;
             return plan.Config is LoraConfig lora
-                ? new LoraAdapter(read[0], read[1], LoraAdapter.ScalingOf(lora, target), (float)lora.LoraDropout, generator)
-                : new DeloraAdapter(read[0], read[1], read[2], read[3], (float)((DeloraConfig)plan.Config).EffectiveDropout, generator);
+                ? new LoraAdapter(read[0], read[1], LoraAdapter.ScalingOf(lora, target), (float)lora.LoraDropout, generator, onEmbedding)
+                : new DeloraAdapter(read[0], read[1], read[2], read[3], (float)((DeloraConfig)plan.Config).EffectiveDropout, generator,
+                    onEmbedding: onEmbedding);
         });
         try
         {
@@ -35,6 +39,7 @@ public sealed partial class PeftModel
             // All are read before the first of the base model's own is overwritten.
             (Parameter Bias, Tensor Value)[] values = [.. biases.Where(entry => fit.Usable.Contains(entry.Key))
                 .Select(entry => (entry.Bias, tensors.Read(entry.Key, entry.Bias.Value.Device)))];
+            TakeBaseWeights(tensors, weights.Where(entry => fit.Usable.Contains(entry.Key)), warn);
             foreach ((Parameter bias, Tensor value) in values) bias.Value.CopyFrom(value);
         }
         catch
@@ -62,7 +67,7 @@ public sealed partial class PeftModel
     private AdapterLoadResult Overwrite(string name, AdapterTensors tensors, bool ignoreMismatchedSizes, Action<string>? warn)
     {
         Dictionary<string, Tensor> present = [];
-        foreach ((string layerName, Linear layer) in AdaptedLayers)
+        foreach ((string layerName, IAdaptedLayer layer) in AdaptedLayers)
             if (layer.Adapters.Contains(name))
             {
                 if (layer.Adapters[name] is DeloraAdapter { IsResidual: true })
@@ -73,7 +78,8 @@ public sealed partial class PeftModel
             foreach ((string own, Parameter parameter) in saved.Copies(name)) present.Add($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
         HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
         (string Key, Parameter Bias)[] biases = [.. SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys)];
-        Fit fit = Compare(tensors, present.ToDictionary(pair => pair.Key, pair => pair.Value.Shape), biases);
+        Fit fit = Compare(tensors, present.ToDictionary(pair => pair.Key, pair => pair.Value.Shape),
+            [.. biases.Select(entry => (entry.Key, entry.Bias.Shape))]);
         AdapterLoadResult result = Judge(fit, tensors, name, ignoreMismatchedSizes, warn);
         using var scope = new TensorScope("overwrite adapter");
         IEnumerable<(string Key, Tensor Value)> all = present.Select(pair => (pair.Key, pair.Value)).Concat(biases.Select(bias => (bias.Key, bias.Bias.Value)));
@@ -91,22 +97,23 @@ public sealed partial class PeftModel
     }
 
     /// <summary>The tensors of one layer's adapter, in the order of its constructor.</summary>
-    private static (string Key, Shape Shape)[] TensorsOf(AdapterConfig config, Linear layer, AdapterTarget target) => config switch
+    private static (string Key, Shape Shape)[] TensorsOf(AdapterConfig config, IAdaptedLayer layer, AdapterTarget target)
     {
-        DeloraConfig =>
-        [
-            ("delora_A", [target.Rank, layer.In]), ("delora_B", [layer.Out, target.Rank]),
-            ("delora_lambda", [1]), ("delora_w_norm", [layer.In]),
-        ],
-        LoraConfig => [("lora_A.weight", [target.Rank, layer.In]), ("lora_B.weight", [layer.Out, target.Rank])],
-        _ => throw config.Wrong("peft_type", $"{config.PeftType} adapters are not supported; DELORA and LORA are."),
-    };
+        bool onEmbedding = layer.Kind == ModuleKind.Embedding;
+        Shape a = [target.Rank, layer.In], b = [layer.Out, target.Rank];
+        return config switch
+        {
+            DeloraConfig => [.. DeloraAdapter.Keys(onEmbedding).Zip((Shape[])[a, b, [1], [layer.In]])],
+            LoraConfig => [.. LoraAdapter.Keys(onEmbedding).Zip((Shape[])[a, b])],
+            _ => throw config.Wrong("peft_type", $"{config.PeftType} adapters are not supported; DELORA and LORA are."),
+        };
+    }
 
     /// <summary>The keys and shapes that a plan needs.</summary>
     private static Dictionary<string, Shape> Needed(AdapterPlan plan)
     {
         Dictionary<string, Shape> needed = [];
-        foreach ((Linear layer, AdapterTarget target) in plan.Layers)
+        foreach ((IAdaptedLayer layer, AdapterTarget target) in plan.Layers)
             foreach ((string key, Shape shape) in TensorsOf(plan.Config, layer, target))
                 needed.Add($"{KeyPrefix}{target.Name}.{key}", shape);
         foreach ((string name, Module module) in plan.Saved)
@@ -115,12 +122,16 @@ public sealed partial class PeftModel
     }
 
     /// <summary>Compares what there is with what is needed, before memory is spent on either.</summary>
-    private static Fit Compare(AdapterTensors tensors, Dictionary<string, Shape> needed, (string Key, Parameter Bias)[] biases)
+    /// <param name="tensors">What there is.</param>
+    /// <param name="needed">Keys and shapes that must be there.</param>
+    /// <param name="optional">
+    /// Those that may be there: PEFT leaves some biases out, and base weights where it is told to.
+    /// </param>
+    private static Fit Compare(AdapterTensors tensors, Dictionary<string, Shape> needed, (string Key, Shape Shape)[] optional)
     {
         string[] missing = [.. needed.Keys.Where(key => !tensors.Contains(key))];
-        // PEFT leaves some biases out, so they may be there or not.
         Dictionary<string, Shape> known = new(needed);
-        foreach ((string key, Parameter bias) in biases) known.Add(key, bias.Shape);
+        foreach ((string key, Shape shape) in optional) known.Add(key, shape);
         return new Fit(
             missing,
             [.. tensors.Keys.Where(key => !known.ContainsKey(key))],

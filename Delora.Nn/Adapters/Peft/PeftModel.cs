@@ -14,7 +14,7 @@ namespace Delora.Nn;
 /// </summary>
 /// <remarks>
 /// The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on. What changes adapters waits
-/// for requests that a <see cref="CausalLanguageModel"/> computes at the moment; those that follow see the change.
+/// for requests that a <see cref="PretrainedModel"/> computes at the moment; those that follow see the change.
 /// </remarks>
 public sealed partial class PeftModel : IDisposable
 {
@@ -56,9 +56,9 @@ public sealed partial class PeftModel : IDisposable
     /// <summary>Names of the active adapters, in order.</summary>
     public IReadOnlyList<string> ActiveAdapters => _active;
 
-    /// <summary>Linear layers with adapters, by their full names.</summary>
-    public IEnumerable<(string Name, Linear Layer)> AdaptedLayers =>
-        Base.NamedModules().Where(pair => pair.Module is Linear linear && linear.Adapters.Names.Any()).Select(pair => (pair.Name, (Linear)pair.Module));
+    /// <summary>Layers with adapters, linear ones and embeddings, by their full names.</summary>
+    public IEnumerable<(string Name, IAdaptedLayer Layer)> AdaptedLayers => Base.NamedModules()
+        .Where(pair => pair.Module is IAdaptedLayer layer && layer.Adapters.Names.Any()).Select(pair => (pair.Name, (IAdaptedLayer)pair.Module));
 
     /// <summary>
     /// Removes all adapters and restores the base model (merged adapters are unmerged, disabled layers enabled), except for biases that an
@@ -81,7 +81,7 @@ public sealed partial class PeftModel : IDisposable
         SetEnabled(true);
     }
 
-    private IDisposable? WaitUntilAlone() => (Base as CausalLanguageModel)?.WaitUntilAlone();
+    private IDisposable? WaitUntilAlone() => (Base as PretrainedModel)?.WaitUntilAlone();
 
     /// <summary>Whether a module is one of those that are saved as a whole, or lies inside one.</summary>
     private static bool IsSaved(string moduleName, IEnumerable<string> saved) =>

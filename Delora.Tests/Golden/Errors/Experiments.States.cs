@@ -20,7 +20,7 @@ internal static partial class Experiments
         {
             PeftModel model = x.Wrap("{}");
             float[] plain = x.BaseForward(model);
-            foreach ((_, Linear layer) in model.AdaptedLayers) layer.Adapters.Activate(x.Spelt("set_adapter("));
+            foreach ((_, IAdaptedLayer layer) in model.AdaptedLayers) layer.Adapters.Activate(x.Spelt("set_adapter("));
             return x.Forward(model).SequenceEqual(plain);
         }),
         new("delete_adapter unknown", x =>

@@ -1,0 +1,166 @@
+using Delora.Autograd;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A classifier of texts or pairs of texts: <c>BertForSequenceClassification</c>, a linear layer over the pooler's output, or
+/// <c>RobertaForSequenceClassification</c>, out_proj(tanh(dense(first token))).
+/// </summary>
+public sealed class SequenceClassifier : EncoderModel
+{
+    private readonly Linear? _linear;
+    private readonly ClassificationHead? _head;
+
+    internal SequenceClassifier(EncoderConfig config, Device device, WeightSource weights) : base(config, device, weights)
+    {
+        if (config.ClassifiesPooled) _linear = Register("classifier", weights.Linear("classifier"));
+        else _head = Register("classifier", new ClassificationHead(config, weights.Within("classifier"), Dropout));
+    }
+
+    /// <summary>
+    /// The encoder of a model folder, whatever head it has, with a new head to be trained: what transformers' <c>from_pretrained</c> does with
+    /// <c>num_labels</c>. A BERT encoder without a pooler gets a new one as well. Frozen and in evaluation mode.
+    /// </summary>
+    /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="labels">Names of the labels; a single one for a regression.</param>
+    /// <param name="generator">Random numbers for the head.</param>
+    /// <param name="problem">What the labels are; null: see <see cref="EncoderConfig.Problem"/>.</param>
+    /// <param name="warn">Hears of what is ignored or new, and of NaN or infinity in the weights.</param>
+    /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <exception cref="DeloraFormatException">
+    /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the folder holds no encoder that is supported.
+    /// </exception>
+    /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
+    public static SequenceClassifier FromEncoder(
+        string folder, Device device, IReadOnlyList<string> labels, Generator generator, ClassificationProblem? problem = null,
+        Action<string>? warn = null, bool strict = false)
+    {
+        EncoderConfig config = EncoderConfig.LoadEncoder(folder, warn) with
+        {
+            Head = EncoderHead.SequenceClassification, Labels = [.. labels], Problem = problem,
+        };
+        using WeightFiles files = OpenWeights(folder, warn, strict);
+        return (SequenceClassifier)EncoderWeights.Load(
+            config, files, device, (name, shape) => NewTensor(config, name, shape, device, generator), warn);
+    }
+
+    /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
+    /// <exception cref="DeloraFormatException">A field of the configuration is wrong.</exception>
+    public static SequenceClassifier Create(EncoderConfig config, Device device, Generator generator)
+    {
+        config = config with { Head = EncoderHead.SequenceClassification };
+        using var scope = new TensorScope("create model");
+        return new SequenceClassifier(config, device, WeightSource.Gather(
+            config.TensorShapes(), (name, shape) => NewTensor(config, name, shape, device, generator)));
+    }
+
+    /// <summary>The scores of every label.</summary>
+    /// <returns>[rows, labels]</returns>
+    /// <exception cref="ShapeException">The texts are longer than the model takes.</exception>
+    /// <exception cref="IndexException">An id is not in the vocabulary, or a token type not one of the model's.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
+    public Tensor Forward(EncodedBatch batch)
+    {
+        using Lease lease = Enter();
+        return Logits(batch);
+    }
+
+    /// <summary>The mean cross-entropy of texts that have one label each.</summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="labels">A label for each text; −100 where it does not count.</param>
+    /// <returns>The loss, a scalar [].</returns>
+    /// <exception cref="InvalidOperationException">The model is a regression or has several labels a text.</exception>
+    /// <inheritdoc cref="Forward"/>
+    public Tensor Loss(EncodedBatch batch, int[] labels)
+    {
+        Require(ProblemOf(ClassificationProblem.SingleLabel) == ClassificationProblem.SingleLabel, "one label a text");
+        Check.Shapes(labels.Length == batch.Rows, $"{Config.Architecture}: {batch.Rows} texts, and {labels.Length} labels");
+        using Lease lease = Enter();
+        return Logits(batch).CrossEntropy(Tensor.From(labels, [labels.Length], Device, "labels"));
+    }
+
+    /// <summary>
+    /// The loss of texts with several labels or numbers: the mean of −z log σ(s) − (1 − z) log(1 − σ(s)) over all texts and labels
+    /// (transformers: <c>BCEWithLogitsLoss</c>), or for a regression of (s − z)² (<c>MSELoss</c>).
+    /// </summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="targets">z, [rows, labels]; for several labels 0 or 1.</param>
+    /// <returns>The loss, a scalar [].</returns>
+    /// <exception cref="ArgumentException">A target is not finite, or for several labels neither 0 nor 1.</exception>
+    /// <exception cref="InvalidOperationException">The model gives one label a text.</exception>
+    /// <inheritdoc cref="Forward"/>
+    public Tensor Loss(EncodedBatch batch, float[] targets)
+    {
+        ClassificationProblem problem = ProblemOf(ClassificationProblem.MultiLabel);
+        Require(problem != ClassificationProblem.SingleLabel, "several labels or numbers");
+        int labels = Config.LabelCount;
+        Check.Shapes(targets.Length == (long)batch.Rows * labels,
+            $"{Config.Architecture}: {batch.Rows} texts with {labels} labels, and {targets.Length} targets");
+        bool several = problem == ClassificationProblem.MultiLabel;
+        foreach (float target in targets)
+            if (!float.IsFinite(target) || (several && target is not (0 or 1)))
+                throw new ArgumentException($"The target {target} is {(several ? "neither 0 nor 1" : "not finite")}.", nameof(targets));
+        using Lease lease = Enter();
+        Tensor logits = Logits(batch);
+        return several ? BinaryCrossEntropy(logits, targets) : MeanSquaredError(logits, targets);
+    }
+
+    /// <summary>What the labels are: the configuration's word, else regression for a single label, else what the data say.</summary>
+    /// <param name="data">What the data hold.</param>
+    /// <remarks>Source: transformers, <c>BertForSequenceClassification.forward</c>.</remarks>
+    public ClassificationProblem ProblemOf(ClassificationProblem data) =>
+        Config.Problem ?? (Config.LabelCount == 1 ? ClassificationProblem.Regression : data);
+
+    private Tensor Logits(EncodedBatch batch)
+    {
+        Tensor hidden = Hidden(batch);
+        return _linear is null
+            ? _head!.Forward(First(hidden))
+            : _linear.Forward(Dropout.Apply(this, Pooled(hidden)!, Config.HeadDropout));          // [rows, labels]
+    }
+
+    /// <summary>
+    /// log(1 + e^s) − z s is the cross-entropy of two classes with the scores 0 and s, whose op is stable for any s.
+    /// </summary>
+    private Tensor BinaryCrossEntropy(Tensor logits, float[] targets)
+    {
+        int count = targets.Length;
+        Tensor absent = Tensor.Zeros([count, 1], Device.FloatType, Device, "scores of absence");
+        Tensor labels = Tensor.From([.. targets.Select(target => (int)target)], [count], Device, "labels");
+        return Functions.Concat(1, absent, logits.Reshape([count, 1])).CrossEntropy(labels);
+    }
+
+    private Tensor MeanSquaredError(Tensor logits, float[] targets)
+    {
+        Tensor difference = logits.Add(Tensor.From([.. targets.Select(target => -target)], logits.Shape, Device, "targets"));
+        return difference.Multiply(difference).Mean();
+    }
+
+    private void Require(bool fits, string given)
+    {
+        if (!fits) throw new InvalidOperationException($"The {Config.Architecture} is for {ProblemOf(ClassificationProblem.SingleLabel)}; targets are {given}.");
+    }
+
+    /// <summary>RoBERTa's head: out_proj(tanh(dense(x))) of the first token's features x.</summary>
+    private sealed class ClassificationHead : Module
+    {
+        private readonly Linear _dense, _output;
+        private readonly EncoderDropout _dropout;
+        private readonly double _probability;
+
+        internal ClassificationHead(EncoderConfig config, WeightSource weights, EncoderDropout dropout)
+        {
+            _dense = Register("dense", weights.Linear("dense"));
+            _output = Register("out_proj", weights.Linear("out_proj"));
+            (_dropout, _probability) = (dropout, config.HeadDropout);
+        }
+
+        internal Tensor Forward(Tensor first)
+        {
+            Tensor x = _dense.Forward(_dropout.Apply(this, first, _probability)).Tanh();
+            return _output.Forward(_dropout.Apply(this, x, _probability));                       // [rows, labels]
+        }
+    }
+}

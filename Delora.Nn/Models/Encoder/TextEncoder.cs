@@ -1,0 +1,126 @@
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Nn;
+
+/// <summary>How the features of a text's tokens become one vector.</summary>
+public enum Pooling
+{
+    /// <summary>The mean over all tokens that are no padding, as most models for semantic search were trained.</summary>
+    Mean,
+
+    /// <summary>The features of the first token, [CLS] or &lt;s&gt;.</summary>
+    Cls,
+
+    /// <summary>The model's pooler, tanh(W · first token + b): <c>pooler_output</c>.</summary>
+    Pooler,
+}
+
+/// <summary>
+/// An encoder without a head (<c>BertModel</c>, <c>RobertaModel</c>): features of tokens, and embeddings of texts for semantic search.
+/// <code>
+/// using var model = TextEncoder.Load("model-folder", Devices.Best().Device);
+/// using var scope = new TensorScope();
+/// float[] vectors = model.Embed(batch).ToArray&lt;float&gt;();     // one row a text; similarity is the dot product
+/// </code>
+/// </summary>
+public sealed class TextEncoder : EncoderModel
+{
+    internal TextEncoder(EncoderConfig config, Device device, WeightSource weights) : base(config, device, weights)
+    {
+    }
+
+    /// <summary>
+    /// Loads the encoder of a model folder, whatever head the model has: that is left out. Frozen and in evaluation mode.
+    /// </summary>
+    /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="warn">Hears of what is ignored, and of NaN or infinity in the weights.</param>
+    /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <exception cref="DeloraFormatException">
+    /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the folder holds no encoder that is supported.
+    /// </exception>
+    /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
+    public static new TextEncoder Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
+    {
+        EncoderConfig config = EncoderConfig.LoadEncoder(folder, warn);
+        using WeightFiles files = OpenWeights(folder, warn, strict);
+        config = config with
+        {
+            Head = EncoderHead.None,
+            HasPooler = files.Entries.Any(entry => entry.Name is "pooler.dense.weight" || entry.Name == $"{config.BasePrefix}.pooler.dense.weight"),
+        };
+        return (TextEncoder)EncoderWeights.Load(
+            config, files, device, (name, _) => throw new InvalidOperationException($"A bare encoder has no '{name}'."), warn);
+    }
+
+    /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
+    /// <exception cref="DeloraFormatException">A field of the configuration is wrong.</exception>
+    public static TextEncoder Create(EncoderConfig config, Device device, Generator generator)
+    {
+        config = config with { Head = EncoderHead.None };
+        using var scope = new TensorScope("create model");
+        return new TextEncoder(config, device, WeightSource.Gather(
+            config.TensorShapes(), (name, shape) => NewTensor(config, name, shape, device, generator)));
+    }
+
+    /// <summary>The features of every token, <c>last_hidden_state</c>.</summary>
+    /// <returns>[rows, length, hidden]; of no meaning where there is padding.</returns>
+    /// <exception cref="ShapeException">The texts are longer than the model takes.</exception>
+    /// <exception cref="IndexException">An id is not in the vocabulary, or a token type not one of the model's.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
+    public Tensor Forward(EncodedBatch batch)
+    {
+        using Lease lease = Enter();
+        return Hidden(batch);
+    }
+
+    /// <summary>One vector for each text.</summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="pooling">How the features of the tokens become one vector.</param>
+    /// <param name="normalize">Whether every vector is divided by its length √Σx², so that a dot product is the cosine.</param>
+    /// <returns>[rows, hidden]</returns>
+    /// <inheritdoc cref="Forward"/>
+    /// <exception cref="InvalidOperationException">The model has no pooler.</exception>
+    public Tensor Embed(EncodedBatch batch, Pooling pooling = Pooling.Mean, bool normalize = true)
+    {
+        using Lease lease = Enter();
+        if (pooling == Pooling.Pooler && !Config.UsesPooler)
+            throw new InvalidOperationException($"The {Config.Architecture} has no pooler: its files hold none.");
+        Tensor hidden = Hidden(batch);
+        Tensor vectors = pooling switch
+        {
+            Pooling.Mean => Mean(hidden, batch),
+            Pooling.Cls => First(hidden),
+            Pooling.Pooler => Pooled(hidden)!,
+            _ => throw new ArgumentOutOfRangeException(nameof(pooling), pooling, "is not defined."),
+        };
+        return normalize ? Normalized(vectors) : vectors;
+    }
+
+    /// <summary>Σ over the tokens of a row / their number, [rows, hidden].</summary>
+    private Tensor Mean(Tensor hidden, EncodedBatch batch)
+    {
+        List<int> tokens = [], starts = [0];
+        for (int i = 0; i < batch.Mask.Length; i++)
+        {
+            if (batch.Mask[i] != 0) tokens.Add(i);
+            if ((i + 1) % batch.Length == 0) starts.Add(tokens.Count);
+        }
+        Tensor rows = hidden.Reshape([batch.Rows * batch.Length, Config.HiddenSize]);
+        return rows.EmbeddingBag(
+            Tensor.From([.. tokens], [tokens.Count], Device, "tokens"), Tensor.From([.. starts], [starts.Count], Device, "starts"));
+    }
+
+    /// <summary>
+    /// x / √(Σx² + 1e-24): torch's <c>normalize</c>, whose bound of 1e-12 for the length is inside the root here. A root mean square norm with
+    /// the weight 1/√dim is just that.
+    /// </summary>
+    private Tensor Normalized(Tensor vectors)
+    {
+        int dim = Config.HiddenSize;
+        Tensor weight = Tensor.From(Enumerable.Repeat(1 / Math.Sqrt(dim), dim).ToArray(), [dim], Device, "1/√dim");
+        return vectors.RmsNorm(weight, 1e-24 / dim);
+    }
+}

@@ -1,0 +1,52 @@
+using Delora.Autograd;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A classifier of tokens, for instance of names in a text: <c>BertForTokenClassification</c>, <c>RobertaForTokenClassification</c>; a linear
+/// layer over the features of every token.
+/// </summary>
+public sealed class TokenClassifier : EncoderModel
+{
+    private readonly Linear _classifier;
+
+    internal TokenClassifier(EncoderConfig config, Device device, WeightSource weights) : base(config, device, weights) =>
+        _classifier = Register("classifier", weights.Linear("classifier"));
+
+    /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
+    /// <exception cref="DeloraFormatException">A field of the configuration is wrong.</exception>
+    public static TokenClassifier Create(EncoderConfig config, Device device, Generator generator)
+    {
+        config = config with { Head = EncoderHead.TokenClassification };
+        using var scope = new TensorScope("create model");
+        return new TokenClassifier(config, device, WeightSource.Gather(
+            config.TensorShapes(), (name, shape) => NewTensor(config, name, shape, device, generator)));
+    }
+
+    /// <summary>The scores of every label, for every token.</summary>
+    /// <returns>[rows, length, labels]; of no meaning where there is padding.</returns>
+    /// <exception cref="ShapeException">The texts are longer than the model takes.</exception>
+    /// <exception cref="IndexException">An id is not in the vocabulary, or a token type not one of the model's.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
+    public Tensor Forward(EncodedBatch batch)
+    {
+        using Lease lease = Enter();
+        return Logits(batch);
+    }
+
+    /// <summary>The mean cross-entropy of the tokens' labels.</summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="labels">[rows, length]: a label for each token; −100 where it does not count, as for padding and special tokens.</param>
+    /// <returns>The loss, a scalar [].</returns>
+    /// <inheritdoc cref="Forward"/>
+    public Tensor Loss(EncodedBatch batch, int[] labels)
+    {
+        Check.Shapes(labels.Length == batch.Ids.Length, $"{Config.Architecture}: {batch.Ids.Length} tokens, and {labels.Length} labels");
+        using Lease lease = Enter();
+        return Logits(batch).CrossEntropy(Tensor.From(labels, [batch.Rows, batch.Length], Device, "labels"));
+    }
+
+    private Tensor Logits(EncodedBatch batch) =>
+        _classifier.Forward(Dropout.Apply(this, Hidden(batch), Config.HeadDropout));             // [rows, length, labels]
+}

@@ -1,0 +1,154 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A model as HuggingFace transformers publishes it: configuration and weights in a folder. Loaded, it is immutable but for adapters: many
+/// requests may compute at once.
+/// </summary>
+public abstract class PretrainedModel : Module, IAdaptable
+{
+    // A Monitor, because whoever changes the model waits in it for those that compute, and may call further methods that do so too.
+    private readonly object _gate = new();
+    private int _running;
+    private bool _disposed;
+
+    private protected PretrainedModel(Device device) => Device = device;
+
+    /// <summary>Where the model lies.</summary>
+    public Device Device { get; }
+
+    /// <summary>The configuration.</summary>
+    public abstract ModelConfig Config { get; }
+
+    /// <inheritdoc/>
+    public abstract TargetOptions Targets { get; }
+
+    /// <summary>Loads a model folder, frozen and in evaluation mode; its configuration says which model it is.</summary>
+    /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="warn">Hears of what is ignored, and of NaN or infinity in the weights.</param>
+    /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <exception cref="DeloraFormatException">
+    /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the family is not supported.
+    /// </exception>
+    /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
+    public static PretrainedModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
+    {
+        ModelConfig config = ModelConfig.Load(folder, warn);
+        using WeightFiles weights = OpenWeights(folder, warn, strict);
+        return config is EncoderConfig encoder
+            ? EncoderModel.Load(encoder, weights, device, warn)
+            : CausalLanguageModel.Load(config, weights, device);
+    }
+
+    /// <summary>
+    /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
+    /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
+    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed.
+    /// </summary>
+    /// <param name="folder">Made where it does not exist.</param>
+    /// <param name="storeAs">
+    /// The type of the tensors in the file: float32, or bfloat16 and float16, which round them. A model whose file held one of these is
+    /// merged in float32 and rounded once.
+    /// </param>
+    /// <exception cref="DeloraException">The system refused.</exception>
+    /// <exception cref="DTypeException">Tensors are not stored in that type.</exception>
+    /// <exception cref="NonFiniteException">A number is too large for the type.</exception>
+    public void Save(string folder, DType storeAs = DType.Float32)
+    {
+        using Lease lease = Enter();
+        FolderFile.Make(folder);
+        try
+        {
+            WeightWriter.Write(folder, [.. NamedState()], storeAs: storeAs);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new DeloraException($"{folder}: the model could not be written: {error.Message}", error);
+        }
+        Config.Save(folder, storeAs);
+    }
+
+    /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>
+    public string Fingerprint()
+    {
+        const int Piece = 1 << 24;
+        using Lease lease = Enter();
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach ((string name, ModuleState state) in NamedState())
+        {
+            using Tensor tensor = state.Read();
+            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.Shape} "));
+            for (long done = 0; done < tensor.ElementCount; done += Piece)
+            {
+                using Tensor piece = tensor.View([(int)Math.Min(Piece, tensor.ElementCount - done)], done);
+                hash.AppendData(MemoryMarshal.AsBytes<float>(piece.ToArray<float>()));
+            }
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    /// <summary>
+    /// Frees the model. Waits for the forward pass that others compute; later ones get an <see cref="ObjectDisposedException"/>. A training run
+    /// must have ended: its backward pass uses the weights too.
+    /// </summary>
+    public override void Dispose()
+    {
+        using IDisposable alone = WaitUntilAlone();
+        _disposed = true;
+        base.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Waits until nobody computes, and lets nobody begin before the result is disposed, on the same thread. Calls nest.</summary>
+    internal IDisposable WaitUntilAlone()
+    {
+        Monitor.Enter(_gate);
+        try
+        {
+            while (_running > 0) Monitor.Wait(_gate);
+            return new Exclusion(_gate);
+        }
+        catch
+        {
+            Monitor.Exit(_gate);
+            throw;
+        }
+    }
+
+    private protected static WeightFiles OpenWeights(string folder, Action<string>? warn, bool strict)
+    {
+        var options = new SafetensorsOptions { Strict = strict };
+        return WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn });
+    }
+
+    /// <summary>Begins a computation; whoever changes the model waits for its end.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
+    private protected Lease Enter()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _running++;
+        }
+        return new Lease(this);
+    }
+
+    private protected readonly ref struct Lease(PretrainedModel model)
+    {
+        public void Dispose()
+        {
+            lock (model._gate)
+                if (--model._running == 0) Monitor.PulseAll(model._gate);
+        }
+    }
+
+    private sealed class Exclusion(object gate) : IDisposable
+    {
+        public void Dispose() => Monitor.Exit(gate);
+    }
+}
