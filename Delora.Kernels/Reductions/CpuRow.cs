@@ -29,11 +29,11 @@ internal static unsafe class CpuRow
     }
 }
 
-/// <summary>f(x) = factor · e^(x − shift): softmax with its maximum, or with its log-sum-exp.</summary>
+/// <summary>f(x) = factor · e^(x − shift) for x ≤ shift: softmax with its maximum, or with its log-sum-exp.</summary>
 internal readonly struct CpuShiftedExp(float shift, float factor) : ICpuUnaryOp
 {
     public TVector Apply<TVector>(TVector x) where TVector : unmanaged, ISimd<TVector> =>
-        TVector.Set(factor) * SimdMath.Exp(x - TVector.Set(shift));
+        TVector.Set(factor) * SimdMath.ExpNonPositive(x - TVector.Set(shift));
 }
 
 /// <summary>f(x) = factor · x.</summary>

@@ -36,8 +36,14 @@ internal struct AttentionSizes
     /// <summary>The keys that query t can see are those below this, apart from masked ones.</summary>
     internal readonly int Visible(int t) => Causal != 0 ? Keys - Seq + t + 1 : Keys;
 
+    /// <summary>The keys that any of these queries can see lie in [First, End), apart from masked ones.</summary>
+    internal readonly (int First, int End) KeysOf(int query, int queries) => (0, Visible(query + queries - 1));
+
     /// <summary>The first query that can see key j.</summary>
     internal readonly int FirstQuery(int j) => Causal != 0 ? Math.Max(0, j - (Keys - Seq)) : 0;
+
+    /// <summary>The queries that can see key j are those below this.</summary>
+    internal readonly int EndQuery(int j) => j < Keys ? Seq : 0;
 
     /// <summary>Where the row of query t and head h starts, in elements.</summary>
     internal readonly long QueryRow(int batch, int t, int head) => (((long)batch * Seq + t) * Heads + head) * Dim;
