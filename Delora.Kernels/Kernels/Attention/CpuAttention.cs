@@ -147,8 +147,7 @@ internal static unsafe partial class CpuAttention
                 *z = max;
                 return;
             }
-            CpuRow.Map<CpuShiftedExp, TVector>(new(max, 1), scores, scores, keys);
-            double sum = CpuReduce.Sequence<CpuIdentity, CpuPlus, TVector>(new(), scores, keys);
+            double sum = CpuRow.MapSum<CpuShiftedExp, TVector>(new(max, 1), scores, scores, keys);
             *z = (float)(max + Math.Log(sum));
             float* v = Of.Value + at;
             // In blocks, so that the second vectors of the rows are still near when the first have been summed.
