@@ -16,13 +16,18 @@ public sealed class ClassifierCommandsTests : IDisposable
     public ClassifierCommandsTests()
     {
         string[] words = ["good", "bad"];
-        _data = _folder.Write("data.csv", "text,label\n" + string.Concat(Enumerable.Range(0, 24).Select(i => $"\"the {i % 5} cats, are {words[i % 2]}\",{words[i % 2]}\n")));
+        IEnumerable<string> lines = Enumerable.Range(0, 24).Select(i => $"\"the {i % 5} cats, are {words[i % 2]}\",{words[i % 2]}\n");
+        _data = _folder.Write("data.csv", "text,label\n" + string.Concat(lines));
         TextTokenizer tokenizer = BpeTrainer.Train([File.ReadAllText(_data)], 290);
         _encoder = _folder.File("encoder");
         int special = tokenizer.EndId!.Value;
-        using TextEncoder encoder = TextEncoder.Create(
-            TinyEncoder.Config(RobertaConfig.Family, EncoderHead.None) with { VocabSize = tokenizer.VocabularySize, PadTokenId = special, MaxPositionEmbeddings = special + 41 },
-            Devices.Cpu, new Generator(3));
+        EncoderConfig config = TinyEncoder.Config(RobertaConfig.Family, EncoderHead.None) with
+        {
+            VocabSize = tokenizer.VocabularySize,
+            PadTokenId = special,
+            MaxPositionEmbeddings = special + 41,
+        };
+        using TextEncoder encoder = TextEncoder.Create(config, Devices.Cpu, new Generator(3));
         encoder.Save(_encoder);
         tokenizer.Save(_encoder);
     }
@@ -52,7 +57,10 @@ public sealed class ClassifierCommandsTests : IDisposable
         Assert.Matches(@"base: loss [0-9.]+, accuracy [0-9.]+ %, macro F1 [0-9.]+, 24 texts", scores);
         Assert.Matches(@"with the adapter: loss [0-9.]+, accuracy 100\.00 %, macro F1 1\.0000, 24 texts", scores);
 
-        string[] use = ["classify", "--model", Classifier, "--adapter", adapter, "--device", "cpu", "--text", "the 2 cats, are good", "--text", "the 3 cats, are bad"];
+        string[] use =
+        [
+            "classify", "--model", Classifier, "--adapter", adapter, "--device", "cpu", "--text", "the 2 cats, are good", "--text", "the 3 cats, are bad",
+        ];
         string[] lines = (await CliRun.Succeeds(use)).TrimEnd().Split(Environment.NewLine);
         Assert.Matches(@"^good 0\.[5-9][0-9]{3}, bad 0\.[0-9]{4}$", lines[0]);
         Assert.StartsWith("bad ", lines[1], StringComparison.Ordinal);
@@ -125,6 +133,7 @@ public sealed class ClassifierCommandsTests : IDisposable
 
     private string[] Train(string output, params string[] more) =>
     [
-        "train", "--model", Classifier, "--data", _data, "--out", _folder.File(output), "--device", "cpu", "--batch", "6", "--rank", "2", "--lr", "0.02", .. more,
+        "train", "--model", Classifier, "--data", _data, "--out", _folder.File(output), "--device", "cpu", "--batch", "6", "--rank", "2",
+        "--lr", "0.02", .. more,
     ];
 }
