@@ -93,10 +93,10 @@ internal sealed class ModelFolder
 
     /// <summary>Reads labelled texts for this model, which is an encoder.</summary>
     /// <exception cref="DeloraFormatException">The file cannot be read, or a line is wrong.</exception>
-    /// <exception cref="InputException">The tokenizer makes tokens of it that the model does not know.</exception>
+    /// <exception cref="InputException">The tokenizer makes tokens of it that the model does not know, or cannot make what is asked for.</exception>
     public ClassificationRows LabelledRows(string file, int length)
     {
-        ClassificationRows rows = ClassificationData.Load(file, Tokenizer, (EncoderConfig)Config, length, _console.Warn);
+        ClassificationRows rows = Encoded(() => ClassificationData.Load(file, Tokenizer, (EncoderConfig)Config, length, _console.Warn));
         CheckLargest(rows.LargestId);
         return rows;
     }
@@ -107,11 +107,24 @@ internal sealed class ModelFolder
     {
         EncodedText[] encoded = [.. texts.Select(text =>
         {
-            (int[] ids, int[] types) = Tokenizer.EncodeForModel(text.Text, text.Pair, length);
+            (int[] ids, int[] types) = Encoded(() => Tokenizer.EncodeForModel(text.Text, text.Pair, length));
             return ids.Length > 0 ? new EncodedText(ids, types) : throw new InputException("a text has no token: it is empty");
         })];
         CheckLargest(encoded.Max(text => text.Ids.Max()));
         return EncodedBatch.Pad(encoded, ((EncoderConfig)Config).PadTokenId);
+    }
+
+    /// <summary>What a tokenizer cannot do about texts is the user's to know.</summary>
+    private T Encoded<T>(Func<T> encode)
+    {
+        try
+        {
+            return encode();
+        }
+        catch (Exception e) when (e is NotSupportedException or ArgumentOutOfRangeException { ParamName: "maxLength" })
+        {
+            throw new InputException($"{Path}: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
     }
 
     private void CheckLargest(int id)

@@ -128,6 +128,26 @@ public sealed class ClassifierTunerTests : IDisposable
         Assert.Equal(30, got.Texts);
     }
 
+    [Fact]
+    public void SeveralLabelsATextAreScoredOneByOne()
+    {
+        using SequenceClassifier model = Model(BertConfig.Family, ClassificationProblem.MultiLabel);
+        EncodedText[] texts = TinyEncoder.Texts(5, [.. Enumerable.Range(0, 30).Select(i => 1 + i % 7)]);
+        bool[][] given;
+        using (var scope = new TensorScope("scores"))
+            given = [.. texts.Select(text => model.Forward(EncodedBatch.Pad([text], 0)).ToArray<double>().Select(score => score > 0).ToArray())];
+        // Every third text has another label 1.
+        float[][] wanted = [.. given.Select((labels, i) => labels.Select((label, j) => label ^ (j == 1 && i % 3 == 0) ? 1f : 0f).ToArray())];
+        ClassificationEvaluation got = ClassificationEvaluation.Of(model, ClassificationRows.Of(model.Config, texts, wanted), 8);
+        Assert.Equal(20 / 30.0, got.Accuracy!.Value, 1e-12);
+        double[] f1 = [.. Enumerable.Range(0, 3).Select(label =>
+        {
+            double right = given.Zip(wanted).Count(pair => pair.First[label] && pair.Second[label] == 1);
+            return right == 0 ? 0 : 2 * right / (given.Count(x => x[label]) + wanted.Count(x => x[label] == 1));
+        })];
+        Assert.Equal(f1.Average(), got.MacroF1!.Value, 1e-12);
+    }
+
     private static int[] Predictions(SequenceClassifier model, EncodedText[] texts)
     {
         using var scope = new TensorScope("predictions");
