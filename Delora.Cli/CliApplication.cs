@@ -21,6 +21,8 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
         EmbedCommand.Create,
         AddHeadCommand.Create,
         MergeCommand.Create,
+        ExportCommand.Create,
+        CombineCommand.Create,
         console => DemoCommand.Create(
             (options, stop) => Task.Run(() => LanguageDemo.Run(console, options, stop), stop),
             (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),

@@ -33,7 +33,5 @@ exec unshare --mount bash -euo pipefail -c '
     mount --bind "$repository" "$root/delora"
     # The default method of PoCL 6.0 compiles the same source of the product with a masked branch sometimes rightly, sometimes wrongly.
     export POCL_WORK_GROUP_METHOD=${POCL_WORK_GROUP_METHOD:-loops}
-    # With more, kernels with much state across barriers come out wrongly now and then (docs/gpu.md).
-    export POCL_MAX_PTHREAD_COUNT=${POCL_MAX_PTHREAD_COUNT:-1} POCL_CPU_MAX_CU_COUNT=${POCL_CPU_MAX_CU_COUNT:-1}
     exec chroot "$root" /dotnet/dotnet exec /delora/Delora.Tests/bin/Release/net10.0/Delora.Tests.dll "$@"
 ' bash "$root" "$sdk" "$repository" "$@"

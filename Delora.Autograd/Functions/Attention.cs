@@ -18,14 +18,18 @@ public static partial class Functions
     /// <param name="causal">Whether query t sees no key after its own, the last seq keys being those of the queries.</param>
     /// <param name="keys">How many rows of key and value are there; null for all. Rows beyond are not read, and get zero gradients.</param>
     /// <param name="scale">What the scores are multiplied by; null for 1/√dim.</param>
+    /// <param name="window">How many keys a query sees at most, its own the last; null for all. See <see cref="AttentionOptions.Window"/>.</param>
     /// <returns>[batch, seq, heads, dim]; zeros for a query that may attend to nothing.</returns>
-    /// <exception cref="ShapeException">The shapes do not fit, or a causal attention has fewer keys than queries.</exception>
+    /// <exception cref="ShapeException">
+    /// The shapes do not fit, a causal attention has fewer keys than queries, or the window is empty.
+    /// </exception>
     /// <exception cref="NonFiniteException">The scale is not a finite float32.</exception>
     public static Tensor Attention(
-        this Tensor query, Tensor key, Tensor value, Tensor? mask = null, bool causal = true, int? keys = null, double? scale = null)
+        this Tensor query, Tensor key, Tensor value, Tensor? mask = null, bool causal = true, int? keys = null, double? scale = null,
+        int? window = null)
     {
         Tape? tape = Tape.For(query, key, value);
-        var options = new AttentionOptions { Causal = causal, Keys = keys, Scale = scale };
+        var options = new AttentionOptions { Causal = causal, Keys = keys, Scale = scale, Window = window };
         using var logSumExp = new Output(AttentionKernel.StatisticsShape(query), query, "Attention.logSumExp");
         using var y = new Output(query.Shape, query);
         AttentionKernel.Forward(query, key, value, mask, y, logSumExp, options);

@@ -144,6 +144,10 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
         {
             using ProgressPhase phase = new(_console, "Training", _steps, Unit);
             _tuner.Evaluated += (step, evaluation) => phase.WriteLine($"evaluation after step {step}: {Describe(evaluation)}");
+            _tuner.BoundsMeasured += (step, bounds) =>
+            {
+                if (step < _steps) phase.WriteLine($"bounds after step {step}: {Distance(bounds)}");
+            };
             result = _tuner.Run(_output.Path, _options.Resume, phase, stop, _console.Warn);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -157,7 +161,7 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
 
         if (result.SkippedSteps > 0)
             _console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
-        _console.Output.WriteLine(Distance());
+        _console.Output.WriteLine(Distance(_tuner.Peft.BoundReport()));
         _console.Output.WriteLine($"Adapter: {_output.Path}");
         _console.Output.WriteLine(
             $"Use it: delora {Use} --model {Printable.Word(_options.Model)} --adapter {Printable.Word(_options.Out)} {UseOn}");
@@ -177,14 +181,14 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
     }
 
     /// <summary>How far the adapter has moved the layers: the nearest to its bound, or the farthest where there is none.</summary>
-    private string Distance()
+    private static string Distance(BoundReport bounds)
     {
-        (string layer, _, double norm, double? bound) =
-            _tuner.Peft.DeltaNorms().MaxBy(x => x.Bound is > 0 ? x.Norm / x.Bound.Value : x.Norm);
-        return bound is > 0
+        LayerBound nearest = bounds.Nearest!;
+        return nearest.Utilization is { } share
             ? string.Create(
                 CultureInfo.InvariantCulture,
-                $"‖ΔW‖ is at most {100 * norm / bound.Value:F1} % of its bound ({layer}: {Printable.Number(norm)} of {Printable.Number(bound.Value)})")
-            : $"‖ΔW‖ is at most {Printable.Number(norm)} ({layer}); the method sets no bound";
+                $"‖ΔW‖ is at most {100 * share:F1} % of its bound ({nearest.Layer}: {Printable.Number(nearest.Norm)} of "
+                + $"{Printable.Number(nearest.Bound!.Value)}, λ = {Printable.Number(nearest.Lambda!.Value)})")
+            : $"‖ΔW‖ is at most {Printable.Number(nearest.Norm)} ({nearest.Layer}); the method sets no bound";
     }
 }

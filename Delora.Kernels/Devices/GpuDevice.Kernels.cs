@@ -55,6 +55,7 @@ public sealed partial class GpuDevice
                 : EntryPointDescription.FromImplicitlyGroupedKernel(kernel);
             CompiledKernel compiled = Accelerator.CompileKernel(entry, KernelSpecialization.Empty);
             PtxRepair.Apply(compiled);
+            OpenClRepair.Apply(compiled);
             return compiled;
         }
         catch (Exception error)

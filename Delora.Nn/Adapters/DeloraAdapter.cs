@@ -4,7 +4,7 @@ using Delora.Core;
 namespace Delora.Nn;
 
 /// <summary>
-/// DeLoRA on one linear layer (Bini, Girrbach, Akata, ICLR 2025; PEFT's <c>DeloraLayer</c>):
+/// DeLoRA on one linear layer or embedding (Bini, Girrbach, Akata, ICLR 2025; PEFT's <c>DeloraLayer</c>):
 /// <code>ΔW = B diag(s) (A ∘ w),   s_i = λ / (r · max(‖A_i‖, 1e-4) · max(‖B_i‖, 1e-4))</code>
 /// with A [r, in], B [out, r] and λ [1] trainable and w [in] the column norms of the base weight. ‖ΔW‖_F ≤ |λ| · max w.
 /// With the residual initialization a frozen copy A₀, B₀ of the initial branch is subtracted, scaled by the same λ; its bound is twice as large.
@@ -21,9 +21,12 @@ public sealed class DeloraAdapter : LinearAdapter
     /// <param name="dropout">PEFT's module_dropout.</param>
     /// <param name="generator">Where dropout masks come from; may be null without dropout.</param>
     /// <param name="initial">A₀ and B₀ of the residual initialization; null without.</param>
+    /// <param name="onEmbedding">Whether it is for an <see cref="Embedding"/>.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
-    public DeloraAdapter(Tensor a, Tensor b, Tensor lambda, Tensor columnNorms, float dropout = 0, Generator? generator = null, (Tensor A, Tensor B)? initial = null)
-        : base(dropout, generator)
+    public DeloraAdapter(
+        Tensor a, Tensor b, Tensor lambda, Tensor columnNorms, float dropout = 0, Generator? generator = null, (Tensor A, Tensor B)? initial = null,
+        bool onEmbedding = false)
+        : base(dropout, generator, onEmbedding)
     {
         Check.HasRank(nameof(DeloraAdapter), a, 2);
         Check.HasShape(nameof(DeloraAdapter), b, [b.Shape.Rank == 2 ? b.Shape[0] : 0, a.Shape[0]]);
@@ -37,9 +40,10 @@ public sealed class DeloraAdapter : LinearAdapter
             _initialA = start.A.Own();
             _initialB = start.B.Own();
         }
-        A = new Parameter("delora_A", a);
-        B = new Parameter("delora_B", b);
-        Lambda = new Parameter("delora_lambda", lambda);
+        string[] keys = Keys(onEmbedding);
+        A = new Parameter(keys[0], a);
+        B = new Parameter(keys[1], b);
+        Lambda = new Parameter(keys[2], lambda);
         ColumnNorms = columnNorms.Own();
     }
 
@@ -69,7 +73,14 @@ public sealed class DeloraAdapter : LinearAdapter
 
     /// <inheritdoc/>
     public override IEnumerable<(string Key, Parameter Parameter)> Parameters =>
-        [("delora_A", A), ("delora_B", B), ("delora_lambda", Lambda)];
+        [(A.Name, A), (B.Name, B), (Lambda.Name, Lambda)];
+
+    /// <summary>
+    /// The names of A, B, λ and w in files. PEFT has no DeLoRA on embeddings: there the factors are called as those of its LoRA are.
+    /// </summary>
+    public static string[] Keys(bool onEmbedding) => onEmbedding
+        ? ["delora_embedding_A", "delora_embedding_B", "delora_lambda", "delora_w_norm"]
+        : ["delora_A", "delora_B", "delora_lambda", "delora_w_norm"];
 
     /// <summary>
     /// A new adapter for a layer, initialized as PEFT does: A uniform in ±1/√in; B zero, or with <paramref name="randomB"/> (PEFT's
@@ -83,8 +94,10 @@ public sealed class DeloraAdapter : LinearAdapter
     /// <param name="randomB">Whether B starts at random instead of zero.</param>
     /// <param name="residual">The residual initialization: ΔW starts at zero although B does not.</param>
     /// <param name="dropout">PEFT's module_dropout.</param>
+    /// <param name="onEmbedding">Whether it is for an <see cref="Embedding"/>.</param>
     public static DeloraAdapter Create(
-        Tensor columnNorms, int @out, int r, double lambda, Generator generator, bool randomB = false, bool residual = false, float dropout = 0)
+        Tensor columnNorms, int @out, int r, double lambda, Generator generator, bool randomB = false, bool residual = false, float dropout = 0,
+        bool onEmbedding = false)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(r, 1);
         Device device = columnNorms.Device;
@@ -93,7 +106,7 @@ public sealed class DeloraAdapter : LinearAdapter
             ? Initialization.KaimingUniform([@out, r], device, generator, "delora_B")
             : Tensor.Zeros([@out, r], device.FloatType, device, "delora_B");
         (Tensor, Tensor)? initial = residual ? (Tensor.CopyOf(a, device, "initial delora_A"), Tensor.CopyOf(b, device, "initial delora_B")) : null;
-        return new DeloraAdapter(a, b, Tensor.From([lambda], [1], device, "delora_lambda"), columnNorms, dropout, generator, initial);
+        return new DeloraAdapter(a, b, Tensor.From([lambda], [1], device, "delora_lambda"), columnNorms, dropout, generator, initial, onEmbedding);
     }
 
     /// <inheritdoc/>
@@ -114,6 +127,18 @@ public sealed class DeloraAdapter : LinearAdapter
     }
 
     /// <summary>
+    /// ‖B diag(s) A‖_F = ‖ΔW diag(1/w)‖_F and its bound |λ| (paper, section 3); twice that with the residual initialization. Where a column of the
+    /// base weight is zero, the direction counts although ΔW is zero there.
+    /// </summary>
+    public override (double Norm, double Bound)? DirectionNorm()
+    {
+        using IDisposable pause = Tape.Pause();
+        (_, Tensor b) = Fold();
+        Tensor a = IsResidual ? Functions.Concat(0, A, _initialA!) : A;
+        return (ProductNorm(a, b), Math.Abs(Lambda.Value.ToScalar()) * (IsResidual ? 2 : 1));
+    }
+
+    /// <summary>
     /// PEFT's tensors. The residual initialization is saved as the adapter of rank 2r that it is, A″ = [A; A₀], B″ = [B | −B₀], λ″ = 2λ, so that
     /// every reader of the format computes the same function.
     /// </summary>
@@ -123,7 +148,7 @@ public sealed class DeloraAdapter : LinearAdapter
         (Tensor a, Tensor b, Tensor lambda) = IsResidual
             ? CopyResidual(device)
             : (Tensor.CopyOf(A.Value, device), Tensor.CopyOf(B.Value, device), Tensor.CopyOf(Lambda.Value, device));
-        return [("delora_A", a), ("delora_B", b), ("delora_lambda", lambda), ("delora_w_norm", Tensor.CopyOf(ColumnNorms, device))];
+        return Keys(OnEmbedding).Zip((Tensor[])[a, b, lambda, Tensor.CopyOf(ColumnNorms, device)]);
     }
 
     /// <inheritdoc/>

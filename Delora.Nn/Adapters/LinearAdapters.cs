@@ -5,17 +5,17 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// The adapters of one linear layer, by name. Those that are active add up: their A' and B' are concatenated along the rank, so that any number of
+/// The adapters of one linear layer or embedding, by name. Those that are active add up: their A' and B' are concatenated along the rank, so that any number of
 /// them is still one product. Merged into the weight they cost nothing; unmerging restores the base weight bit by bit.
 /// </summary>
-public sealed class LinearAdapters : IDisposable
+public sealed partial class LinearAdapters : IDisposable
 {
-    private readonly Linear _layer;
+    private readonly IAdaptedLayer _layer;
     private readonly Dictionary<string, LinearAdapter> _adapters = [];
     private string[] _active = [];
     private Tensor? _base;
 
-    internal LinearAdapters(Linear layer) => _layer = layer;
+    internal LinearAdapters(IAdaptedLayer layer) => _layer = layer;
 
     /// <summary>Names of all adapters.</summary>
     public IEnumerable<string> Names => _adapters.Keys;
@@ -37,7 +37,7 @@ public sealed class LinearAdapters : IDisposable
     public bool Contains(string name) => _adapters.ContainsKey(name);
 
     /// <summary>Adds an adapter, which the layer takes over, without activating it. The layer is frozen from now on.</summary>
-    /// <exception cref="ArgumentException">There is one of that name.</exception>
+    /// <exception cref="ArgumentException">There is one of that name, or the adapter is one for another kind of layer.</exception>
     /// <exception cref="ShapeException">The adapter does not fit the layer.</exception>
     /// <exception cref="InvalidOperationException">The layer is trained as a whole (<c>modules_to_save</c>).</exception>
     public void Add(string name, LinearAdapter adapter)
@@ -46,8 +46,10 @@ public sealed class LinearAdapters : IDisposable
             throw new InvalidOperationException("The layer is trained as a whole by modules_to_save; it takes no adapter.");
         if (adapter.In != _layer.In || adapter.Out != _layer.Out)
             throw new ShapeException($"adapter '{name}': ΔW [{adapter.Out}, {adapter.In}] does not fit the weight [{_layer.Out}, {_layer.In}]");
+        if (adapter.OnEmbedding != (_layer.Kind == ModuleKind.Embedding))
+            throw new ArgumentException($"adapter '{name}': made for {(adapter.OnEmbedding ? "an embedding" : "a linear layer")}, put on the other.", nameof(adapter));
         if (!_adapters.TryAdd(name, adapter)) throw new ArgumentException($"The layer has an adapter '{name}' already.", nameof(name));
-        _layer.Freeze();
+        _layer.Prepare();
     }
 
     /// <summary>
@@ -69,47 +71,51 @@ public sealed class LinearAdapters : IDisposable
     /// <summary>The column norms w [in] of the base weight, also while adapters are merged. A new tensor.</summary>
     public Tensor BaseColumnNorms()
     {
-        using Tensor? copy = _base is null ? _layer.CopyWeight() : null;
-        Tensor weight = _base ?? copy!;
-        Tensor norms = Tensor.Empty([_layer.In], weight.DType, weight.Device, "delora_w_norm");
-        ColumnNormKernel.Forward(weight, norms);
-        return norms;
+        using Tensor? copy = _base is null ? _layer.CopyOwn("weight") : null;
+        return _layer.ColumnNorms(_base ?? copy!, "delora_w_norm");
     }
 
-    /// <summary>Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>.</summary>
-    /// <exception cref="InvalidOperationException">Adapters are merged already, or the weight is tied to an embedding.</exception>
+    /// <summary>
+    /// Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>. A weight that two layers share
+    /// (tied embeddings) changes for both, although the adapters left the other as it was.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">
+    /// Adapters are merged already, into this layer or into the one that has the same weight.
+    /// </exception>
     /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
     public void Merge(params IEnumerable<string> names)
     {
         if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
         string[] wanted = [.. names.Where(_adapters.ContainsKey).Distinct()];
         if (wanted.Length == 0) return;
-        if (_layer.IsTied)
+        if (_layer.Partner is { Adapters.Merged: { Count: > 0 } others })
             throw new InvalidOperationException(
-                $"{string.Join(", ", wanted)} cannot be merged: the weight is the embedding's as well, which the adapter leaves as it is.");
-        FrozenWeight weight = _layer.FrozenWeight!;
+                $"{string.Join(", ", wanted)} cannot be merged: the weight is another layer's as well, into which {string.Join(", ", others)} is merged.");
         using IDisposable pause = Tape.Pause();
-        Tensor original = weight.ToTensor("base weight");
-        Tensor merged = Tensor.CopyOf(original, weight.Device, "merged weight");
+        Tensor original = _layer.CopyOwn("base weight");
+        Tensor merged = Tensor.CopyOf(original, original.Device, "merged weight");
         foreach (string name in wanted)
         {
             (Tensor a, Tensor b) = _adapters[name].Fold();
-            DeltaWeightKernel.Add(a, b, merged);
+            _layer.AddDelta(a, b, merged);
         }
-        Tensor count = Tensor.Empty([1], DType.Int32, weight.Device, "non-finite elements");
+        Tensor count = Tensor.Empty([1], DType.Int32, merged.Device, "non-finite elements");
         NonFiniteKernel.Forward(count, merged);
         if (count.ToArray<int>()[0] is var bad and > 0)
             throw new NonFiniteException($"Merging {string.Join(", ", wanted)} into a weight {merged.Shape} would give {bad} elements that are NaN or infinite.");
-        weight.Replace(merged);
+        _layer.Replace(merged);
         _base = original.Own();
         Merged = wanted;
     }
+
+    /// <summary>A copy of the base weight as files have it, also while adapters are merged.</summary>
+    internal Tensor CopyBase() => _base is null ? _layer.WeightState.Read() : _layer.CopyAsStored(_base);
 
     /// <summary>Restores the base weight, bit by bit.</summary>
     public void Unmerge()
     {
         if (_base is null) return;
-        _layer.FrozenWeight!.Replace(_base);
+        _layer.Replace(_base);
         _base.Dispose();
         _base = null;
         Merged = [];
@@ -131,6 +137,7 @@ public sealed class LinearAdapters : IDisposable
     /// <exception cref="GradientException">Adapters are merged that should be trained.</exception>
     internal bool AreIdle()
     {
+        if (Enabled && AdapterRows.For(this) is { } rows) return AreIdle(rows);
         if (Merged.Count == 0) return !Enabled || _active.Length == 0;
         if (!Enabled) throw new InvalidOperationException("The adapters are merged into the weight; unmerge them before computing without them.");
         if (Tape.Current is not null && Merged.Any(name => _adapters[name].Parameters.Any(entry => entry.Parameter.RequiresGradient)))
@@ -142,22 +149,10 @@ public sealed class LinearAdapters : IDisposable
     internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias)
     {
         if (AreIdle()) return x.FrozenLinear(weight, bias);
+        if (AdapterRows.For(this) is { } choice) return Forward(x, weight, bias, choice);
 
-        // Adapters without a mask share one product; a masked one sees another input and gets a product of its own.
-        Tensor? y = null, foldedA = null, foldedB = null;
-        List<(LinearAdapter Adapter, DropoutMask Mask)> masked = [];
-        foreach (string name in _active)
-        {
-            LinearAdapter adapter = _adapters[name];
-            if (adapter.NextMask(x.ElementCount, _layer.IsTraining) is { } mask)
-            {
-                masked.Add((adapter, mask));
-                continue;
-            }
-            (Tensor a, Tensor b) = adapter.Fold();
-            foldedA = foldedA is null ? a : Functions.Concat(0, foldedA, a);
-            foldedB = foldedB is null ? b : Functions.Concat(1, foldedB, b);
-        }
+        (Tensor? foldedA, Tensor? foldedB, List<(LinearAdapter Adapter, DropoutMask Mask)> masked) = FoldActive(x.ElementCount);
+        Tensor? y = null;
         if (foldedA is not null) y = x.LowRankLinear(weight, bias, foldedA, foldedB!);
         foreach ((LinearAdapter adapter, DropoutMask mask) in masked)
         {
@@ -171,5 +166,28 @@ public sealed class LinearAdapters : IDisposable
             y = y.Add(rows.MatMul(a, MatMulLayout.NT).MatMul(b, MatMulLayout.NT).Reshape(y.Shape));
         }
         return y!;
+    }
+
+    /// <summary>
+    /// Adapters without a mask side by side, so that they share one product; a masked one sees another input and gets a product of its own.
+    /// </summary>
+    /// <param name="elements">Elements of the input: so many random numbers a mask takes.</param>
+    private (Tensor? A, Tensor? B, List<(LinearAdapter Adapter, DropoutMask Mask)> Masked) FoldActive(long elements)
+    {
+        Tensor? foldedA = null, foldedB = null;
+        List<(LinearAdapter Adapter, DropoutMask Mask)> masked = [];
+        foreach (string name in _active)
+        {
+            LinearAdapter adapter = _adapters[name];
+            if (adapter.NextMask(elements, _layer.IsTraining) is { } mask)
+            {
+                masked.Add((adapter, mask));
+                continue;
+            }
+            (Tensor a, Tensor b) = adapter.Fold();
+            foldedA = foldedA is null ? a : Functions.Concat(0, foldedA, a);
+            foldedB = foldedB is null ? b : Functions.Concat(1, foldedB, b);
+        }
+        return (foldedA, foldedB, masked);
     }
 }

@@ -33,7 +33,8 @@ public abstract class CausalLanguageModel : PretrainedModel
     {
         return config switch
         {
-            LlamaConfig llama => LlamaForCausalLM.Load(llama, weights, device),
+            DecoderConfig decoder => DecoderForCausalLM.Load(decoder, weights, device),
+            GPT2Config gpt2 => GPT2LMHeadModel.Load(gpt2, weights, device),
             _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
         };
     }

@@ -15,10 +15,25 @@ public abstract record ModelConfig
     /// <summary>Name of the file in a model folder.</summary>
     public const string FileName = "config.json";
 
+    private static readonly SortedDictionary<string, Func<JsonFields, string, Action<string>, ModelConfig>> s_families =
+        new(StringComparer.Ordinal)
+        {
+            [BertConfig.Family] = (fields, file, warn) => EncoderConfig.Read(new BertConfig { VocabSize = 30522 }, fields, file, warn),
+            [GPT2Config.Family] = GPT2Config.Read,
+            [LlamaConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new LlamaConfig(fields, file, warn), fields),
+            [MistralConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new MistralConfig(fields, file, warn), fields),
+            [Qwen2Config.Family] = (fields, file, warn) => DecoderConfig.Complete(new Qwen2Config(fields, file, warn), fields),
+            [Qwen3Config.Family] = (fields, file, warn) => DecoderConfig.Complete(new Qwen3Config(fields, file, warn), fields),
+            [RobertaConfig.Family] = (fields, file, warn) => EncoderConfig.Read(new RobertaConfig { VocabSize = 50265 }, fields, file, warn),
+        };
+
     private protected ModelConfig()
     {
         Source = GetType().Name;
     }
+
+    /// <summary>The <c>model_type</c> of every family that is supported.</summary>
+    public static IReadOnlyCollection<string> Families => s_families.Keys;
 
     /// <summary><c>model_type</c>: the family, for instance <c>llama</c>.</summary>
     public abstract string ModelType { get; }
@@ -65,13 +80,9 @@ public abstract record ModelConfig
         JsonFields fields = JsonFields.Load(path);
         string type = fields.Text("model_type", null)
             ?? throw fields.Wrong("model_type", "is missing. Is this the folder of a transformers model?");
-        return type switch
-        {
-            LlamaConfig.Family => LlamaConfig.Read(fields, path, warn),
-            BertConfig.Family => EncoderConfig.Read(new BertConfig { VocabSize = 30522 }, fields, path, warn),
-            RobertaConfig.Family => EncoderConfig.Read(new RobertaConfig { VocabSize = 50265 }, fields, path, warn),
-            _ => throw fields.Wrong("model_type", $"'{type}' is not supported; supported are {LlamaConfig.Family}, {BertConfig.Family}, {RobertaConfig.Family}."),
-        };
+        return s_families.TryGetValue(type, out Func<JsonFields, string, Action<string>, ModelConfig>? read)
+            ? read(fields, path, message => warn?.Invoke($"{path}: {message}"))
+            : throw fields.Wrong("model_type", $"'{type}' is not supported; supported are {string.Join(", ", Families)}.");
     }
 
     /// <summary>The contents of <c>config.json</c>, as transformers reads it.</summary>
@@ -85,7 +96,7 @@ public abstract record ModelConfig
                 ["model_type"] = ModelType,
                 ["architectures"] = (string[])[Architecture],
                 ["vocab_size"] = VocabSize,
-                ["max_position_embeddings"] = MaxPositionEmbeddings,
+                [ContextField] = MaxPositionEmbeddings,
                 ["bos_token_id"] = BosTokenId,
                 ["eos_token_id"] = EosTokenIds switch { [] => null, [int one] => one, _ => EosTokenIds.Select(id => (object)id) },
                 ["torch_dtype"] = "float32",
@@ -107,11 +118,14 @@ public abstract record ModelConfig
     public void Validate()
     {
         RequireSize(VocabSize, "vocab_size", 1 << 24);
-        RequireSize(MaxPositionEmbeddings, "max_position_embeddings", 1 << 24);
+        RequireSize(MaxPositionEmbeddings, ContextField, 1 << 24);
         RequireId(BosTokenId, "bos_token_id");
         foreach (int id in EosTokenIds) RequireId(id, "eos_token_id");
         ValidateOwnFields();
     }
+
+    /// <summary>The file's name of <see cref="MaxPositionEmbeddings"/>.</summary>
+    private protected virtual string ContextField => "max_position_embeddings";
 
     private protected abstract void ValidateOwnFields();
 

@@ -5,18 +5,18 @@ using Delora.Core;
 namespace Delora.Nn;
 
 /// <summary>
-/// cos and sin of the rotary position embedding: angle(p, i) = p · θ^(−2i/dim), i below dim/2. Shared by all layers and requests; the tables
-/// grow with the longest sequence that was asked for.
+/// cos and sin of the rotary position embedding: factor · cos(p · f_i) and factor · sin(p · f_i), i below dim/2. Shared by all layers and
+/// requests; the tables grow with the longest sequence that was asked for.
 /// </summary>
 /// <remarks>
 /// Su et al., RoFormer, arXiv 2104.09864; half-split pairs as in transformers' <c>LlamaRotaryEmbedding</c>, whose frequencies and angles are
 /// rounded to float32. They are rounded here as well: the models were trained with them.
 /// </remarks>
 /// <param name="positions">The most positions: 0 … positions − 1.</param>
-/// <param name="dim">Features of a head, even.</param>
-/// <param name="theta">θ: the base of the frequencies.</param>
+/// <param name="frequencies">f, [dim / 2]: radians from one position to the next; see <see cref="RopeScaling.Frequencies"/>.</param>
+/// <param name="factor">What both are multiplied by: 1, but for <see cref="RopeScaling.CosineFactor"/>.</param>
 /// <param name="device">Where.</param>
-public sealed class RotaryTable(int positions, int dim, double theta, Device device) : IDisposable
+public sealed class RotaryTable(int positions, float[] frequencies, float factor, Device device) : IDisposable
 {
     private const int FirstSize = 512;
 
@@ -67,18 +67,17 @@ public sealed class RotaryTable(int positions, int dim, double theta, Device dev
 
     private Angles Make(int rows)
     {
-        int half = dim / 2;
+        int half = frequencies.Length;
         Shape shape = [rows, half];
         var cos = new float[shape.ElementCount];
         var sin = new float[shape.ElementCount];
         for (int i = 0; i < half; i++)
         {
-            float frequency = 1f / (float)Math.Pow(theta, 2f * i / dim);
             for (int p = 0; p < rows; p++)
             {
-                (double s, double c) = Math.SinCos(p * frequency);
-                cos[p * half + i] = (float)c;
-                sin[p * half + i] = (float)s;
+                (double s, double c) = Math.SinCos(p * frequencies[i]);
+                cos[p * half + i] = factor * (float)c;
+                sin[p * half + i] = factor * (float)s;
             }
         }
         // Frees the first where there is no memory for the second.

@@ -35,4 +35,7 @@ internal sealed class WeightSource
     /// <summary>A layer norm, with a bias where there is one.</summary>
     internal LayerNorm LayerNorm(string name, double epsilon) =>
         new(Take($"{name}.weight"), _tensors.GetValueOrDefault($"{_prefix}{name}.bias"), epsilon);
+
+    /// <summary>A linear layer whose weight is stored transposed, [in, out], with a bias where there is one.</summary>
+    internal Linear Conv1D(string name) => Nn.Linear.FromTransposed(Take($"{name}.weight"), _tensors.GetValueOrDefault($"{_prefix}{name}.bias"));
 }

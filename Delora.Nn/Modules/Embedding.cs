@@ -4,8 +4,10 @@ using Delora.Kernels;
 
 namespace Delora.Nn;
 
-/// <summary>Table of vectors: ids [..] int32 → [.., dim], weight [vocabulary, dim].</summary>
-public sealed class Embedding : Module, ITensorModule
+/// <summary>
+/// Table of vectors: ids [..] int32 → [.., dim], weight [vocabulary, dim]. Adapters can be attached while it is frozen (<see cref="Adapters"/>).
+/// </summary>
+public sealed partial class Embedding : Module, ITensorModule
 {
     private readonly Linear? _tied;
     private Parameter? _weight;
@@ -21,6 +23,7 @@ public sealed class Embedding : Module, ITensorModule
     {
         Check.HasRank(nameof(Embedding), weight, 2);
         _weight = new Parameter("weight", weight);
+        Adapters = new LinearAdapters(this);
     }
 
     /// <summary>
@@ -28,10 +31,13 @@ public sealed class Embedding : Module, ITensorModule
     /// on, so that a model lists it once and under the table's name; the layer keeps it, prepared for products while it is frozen.
     /// </summary>
     /// <param name="tied">The output layer, weight [vocabulary, dim], without adapters.</param>
+    /// <exception cref="ArgumentException">The layer stores its weight transposed: it would be no table.</exception>
     public Embedding(Linear tied)
     {
-        tied.IsTied = true;
+        if (tied.IsTransposed) throw new ArgumentException("A weight that is stored transposed, [in, out], is no table [vocabulary, dim].", nameof(tied));
+        tied.Table = this;
         _tied = tied;
+        Adapters = new LinearAdapters(this);
     }
 
     /// <summary>Whether the table is the weight of a linear layer as well.</summary>
@@ -43,11 +49,30 @@ public sealed class Embedding : Module, ITensorModule
     /// <summary>Where the table lies.</summary>
     public Device Device => _tied?.Device ?? _weight!.Value.Device;
 
-    /// <summary>The rows of the given ids.</summary>
+    /// <summary>The rows of the given ids, plus the branches of the active adapters.</summary>
     /// <param name="x">ids, int32, any shape.</param>
     /// <returns>[.., dim]</returns>
     /// <exception cref="IndexException">An id is not in the vocabulary.</exception>
-    public Tensor Forward(Tensor x)
+    public Tensor Forward(Tensor x) => Adapters.Forward(x, Rows(x));
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters() => Weight is { } weight ? [("weight", weight)] : [];
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, ModuleState State)> OwnState() => [("weight", State)];
+
+    /// <inheritdoc/>
+    public override Parameter ExchangeParameter(string name, Parameter replacement) =>
+        name == "weight" && _weight is not null ? Exchange(ref _weight!, replacement) : base.ExchangeParameter(name, replacement);
+
+    /// <inheritdoc/>
+    protected override void DisposeOwn()
+    {
+        base.DisposeOwn();
+        Adapters.Dispose();
+    }
+
+    private Tensor Rows(Tensor x)
     {
         if (_tied?.FrozenWeight is not { } frozen) return Functions.Embedding(Weight!, x);
         Tensor y = Tensor.Empty(new Shape([.. x.Shape.Dims, frozen.In]), frozen.Device.FloatType, frozen.Device, nameof(Embedding));
@@ -62,15 +87,4 @@ public sealed class Embedding : Module, ITensorModule
         }
         return y;
     }
-
-    /// <inheritdoc/>
-    public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters() => Weight is { } weight ? [("weight", weight)] : [];
-
-    /// <inheritdoc/>
-    public override IEnumerable<(string Name, ModuleState State)> OwnState() =>
-        _tied is null ? base.OwnState() : [("weight", _tied.WeightState)];
-
-    /// <inheritdoc/>
-    public override Parameter ExchangeParameter(string name, Parameter replacement) =>
-        name == "weight" && _weight is not null ? Exchange(ref _weight!, replacement) : base.ExchangeParameter(name, replacement);
 }

@@ -7,8 +7,12 @@ namespace Delora.Nn;
 /// <summary>
 /// Linear layer, y = x Wᵀ + b: x [.., in], W [out, in], b [out], y [.., out]. While it is frozen its weight is a <see cref="FrozenWeight"/>, prepared
 /// once for fast products, and adapters can be attached (<see cref="Adapters"/>).
+/// <para>
+/// GPT-2's <c>Conv1D</c> is this layer with its weight stored the other way round, [in, out] (<see cref="FromTransposed"/>): its state and, while it can
+/// be trained, its parameter are as the files have them; frozen it is like every other, so that adapters, merging and exporting need not know.
+/// </para>
 /// </summary>
-public sealed class Linear : Module, ITensorModule
+public sealed partial class Linear : Module, ITensorModule
 {
     private Parameter? _weight, _bias;
 
@@ -25,18 +29,31 @@ public sealed class Linear : Module, ITensorModule
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
     /// <exception cref="DTypeException">One is not of the device's floating-point type.</exception>
     /// <exception cref="DeviceException">They lie on different devices.</exception>
-    public Linear(Tensor weight, Tensor? bias = null)
+    public Linear(Tensor weight, Tensor? bias = null) : this(weight, bias, isTransposed: false)
+    {
+    }
+
+    private Linear(Tensor weight, Tensor? bias, bool isTransposed)
     {
         Check.HasRank(nameof(Linear), weight, 2);
-        if (bias is not null) Check.HasShape(nameof(Linear), bias, [weight.Shape[0]]);
+        IsTransposed = isTransposed;
+        (In, Out) = isTransposed ? (weight.Shape[0], weight.Shape[1]) : (weight.Shape[1], weight.Shape[0]);
+        if (bias is not null) Check.HasShape(nameof(Linear), bias, [Out]);
         // Both, before either is taken over.
         Check.Floats(nameof(Linear), weight, bias);
-        In = weight.Shape[1];
-        Out = weight.Shape[0];
         _weight = new Parameter("weight", weight);
         _bias = bias is null ? null : new Parameter("bias", bias);
         Adapters = new LinearAdapters(this);
     }
+
+    /// <summary>A layer over given tensors, which it takes over, the weight being stored transposed: transformers' <c>Conv1D</c>.</summary>
+    /// <param name="weight">Wᵀ [in, out]</param>
+    /// <param name="bias">b [out]; null for none.</param>
+    /// <inheritdoc cref="Linear(Tensor, Tensor?)" path="/exception"/>
+    public static Linear FromTransposed(Tensor weight, Tensor? bias = null) => new(weight, bias, isTransposed: true);
+
+    /// <summary>Whether the state and the trainable parameter hold the weight transposed, [in, out].</summary>
+    public bool IsTransposed { get; }
 
     /// <summary>Input features.</summary>
     public int In { get; }
@@ -44,7 +61,7 @@ public sealed class Linear : Module, ITensorModule
     /// <summary>Output features.</summary>
     public int Out { get; }
 
-    /// <summary>The weight while it can be trained; null while the layer is frozen.</summary>
+    /// <summary>The weight while it can be trained, [out, in] or, where it is stored transposed, [in, out]; null while the layer is frozen.</summary>
     public Parameter? Weight => _weight;
 
     /// <summary>The prepared weight while the layer is frozen; null while it can be trained.</summary>
@@ -65,10 +82,8 @@ public sealed class Linear : Module, ITensorModule
     /// </summary>
     internal bool KeepsParameters { get; set; }
 
-    /// <summary>Whether the weight is an embedding's as well, which lists it among its own.</summary>
-    internal bool IsTied { get; set; }
-
-    internal ModuleState WeightState => new([Out, In], () => CopyWeight(), WriteWeight);
+    /// <summary>The weight as files have it.</summary>
+    internal ModuleState WeightState => new(IsTransposed ? [In, Out] : [Out, In], CopyStored, WriteStored);
 
     /// <summary>y = x Wᵀ + b, plus the branches of the active adapters.</summary>
     /// <param name="x">[.., in]</param>
@@ -79,7 +94,11 @@ public sealed class Linear : Module, ITensorModule
         if (x.Shape.Rank == 0 || x.Shape.Columns != In)
             throw new ShapeException($"Linear: inner dimensions differ: x {x.Shape}, weight [{Out}, {In}] ({(x.Shape.Rank == 0 ? "scalar" : x.Shape.Columns)} ≠ {In})");
         Tensor? bias = _bias?.Value;
-        return FrozenWeight is null ? x.Linear(_weight!, bias) : Adapters.Forward(x, FrozenWeight, bias);
+        if (FrozenWeight is not null) return Adapters.Forward(x, FrozenWeight, bias);
+        if (!IsTransposed) return x.Linear(_weight!, bias);
+        Tensor rows = x.Reshape([checked((int)x.Shape.Rows), In]);
+        Tensor y = rows.MatMul(_weight!).Reshape(new Shape([.. x.Shape.Dims[..^1], Out]));
+        return bias is null ? y : y.AddBias(bias);
     }
 
     /// <summary>
@@ -94,13 +113,16 @@ public sealed class Linear : Module, ITensorModule
     public Tensor CrossEntropy(Tensor x, Tensor labels)
     {
         if (_bias is not null) return Forward(x).CrossEntropy(labels);
-        if (FrozenWeight is null) return x.LinearCrossEntropy(_weight!.Value, labels);
+        if (FrozenWeight is null)
+            return IsTransposed ? Forward(x).CrossEntropy(labels) : x.LinearCrossEntropy(_weight!.Value, labels);
         return Adapters.AreIdle() ? x.LinearCrossEntropy(FrozenWeight, labels) : Forward(x).CrossEntropy(labels);
     }
 
     /// <summary>A copy of the weight [out, in], whichever way it is kept. The caller disposes it.</summary>
     public Tensor CopyWeight(string name = "weight") =>
-        FrozenWeight is null ? Tensor.CopyOf(_weight!.Value, Device, name) : FrozenWeight.ToTensor(name);
+        FrozenWeight is not null ? FrozenWeight.ToTensor(name)
+        : IsTransposed ? Transposition.Of(_weight!.Value, name)
+        : Tensor.CopyOf(_weight!.Value, Device, name);
 
     /// <summary>Makes the weight trainable again.</summary>
     /// <exception cref="InvalidOperationException">Adapters are attached.</exception>
@@ -108,7 +130,7 @@ public sealed class Linear : Module, ITensorModule
     {
         if (FrozenWeight is null) return;
         if (Adapters.Names.Any()) throw new InvalidOperationException("A layer with adapters stays frozen; delete the adapters first.");
-        _weight = new Parameter("weight", FrozenWeight.ToTensor());
+        _weight = new Parameter("weight", CopyStored());
         if (_bias is not null) _bias.RequiresGradient = true;
         FrozenWeight.Dispose();
         FrozenWeight = null;
@@ -142,7 +164,15 @@ public sealed class Linear : Module, ITensorModule
         base.FreezeOwn();
         if (_weight is null || KeepsParameters) return;
         _weight.RequiresGradient = false;
-        FrozenWeight = FrozenWeight.Create(_weight.Value);
+        if (IsTransposed)
+        {
+            using Tensor turned = CopyWeight();
+            FrozenWeight = FrozenWeight.Create(turned);
+        }
+        else
+        {
+            FrozenWeight = FrozenWeight.Create(_weight.Value);
+        }
         _weight.Dispose();
         _weight = null;
     }
@@ -155,9 +185,23 @@ public sealed class Linear : Module, ITensorModule
         Adapters.Dispose();
     }
 
-    private void WriteWeight(Tensor weight)
+    /// <summary>A copy of the weight as files have it.</summary>
+    private Tensor CopyStored()
     {
-        if (FrozenWeight is null) _weight!.Value.CopyFrom(weight);
-        else FrozenWeight.Replace(weight);
+        if (!IsTransposed) return CopyWeight();
+        if (FrozenWeight is null) return Tensor.CopyOf(_weight!.Value, Device, "weight");
+        using Tensor weight = FrozenWeight.ToTensor();
+        return Transposition.Of(weight, "weight");
+    }
+
+    private void WriteStored(Tensor weight)
+    {
+        if (FrozenWeight is null)
+        {
+            _weight!.Value.CopyFrom(weight);
+            return;
+        }
+        using Tensor? turned = IsTransposed ? Transposition.Of(weight, "weight") : null;
+        FrozenWeight.Replace(turned ?? weight);
     }
 }

@@ -12,18 +12,19 @@ internal sealed class TinyModelFolder : IDisposable
     public const int Context = 32;
     private readonly TemporaryFolder _root = new();
 
-    public TinyModelFolder()
+    /// <param name="family">The model's family and what is special about it; null: the Llama.</param>
+    public TinyModelFolder(DecoderConfig? family = null)
     {
         Data = _root.Write("text.txt", string.Concat(Enumerable.Range(0, 40).Select(i => $"the cat {i % 7} sat on the mat and ate {i % 5} rats.\n")));
         TextTokenizer tokenizer = BpeTrainer.Train([File.ReadAllText(Data)], 290);
-        LlamaConfig config = TinyLlama.Config with
+        DecoderConfig config = (family ?? TinyLlama.Config) with
         {
             VocabSize = tokenizer.VocabularySize,
             MaxPositionEmbeddings = Context,
             BosTokenId = tokenizer.BeginId,
             EosTokenIds = [tokenizer.EndId!.Value],
         };
-        using LlamaForCausalLM model = TinyLlama.Create(config);
+        using DecoderForCausalLM model = DecoderForCausalLM.New(config, Devices.Cpu, new Generator(7));
         model.Save(Model);
         tokenizer.Save(Model);
     }

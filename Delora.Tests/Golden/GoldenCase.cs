@@ -52,11 +52,17 @@ public sealed class GoldenCase
     /// <summary>Names of the tensors that results are compared with: those that have a tolerance.</summary>
     public IReadOnlyList<string> Compared => [.. Json.GetProperty("tolerances").EnumerateObject().Select(property => property.Name)];
 
+    /// <summary>The absolute part of the tolerance that the case states for a tensor.</summary>
+    public double AllowanceOf(string name) => Json.GetProperty("tolerances").GetProperty(name).GetProperty("atol").GetDouble();
+
     /// <summary>A tensor of the float32 run.</summary>
     public GoldenTensor this[string name] => Get(_tensors, name);
 
     /// <summary>Whether the case has a tensor of this name (a layer without bias has no <c>b</c>).</summary>
     public bool Has(string name) => _tensors.ContainsKey(name);
+
+    /// <summary>Whether the case has a folder of this name (not every model was run with two adapters).</summary>
+    public bool HasFolder(string name) => Directory.Exists(Path.Combine(Folder, name));
 
     /// <summary>An output of the float64 run.</summary>
     public GoldenTensor Float64(string name) => Get(_float64, name);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Delora.Nn;
 
 namespace Delora.Tests.Golden;
 
@@ -61,10 +62,9 @@ public static class GoldenCases
 
     private static string? Unsupported(string model)
     {
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Root, "models", model, "case.json")));
-        string architecture = document.RootElement.GetProperty("architecture").GetString()!;
-        string[] supported = ["LlamaForCausalLM", "BertForSequenceClassification", "RobertaForSequenceClassification"];
-        return supported.Contains(architecture) ? null : $"{model} is a {architecture}, which is not supported";
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Root, "models", model, "base", ModelConfig.FileName)));
+        string family = document.RootElement.GetProperty("model_type").GetString()!;
+        return ModelConfig.Families.Contains(family) ? null : $"{model} is of the family '{family}', which is not supported";
     }
 
     private static bool IsCase(string folder) => File.Exists(Path.Combine(folder, "case.json"));

@@ -49,7 +49,13 @@ public sealed partial class KernelCompilationTests
         Backend Backend(Context context) =>
             new CLBackend(context, new CLCapabilityContext(false, float64, true, false, false), CLDeviceVendor.Other, CLCVersion.CL20);
         List<string> failures = Compile(Backend, (_, compiled) =>
-            ((CLCompiledKernel)compiled).Source.Contains("kernel", StringComparison.Ordinal) ? null : "has no entry point",
+            {
+                OpenClRepair.Apply(compiled);
+                string text = ((CLCompiledKernel)compiled).Source;
+                return !text.Contains("kernel void", StringComparison.Ordinal) ? "has no entry point"
+                    : SharedVariableOfTheProgram().IsMatch(text) ? "has a pointer to shared memory that all groups share"
+                    : null;
+            },
             kernel => float64 || !NamesFloat64(kernel));
         Assert.True(failures.Count == 0, string.Join("\n", failures));
     }
@@ -86,6 +92,18 @@ public sealed partial class KernelCompilationTests
     {
         const string Text = "\t@%p1 bra.uni\tL_1;\n\tbrx.idx.uni\t%r1, L_2;\n\tret.uni;\n\t@%p2 bra\tL_3;\n";
         Assert.Equal("\t@%p1 bra\tL_1;\n\tbrx.idx\t%r1, L_2;\n\tret.uni;\n\t@%p2 bra\tL_3;\n", PtxRepair.Repair(Text));
+    }
+
+    [Fact]
+    public void TheRepairGivesEachGroupItsOwnPointerToSharedMemory()
+    {
+        const string Program = "local float* shared_var_7;\nint shared_var_len_7;\n";
+        const string Head = "kernel void K(\n\tlocal char* memory,\n\tint length)\n{\n";
+        const string Body = "\tint var1;\n\tshared_var_7 = (local float*)memory;\n}\n";
+        Assert.Equal($"{Head}\tlocal float* shared_var_7;\n\tint shared_var_len_7;\n{Body}", OpenClRepair.Repair(Program + Head + Body));
+        Assert.Equal(Head + Body, OpenClRepair.Repair(Head + Body));
+        const string Function = "float f() { return shared_var_7[0]; }\n";
+        Assert.Throws<NotSupportedException>(() => OpenClRepair.Repair(Program + Function + Head + Body));
     }
 
     private static PTXBackend Ptx(Context context, CudaArchitecture architecture) =>
@@ -144,6 +162,9 @@ public sealed partial class KernelCompilationTests
 
     [GeneratedRegex(@"\bbr(a|x\.idx)\.uni\b")]
     private static partial Regex BranchMarkedUniform();
+
+    [GeneratedRegex(@"^local .*\*\s*shared_var", RegexOptions.Multiline)]
+    private static partial Regex SharedVariableOfTheProgram();
 
     [GeneratedRegex(@"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")]
     private static partial Regex StackAndSpills();

@@ -31,9 +31,11 @@ internal sealed record AttentionCase(int Batch, int Seq, int Capacity, int Heads
 
     internal double? Scale { get; init; }
 
+    internal int? Window { get; init; }
+
     internal AttentionMask Mask { get; init; }
 
-    private AttentionOptions Options => new() { Causal = Causal, Keys = Keys, Scale = Scale };
+    private AttentionOptions Options => new() { Causal = Causal, Keys = Keys, Scale = Scale, Window = Window };
 
     private Shape Queries => [Batch, Seq, Heads, Dim];
 
@@ -72,7 +74,7 @@ internal sealed record AttentionCase(int Batch, int Seq, int Capacity, int Heads
                     {
                         double dot = 0;
                         for (int c = 0; c < Dim; c++) dot += q[((b * Seq + t) * Heads + h) * Dim + c] * k[KeyIndex(b, j, h) + c];
-                        bool hidden = (Causal && j - t > keys - Seq) || mask?[b * Capacity + j] == 0;
+                        bool hidden = (Causal && j - t > keys - Seq) || keys - Seq + t - j >= (Window ?? int.MaxValue) || mask?[b * Capacity + j] == 0;
                         scores[t * keys + j] = hidden ? double.NegativeInfinity : dot * (Scale ?? Math.Pow(Dim, -0.5));
                     }
                 using Tensor s = Tensor.From(scores, [Seq, keys], Devices.Reference), p = OpTesting.Output([Seq, keys], Devices.Reference);

@@ -13,6 +13,10 @@ public sealed class AttentionTests
         new(2, 2, 8, 2, 1, 17) { Keys = 6, Causal = false, Mask = AttentionMask.Holes },
         new(2, 4, 6, 2, 2, 2) { Mask = AttentionMask.All, Scale = 0.7 }, new(0, 3, 3, 2, 1, 4), new(2, 0, 3, 2, 1, 4),
         new(1, 3, 0, 2, 1, 4) { Causal = false }, new(1, 3, 5, 2, 1, 4) { Keys = 0, Causal = false },
+        new(1, 7, 7, 2, 1, 3) { Window = 1 }, new(2, 9, 9, 2, 1, 3) { Window = 3, Mask = AttentionMask.Left },
+        new(1, 5, 12, 2, 2, 4) { Window = 4, Keys = 11 }, new(2, 2, 9, 2, 1, 5) { Window = 2, Mask = AttentionMask.Right },
+        new(1, 6, 9, 1, 1, 4) { Window = 2, Causal = false }, new(1, 6, 4, 1, 1, 4) { Window = 2, Causal = false },
+        new(2, 5, 5, 2, 1, 4) { Window = int.MaxValue, Mask = AttentionMask.Holes },
     ];
 
     private static readonly AttentionCase[] s_large =
@@ -22,7 +26,11 @@ public sealed class AttentionTests
         new(1, 40, 200, 2, 1, 80) { Keys = 150 }, new(1, 31, 1025, 2, 1, 12) { Causal = false, Scale = -0.3 },
         new(2, 129, 129, 2, 1, 5) { Mask = AttentionMask.Left }, new(2, 65, 65, 2, 1, 24) { Mask = AttentionMask.Right },
         new(2, 70, 90, 2, 2, 17) { Causal = false, Mask = AttentionMask.Holes }, new(3, 2, 70, 2, 1, 5) { Mask = AttentionMask.Holes },
-        new(2, 33, 40, 2, 1, 64) { Mask = AttentionMask.All },
+        new(2, 33, 40, 2, 1, 64) { Mask = AttentionMask.All }, new(1, 300, 300, 2, 1, 16) { Window = 1 },
+        new(2, 200, 260, 4, 2, 8) { Window = 33, Keys = 250 }, new(1, 1025, 1025, 1, 1, 4) { Window = 100 },
+        new(1, 1, 300, 4, 2, 64) { Window = 100, Keys = 257 }, new(3, 3, 129, 2, 1, 33) { Window = 64, Mask = AttentionMask.Holes },
+        new(2, 129, 129, 2, 1, 5) { Window = 20, Mask = AttentionMask.Left }, new(2, 129, 129, 2, 2, 5) { Window = 40, Mask = AttentionMask.Right },
+        new(1, 129, 200, 2, 1, 12) { Window = 31, Causal = false }, new(2, 130, 70, 2, 1, 7) { Window = 9, Causal = false },
     ];
 
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
@@ -97,18 +105,25 @@ public sealed class AttentionTests
         int length = name == "simulator" ? 7 : 70;
         Tensor query = OpTesting.Floats([1, length, 4, 8], device, 1, 2), key = OpTesting.Floats([1, length, 2, 8], device, 2, 2);
         Tensor value = OpTesting.Floats([1, length, 2, 8], device, 3);
-        double[] whole = query.Attention(key, value).ToArray<double>(), q = query.ToArray<double>();
+        foreach (int? window in (int?[])[null, length / 2]) DecodeStepByStep(query, key, value, window);
+    }
+
+    private static void DecodeStepByStep(Tensor query, Tensor key, Tensor value, int? window)
+    {
+        int length = query.Shape[1];
+        double[] whole = query.Attention(key, value, window: window).ToArray<double>(), q = query.ToArray<double>();
         double[] k = key.ToArray<double>(), v = value.ToArray<double>();
         // A prompt of three, then one at a time; the rest of the cache is NaN.
         for (int done = 0; done < length;)
         {
             int count = done == 0 ? 3 : 1;
             double[] nan = [.. Enumerable.Repeat(double.NaN, (length + 2 - done - count) * 16)];
-            Tensor part = Tensor.From(q[(done * 32)..((done + count) * 32)], [1, count, 4, 8], device);
+            Tensor part = Tensor.From(q[(done * 32)..((done + count) * 32)], [1, count, 4, 8], query.Device);
             done += count;
-            Tensor keys = Tensor.From([.. k[..(done * 16)], .. nan], [1, length + 2, 2, 8], device);
-            Tensor values = Tensor.From([.. v[..(done * 16)], .. nan], [1, length + 2, 2, 8], device);
-            OpTesting.Close(whole[((done - count) * 32)..(done * 32)], part.Attention(keys, values, keys: done).ToArray<double>(), 2e-6);
+            Tensor keys = Tensor.From([.. k[..(done * 16)], .. nan], [1, length + 2, 2, 8], query.Device);
+            Tensor values = Tensor.From([.. v[..(done * 16)], .. nan], [1, length + 2, 2, 8], query.Device);
+            double[] y = part.Attention(keys, values, keys: done, window: window).ToArray<double>();
+            OpTesting.Close(whole[((done - count) * 32)..(done * 32)], y, 2e-6);
         }
     }
 
@@ -160,6 +175,7 @@ public sealed class AttentionTests
         foreach (AttentionCase of in (AttentionCase[])
         [
             new(3, 100, 100, 4, 2, 8) { Mask = AttentionMask.Holes }, new(1, 150, 170, 3, 1, 17) { Keys = 160 },
+            new(1, 150, 150, 3, 1, 8) { Window = 21, Mask = AttentionMask.Left }, new(4, 150, 150, 4, 2, 8) { Window = 70 },
             new(1, 70, 70, 2, 1, 32) { Mask = AttentionMask.Left }, new(1, 70, 200, 1, 1, 5) { Causal = false }, new(2, 2, 90, 6, 3, 16),
         ])
         {
@@ -223,6 +239,40 @@ public sealed class AttentionTests
             GradientCheck.Directional(() => query.Value.Attention(key, value, causal: causal, keys: 8), [query, key, value]);
     }
 
+    [Theory]
+    [InlineData(true, 2)]
+    [InlineData(true, 1)]
+    [InlineData(false, 3)]
+    public void GradientsWithAWindowMatchNumericalDifferentiation(bool causal, int window)
+    {
+        Device device = Devices.Reference;
+        using Parameter query = OpTesting.Parameter("query", [2, 4, 4, 2], device, 1);
+        using Parameter key = OpTesting.Parameter("key", [2, 6, 2, 2], device, 2);
+        using Parameter value = OpTesting.Parameter("value", [2, 6, 2, 2], device, 3);
+        using Tensor mask = Tensor.From([1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 1, 0], [2, 6], device);
+        GradientCheck.Numerical(
+            () => query.Value.Attention(key, value, mask, causal, keys: 5, window: window), [query, key, value]);
+    }
+
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void AWindowOfOneSeesTheOwnKeyAndAWideOneEverything(string name)
+    {
+        using var scope = new TensorScope("window");
+        Device device = TestDevices.Get(name);
+        foreach (int seq in (int[])[2, 9])
+        {
+            Tensor query = OpTesting.Floats([1, seq, 2, 4], device, 1), key = OpTesting.Floats([1, 9, 2, 4], device, 2);
+            Tensor value = OpTesting.Floats([1, 9, 2, 4], device, 3);
+            // The weight of the only key is 1.
+            double[] own = value.ToArray<double>()[^(seq * 8)..];
+            OpTesting.Close(own, query.Attention(key, value, window: 1).ToArray<double>(), 1e-6);
+            double[] all = query.Attention(key, value).ToArray<double>();
+            Assert.Equal(all, query.Attention(key, value, window: 9).ToArray<double>());
+            Assert.Equal(all, query.Attention(key, value, window: int.MaxValue).ToArray<double>());
+            Assert.NotEqual(all, query.Attention(key, value, window: 8).ToArray<double>());
+        }
+    }
+
     [Fact]
     public void RefusesWhatDoesNotFit()
     {
@@ -234,6 +284,8 @@ public sealed class AttentionTests
         Assert.Contains("room for 6", Refused(query, key, keys: 7));
         Assert.Contains("-1 keys", Refused(query, key, keys: -1));
         Assert.Contains("2 < 3", Refused(query, key, keys: 2));
+        foreach (int window in (int[])[0, -1])
+            Assert.Contains($"a window of {window} keys", Assert.Throws<ShapeException>(() => query.Attention(key, key, window: window)).Message);
         Assert.Contains("must have 4 dimensions", Refused(Zeros([3, 4, 5]), key));
         Assert.Contains("[2, 6]", Refused(query, key, Tensor.From(new int[6], [6], Devices.Cpu)));
         Assert.Contains("without dimensions", Refused(Zeros([2, 3, 4, 0]), Zeros([2, 6, 2, 0])));

@@ -70,7 +70,7 @@ public static partial class AttentionKernel
         from t in Enumerable.Range(0, sizes.Seq)
         select (b, h, t);
 
-    /// <summary>The scores of a query with the keys up to the last that it may see; −∞ for padding.</summary>
+    /// <summary>The scores of a query with the keys up to the last that it may see; −∞ for padding, and before its window.</summary>
     private static double[] ReferenceScores(Tensor query, Tensor key, Tensor? mask, AttentionSizes sizes, double scale, int b, int h, int t)
     {
         Span<double> q = query.Span<double>()[(int)sizes.QueryRow(b, t, h)..], k = key.Span<double>();
@@ -78,7 +78,7 @@ public static partial class AttentionKernel
         for (int j = 0; j < scores.Length; j++)
         {
             bool padding = mask is not null && mask.Span<int>()[b * sizes.Capacity + j] == 0;
-            scores[j] = padding
+            scores[j] = padding || j < sizes.FirstKey(t)
                 ? double.NegativeInfinity
                 : scale * ReferenceDot(q, k[(int)sizes.KeyRow(b, j, h / sizes.HeadsPerKey)..], sizes.Dim);
         }

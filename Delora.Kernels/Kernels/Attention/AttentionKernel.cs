@@ -3,10 +3,10 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Scaled dot-product attention, causal or not, with a mask of padding and with heads of keys and values that several heads of queries
-/// share. Per batch and head, with n = Keys:
+/// Scaled dot-product attention, causal or not, with a mask of padding, a sliding window, and heads of keys and values that several heads
+/// of queries share. Per batch and head, with n = Keys:
 /// <code>
-/// s_tj = scale · q_t · k_j      over the keys j &lt; n that are no padding and, where causal, j ≤ n − seq + t
+/// s_tj = scale · q_t · k_j      over the keys j &lt; n that are no padding, where causal j ≤ n − seq + t, and n − seq + t − j &lt; window
 /// z_t  = log Σ_j e^(s_tj)       p_tj = e^(s_tj − z_t)       y_t = Σ_j p_tj v_j
 /// </code>
 /// and on the way back, with D_t = dy_t · y_t and ds_tj = scale · p_tj (dy_t · v_j − D_t):
@@ -32,8 +32,8 @@ public static partial class AttentionKernel
     /// <param name="mask">int32 [batch, capacity]: 0 where the key is padding, which nobody attends to; null for no padding.</param>
     /// <param name="y">Output, [batch, seq, heads, dim].</param>
     /// <param name="logSumExp">Output, [batch, heads, seq]: z, which the backward pass needs.</param>
-    /// <param name="options">Causality, number of keys, scale.</param>
-    /// <exception cref="ShapeException">The shapes do not fit, or a causal attention has fewer keys than queries.</exception>
+    /// <param name="options">Causality, window, number of keys, scale.</param>
+    /// <exception cref="ShapeException">The shapes do not fit, a causal attention has fewer keys than queries, or the window is empty.</exception>
     /// <exception cref="NonFiniteException">The scale is not a finite float32.</exception>
     /// <exception cref="ArgumentException">An output shares memory with another operand.</exception>
     public static void Forward(
@@ -63,7 +63,7 @@ public static partial class AttentionKernel
     /// <param name="dkey">Output, dk; null where it is not wanted.</param>
     /// <param name="dvalue">Output, dv; null where it is not wanted.</param>
     /// <param name="options">As in the forward pass.</param>
-    /// <exception cref="ShapeException">The shapes do not fit, or a causal attention has fewer keys than queries.</exception>
+    /// <exception cref="ShapeException">The shapes do not fit, a causal attention has fewer keys than queries, or the window is empty.</exception>
     /// <exception cref="NonFiniteException">The scale is not a finite float32.</exception>
     /// <exception cref="ArgumentException">A gradient shares memory with another operand.</exception>
     public static void Backward(

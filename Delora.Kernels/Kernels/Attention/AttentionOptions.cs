@@ -13,6 +13,12 @@ public readonly record struct AttentionOptions
         init => _seesAll = !value;
     }
 
+    /// <summary>
+    /// How many keys a query sees at most, the one at its own position being the last: position of the query − position of the key &lt; Window,
+    /// where query t is at Keys − seq + t. Null for no limit. With a mask of padding it counts positions, not tokens.
+    /// </summary>
+    public int? Window { get; init; }
+
     /// <summary>How many rows of key and value there are to attend to; null for their capacity. Rows beyond are not read.</summary>
     public int? Keys { get; init; }
 

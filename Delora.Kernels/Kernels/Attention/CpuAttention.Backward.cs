@@ -133,6 +133,8 @@ internal static unsafe partial class CpuAttention
                 queryBlock = Math.Max(queryBlock, sizes.FirstQuery(first) / CpuAttentionBlock.Queries);
             }
             end = Math.Min(end, endKey);
+            // Later queries are too far from these keys.
+            if (first < end) endQueryBlock = Math.Min(endQueryBlock, EndBlock(sizes.EndQuery(end - 1)));
             for (int h = head; h < head + heads; h++)
             {
                 if (Item != BackwardItem.KeyBlock)
@@ -143,10 +145,13 @@ internal static unsafe partial class CpuAttention
                 {
                     next = Math.Min(end, (j / CpuAttentionBlock.Keys + 1) * CpuAttentionBlock.Keys);
                     int b = Math.Max(queryBlock, sizes.FirstQuery(j) / CpuAttentionBlock.Queries);
-                    for (; b < endQueryBlock; b++) Tile(batch, h, j, next, b, scratch);
+                    int endBlock = Math.Min(endQueryBlock, EndBlock(sizes.EndQuery(next - 1)));
+                    for (; b < endBlock; b++) Tile(batch, h, j, next, b, scratch);
                 }
             }
         }
+
+        private static int EndBlock(int endQuery) => (endQuery + CpuAttentionBlock.Queries - 1) / CpuAttentionBlock.Queries;
 
         private readonly void Clear(float* gradient, long at, nint stride, int rows)
         {

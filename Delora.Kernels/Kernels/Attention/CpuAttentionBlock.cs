@@ -27,7 +27,7 @@ internal static unsafe class CpuAttentionBlock
         for (int c = 0; c < dim && queries < width; c++) new Span<float>(to + c * width + queries, width - queries).Clear();
     }
 
-    /// <summary>Scores become −∞ where the key is padding or comes after the query.</summary>
+    /// <summary>Scores become −∞ where the key is padding, comes after the query, or before its window.</summary>
     /// <param name="sizes">The measures.</param>
     /// <param name="mask">The mask of the batch row; null for none.</param>
     /// <param name="key">The first key.</param>
@@ -42,6 +42,8 @@ internal static unsafe class CpuAttentionBlock
             bool padding = mask != null && mask[j] == 0;
             int hidden = padding ? width : Math.Min(sizes.FirstQuery(j) - query, width);
             if (hidden > 0) new Span<float>(scores, hidden).Fill(float.NegativeInfinity);
+            int past = Math.Max(sizes.EndQuery(j) - query, 0);
+            if (past < Math.Min(sizes.Seq - query, width)) new Span<float>(scores + past, width - past).Fill(float.NegativeInfinity);
         }
     }
 

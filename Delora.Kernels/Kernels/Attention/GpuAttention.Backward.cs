@@ -52,7 +52,7 @@ internal static partial class GpuAttention
         LoadQueries(of, of.Query, shared, queries, batch, first, head, tile);
         LoadQueries(of, dy, shared, gradients, batch, first, head, tile);
         for (int c = j; c < of.Sizes.Dim; c += tile) shared[sums + i * stride + c] = 0;
-        for (int key = 0; key < end; key += tile)
+        for (int key = of.Sizes.FirstKey(first); key < end; key += tile)
         {
             Group.Barrier();
             LoadKeys(of, of.Key, shared, keys, batch, key, keyHead, tile);
@@ -94,9 +94,10 @@ internal static partial class GpuAttention
             shared[valueSums + i * stride + c] = 0;
         }
         // Keys beyond the valid ones have no queries.
-        int start = first < of.Sizes.Keys ? of.Sizes.FirstQuery(first) : of.Sizes.Seq;
+        int start = first < of.Sizes.Keys ? of.Sizes.FirstQuery(first) : of.Sizes.Seq, last = Min(first + tile, of.Sizes.Keys) - 1;
+        int endQuery = last < 0 ? 0 : of.Sizes.EndQuery(last);
         for (int head = keyHead * of.Sizes.HeadsPerKey; head < (keyHead + 1) * of.Sizes.HeadsPerKey; head++)
-            for (int query = start; query < of.Sizes.Seq; query += tile)
+            for (int query = start; query < endQuery; query += tile)
             {
                 Group.Barrier();
                 LoadQueries(of, of.Query, shared, queries, batch, query, head, tile);

@@ -46,7 +46,7 @@ internal static partial class GpuAttention
         LoadQueries(of, of.Query, shared, queries, batch, first, head, tile);
         for (int c = j; c < of.Sizes.Dim; c += tile) shared[sums + i * stride + c] = 0;
         float max = float.NegativeInfinity, sum = 0;
-        for (int key = 0; key < end; key += tile)
+        for (int key = of.Sizes.FirstKey(first); key < end; key += tile)
         {
             Group.Barrier(); // the tile before this one may still be read
             LoadKeys(of, of.Key, shared, keys, batch, key, keyHead, tile);
@@ -162,7 +162,7 @@ internal static partial class GpuAttention
         /// <summary>Whether there is a query t that may attend to key j.</summary>
         internal bool Sees(int batch, int t, int j)
         {
-            if (t >= Sizes.Seq || j >= Sizes.Visible(t)) return false;
+            if (t >= Sizes.Seq || j >= Sizes.Visible(t) || j < Sizes.FirstKey(t)) return false;
             return HasMask == 0 || Mask[(long)batch * Sizes.Capacity + j] != 0;
         }
     }

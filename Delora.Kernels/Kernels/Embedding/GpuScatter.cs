@@ -20,11 +20,14 @@ internal static class GpuScatter
 
     /// <summary>
     /// table[ids[i]] += scale_b · rows[b], where b is the bag that place i belongs to, or i itself where there are no <paramref
-    /// name="offsets"/>; scale_b is 1, or with <paramref name="mean"/> one over the length of the bag. The ids are in range.
+    /// name="offsets"/>; scale_b is 1, or with <paramref name="mean"/> one over the length of the bag. The ids are in range. With
+    /// <paramref name="byColumns"/> they are columns of the table [dim, vocab] instead of rows.
     /// </summary>
-    internal static void Add(GpuDevice gpu, Tensor ids, Tensor? offsets, bool mean, Tensor rows, Tensor table)
+    internal static void Add(GpuDevice gpu, Tensor ids, Tensor? offsets, bool mean, Tensor rows, Tensor table, bool byColumns = false)
     {
-        int count = checked((int)ids.ElementCount), dim = table.Shape.Columns;
+        int count = checked((int)ids.ElementCount), dim = byColumns ? table.Shape[0] : table.Shape.Columns;
+        // From one id to the next, and from one of its elements to the next.
+        (int idStride, int stride) = byColumns ? (1, table.Shape.Columns) : (dim, 1);
         if (count == 0 || dim == 0) return;
         using Tensor bags = Tensor.Empty([offsets is null ? 1 : count], DType.Int32, gpu, "scatter bags");
         ArrayView<int> offsetView = gpu.View<int>(offsets ?? bags);
@@ -32,7 +35,7 @@ internal static class GpuScatter
             offsetView, gpu.View<int>(bags));
         using Tensor keys = SortedKeys(gpu, ids, count);
         gpu.LaunchGroups(AddKernel, RowConfig(gpu, count, dim), gpu.View<long>(keys).SubView(0, count), gpu.View<int>(bags), offsetView,
-            gpu.View<float>(rows), gpu.View<float>(table), dim, offsets is null ? 0 : mean ? 2 : 1);
+            gpu.View<float>(rows), gpu.View<float>(table), dim, idStride, stride, offsets is null ? 0 : mean ? 2 : 1);
     }
 
     private static Tensor SortedKeys(GpuDevice gpu, Tensor ids, int count)
@@ -106,7 +109,8 @@ internal static class GpuScatter
 
     /// <summary>Kinds: 0 a row per place, 1 a row per bag, 2 a row per bag divided by the bag's length.</summary>
     private static void AddKernel(
-        ArrayView<long> keys, ArrayView<int> bags, ArrayView<int> offsets, ArrayView<float> rows, ArrayView<float> table, int dim, int kind)
+        ArrayView<long> keys, ArrayView<int> bags, ArrayView<int> offsets, ArrayView<float> rows, ArrayView<float> table, int dim, int idStride,
+        int stride, int kind)
     {
         int first = Grid.IdxX;
         long key = keys[first];
@@ -125,7 +129,7 @@ internal static class GpuScatter
                 if (kind == 2) scale = 1f / (offsets[row + 1] - offsets[row]);
                 sum += rows[(long)row * dim + c] * scale;
             }
-            table[(long)id * dim + c] += sum;
+            table[(long)id * idStride + (long)c * stride] += sum;
         }
     }
 }

@@ -99,7 +99,7 @@ internal sealed class EncoderLayer : Module
         _attentionOutput = attention.Add("output", new EncoderOutput(config, weights.Within("attention.output"), dropout));
         _intermediate = Register("intermediate", new EncoderPart()).Add("dense", weights.Within("intermediate").Linear("dense"));
         _output = Register("output", new EncoderOutput(config, weights.Within("output"), dropout));
-        _activation = EncoderActivation.Of(config.HiddenAct)!;
+        _activation = HiddenActivation.Of(config.HiddenAct);
     }
 
     internal Tensor Forward(Tensor x, Tensor? mask)

@@ -32,11 +32,9 @@ public abstract partial record EncoderConfig
     /// <param name="config">The family's defaults; the vocabulary too.</param>
     /// <param name="fields">The file's.</param>
     /// <param name="file">The file's name.</param>
-    /// <param name="hear">Hears of what is set and has no effect.</param>
-    internal static EncoderConfig Read(EncoderConfig config, JsonFields fields, string file, Action<string>? hear)
+    /// <param name="warn">Hears of what is set and has no effect.</param>
+    internal static EncoderConfig Read(EncoderConfig config, JsonFields fields, string file, Action<string> warn)
     {
-        void Warn(string message) => hear?.Invoke($"{file}: {message}");
-
         config = config with
         {
             Source = file,
@@ -60,9 +58,9 @@ public abstract partial record EncoderConfig
         };
         RefuseOthers(fields);
         (EncoderHead head, string? other) = ReadHead(config, fields);
-        config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, Warn) };
+        config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, warn) };
         if (config.AttentionProbsDropoutProb != 0)
-            Warn($"attention_probs_dropout_prob {PythonJson.Float(config.AttentionProbsDropoutProb)} is not applied in training.");
+            warn($"attention_probs_dropout_prob {PythonJson.Float(config.AttentionProbsDropoutProb)} is not applied in training.");
         // What is written again from the model itself.
         foreach (string own in (string[])["torch_dtype", "dtype"]) fields.TryTake(own, out _);
         config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
@@ -89,8 +87,8 @@ public abstract partial record EncoderConfig
         RequireProbability(HiddenDropoutProb, "hidden_dropout_prob");
         RequireProbability(AttentionProbsDropoutProb, "attention_probs_dropout_prob");
         RequireProbability(ClassifierDropout ?? 0, "classifier_dropout");
-        if (EncoderActivation.Of(HiddenAct) is null)
-            throw Wrong("hidden_act", $"'{HiddenAct}' is not supported; {string.Join(", ", EncoderActivation.Names)} are.");
+        if (!HiddenActivation.IsKnown(HiddenAct))
+            throw Wrong("hidden_act", $"'{HiddenAct}' is not supported; {HiddenActivation.Names} are.");
         if (!Enum.IsDefined(Head)) throw Wrong("architectures", $"the head {Head} is not defined.");
         if (Problem is { } problem && !Enum.IsDefined(problem)) throw Wrong("problem_type", $"{problem} is not defined.");
     }

@@ -35,7 +35,7 @@ public abstract partial record EncoderConfig : ModelConfig
     /// <summary><c>intermediate_size</c>: features inside the feed-forward part.</summary>
     public int IntermediateSize { get; init; } = 3072;
 
-    /// <summary><c>hidden_act</c>: the function inside the feed-forward part, one of <see cref="EncoderActivation.Names"/>.</summary>
+    /// <summary><c>hidden_act</c>: the function inside the feed-forward part, by transformers' name: gelu, gelu_new, relu, silu, tanh and others.</summary>
     public string HiddenAct { get; init; } = "gelu";
 
     /// <summary><c>hidden_dropout_prob</c>: dropout of the features in training.</summary>

@@ -63,6 +63,7 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
     private readonly FineTuningOptions _options;
     private readonly Generator _generator;
     private readonly AdamW _optimizer;
+    private readonly LambdaTraining? _lambda;
     private readonly List<(int Step, TEvaluation Evaluation)> _evaluations = [];
     private readonly string _fingerprint;
 
@@ -77,7 +78,10 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
         try
         {
             Peft.AddAdapter(options.Adapter, _generator, warn: warn);
-            _optimizer = new AdamW(Groups(), options.LearningRate, weightDecay: options.WeightDecay);
+            _lambda = options.Lambda == new LambdaOptions() ? null : new LambdaTraining(Peft, options.Lambda);
+            IReadOnlyList<ParameterGroup> groups =
+                _lambda?.Groups() ?? [new ParameterGroup([.. Peft.TrainableParameters().Select(entry => entry.Parameter)])];
+            _optimizer = new AdamW(groups, options.LearningRate, weightDecay: options.WeightDecay);
         }
         catch
         {
@@ -97,6 +101,9 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
 
     /// <summary>Told of each evaluation, while the model is in evaluation mode.</summary>
     public event Action<int, TEvaluation>? Evaluated;
+
+    /// <summary>Told how far each layer has moved, after every <see cref="FineTuningOptions.MeasureBoundsEvery"/> steps and after the last.</summary>
+    public event Action<int, BoundReport>? BoundsMeasured;
 
     /// <summary>Trains, and saves checkpoints and at the end the adapter.</summary>
     /// <param name="output">The adapter's folder, made where it does not exist; null to save nothing.</param>
@@ -128,10 +135,11 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
             _generator.State = checkpoint.Random;
         }
         int done = checkpoint?.Step ?? 0;
-        var trainer = new Trainer<TBatch>(_optimizer, Loss, Samples)
-        {
-            Callbacks = { new Session(this, output, settings, cancellation) },
-        };
+        _lambda?.Begin(done);
+        var trainer = new Trainer<TBatch>(_optimizer, Loss, Samples);
+        // Before what saves: λ belongs to the step.
+        if (_lambda is not null) trainer.Callbacks.Add(_lambda);
+        trainer.Callbacks.Add(new Session(this, output, settings, cancellation));
         var order = new ShuffledBatches(RowCount, _options.BatchSize, _options.Seed);
         order.SkipTo((long)done * _options.GradientAccumulation);
         // After the last step as well: the run may have been stopped while it evaluated there.
@@ -211,20 +219,6 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
         }
     }
 
-    private ParameterGroup[] Groups()
-    {
-        Parameter[] all = [.. Peft.TrainableParameters().Select(entry => entry.Parameter)];
-        if (_options.LambdaLearningRate is not { } rate) return [new ParameterGroup(all)];
-        HashSet<Parameter> lambdas = [.. Peft.AdaptedLayers.SelectMany(pair => pair.Layer.Adapters.Active.Select(name => pair.Layer.Adapters[name]))
-            .OfType<DeloraAdapter>().Select(adapter => adapter.Lambda)];
-        if (lambdas.Count == 0) throw new ArgumentException("The adapter has no λ that could have a learning rate of its own.");
-        return
-        [
-            new ParameterGroup([.. all.Where(parameter => !lambdas.Contains(parameter))]),
-            new ParameterGroup([.. all.Where(lambdas.Contains)]) { LearningRate = rate },
-        ];
-    }
-
     /// <summary>What the numbers of the run depend on.</summary>
     private Dictionary<string, string> Settings()
     {
@@ -249,6 +243,8 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
             bool last = progress.Step == progress.TotalSteps;
             if (last || IsDue(progress.Step, tuner._options.SaveEvery)) Save(progress.Step);
             // A run that is cancelled meanwhile has its checkpoint first.
+            int every = tuner._options.MeasureBoundsEvery;
+            if (IsDue(progress.Step, every) || (last && every > 0)) tuner.BoundsMeasured?.Invoke(progress.Step, tuner.Peft.BoundReport());
             if (last || IsDue(progress.Step, tuner._options.EvaluateEvery)) tuner.Evaluate(progress.Step, cancellation);
         }
 

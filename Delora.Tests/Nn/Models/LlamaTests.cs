@@ -109,7 +109,6 @@ public sealed class LlamaTests
             tape.Backward(loss);
         }
         Assert.All(peft.TrainableParameters(), entry => Assert.NotNull(entry.Parameter.Gradient));
-        Assert.Contains("embedding", Assert.Throws<InvalidOperationException>(peft.Merge).Message);
     }
 
     [Fact]

@@ -5,44 +5,56 @@ using Delora.Core;
 namespace Delora.Nn;
 
 /// <summary>
-/// Llama (Touvron et al., arXiv 2302.13971, and its successors): token embedding, layers of attention and feed-forward part with a norm in
-/// front of each, a last norm, scores of the vocabulary. Modules have the names that transformers gives them.
+/// The decoder that Llama (Touvron et al., arXiv 2302.13971) made common: token embedding, layers of attention and feed-forward part with a
+/// norm in front of each, a last norm, scores of the vocabulary. Modules have the names that transformers gives them.
 /// </summary>
-public sealed class LlamaForCausalLM : CausalLanguageModel
+/// <remarks>
+/// Written once for all families of this shape. They differ in biases, in norms of the heads, in which layers see a window only, in the
+/// rotary frequencies and in defaults: properties of <see cref="DecoderConfig"/>, each asked at one place here. A copy for each family, as
+/// in transformers, would be the same two hundred lines, and a mistake would be corrected in one of them.
+/// </remarks>
+public abstract class DecoderForCausalLM : CausalLanguageModel
 {
-    private readonly LlamaModel _model;
+    private readonly DecoderConfig _config;
+    private readonly DecoderModel _model;
     private readonly Linear _head;
 
-    private LlamaForCausalLM(LlamaConfig config, Device device, WeightSource weights) : base(device)
+    private protected DecoderForCausalLM(DecoderConfig config, Device device, WeightSource weights) : base(device)
     {
-        Config = config;
+        _config = config;
         if (config.TieWordEmbeddings)
         {
             _head = new Linear(weights.Take("model.embed_tokens.weight"));
-            _model = new LlamaModel(config, new Embedding(_head), device, weights.Within("model"));
+            _model = new DecoderModel(config, new Embedding(_head), device, weights.Within("model"));
         }
         else
         {
             _head = weights.Linear("lm_head");
-            _model = new LlamaModel(config, new Embedding(weights.Take("model.embed_tokens.weight")), device, weights.Within("model"));
+            _model = new DecoderModel(config, new Embedding(weights.Take("model.embed_tokens.weight")), device, weights.Within("model"));
         }
         Register("model", _model);
         Register("lm_head", _head);
     }
 
     /// <inheritdoc/>
-    public override LlamaConfig Config { get; }
+    public override TargetOptions Targets { get; } = new() { DefaultTargets = (string[])["q_proj", "v_proj"], OutputModule = "lm_head" };
 
     /// <inheritdoc/>
-    public override TargetOptions Targets { get; } = new() { DefaultTargets = (string[])["q_proj", "v_proj"], OutputModule = "lm_head" };
+    public override KeyValueCache CreateCache(int batch, int capacity)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(capacity, _config.MaxPositionEmbeddings);
+        return new KeyValueCache(_config.NumHiddenLayers, batch, capacity, _config.KeyValueHeads, _config.HeadSize, Device);
+    }
 
     /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong.</exception>
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
-    public static LlamaForCausalLM Create(LlamaConfig config, Device device, Generator generator)
+    internal static DecoderForCausalLM New(DecoderConfig config, Device device, Generator generator)
     {
         using var scope = new TensorScope("create model");
-        return new LlamaForCausalLM(config, device, WeightSource.Gather(config.TensorShapes(), Make));
+        return config.Build(device, WeightSource.Gather(config.TensorShapes(), Make));
 
         Tensor Make(string name, Shape shape) =>
             shape.Rank == 2 ? Initialization.Normal(shape, config.InitializerRange, device, generator, name)
@@ -50,24 +62,15 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
             : Tensor.From(Enumerable.Repeat(1f, shape[0]).ToArray(), shape, device, name);
     }
 
-    /// <inheritdoc/>
-    public override KeyValueCache CreateCache(int batch, int capacity)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(capacity, Config.MaxPositionEmbeddings);
-        return new KeyValueCache(Config.NumHiddenLayers, batch, capacity, Config.KeyValueHeads, Config.HeadSize, Device);
-    }
-
     /// <summary>Reads a model from open files; it is frozen.</summary>
-    internal static LlamaForCausalLM Load(LlamaConfig config, WeightFiles files, Device device)
+    internal static DecoderForCausalLM Load(DecoderConfig config, WeightFiles files, Device device)
     {
         IReadOnlyDictionary<string, Shape> shapes = config.TensorShapes();
         // Early exporters saved the rotary frequencies, and some save a tied output layer.
         files.Check(shapes, name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal)
             || (config.TieWordEmbeddings && name == "lm_head.weight"));
         using var scope = new TensorScope("load model");
-        var model = new LlamaForCausalLM(config, device, WeightSource.Gather(shapes, (name, _) => files.ReadFloat(name, device)));
+        DecoderForCausalLM model = config.Build(device, WeightSource.Gather(shapes, (name, _) => files.ReadFloat(name, device)));
         try
         {
             model.Freeze();
@@ -93,23 +96,24 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
 }
 
 /// <summary>The layers, without the scores of the vocabulary.</summary>
-internal sealed class LlamaModel : Module
+internal sealed class DecoderModel : Module
 {
     private readonly Embedding _embedding;
-    private readonly LlamaDecoderLayer[] _layers;
+    private readonly DecoderLayer[] _layers;
     private readonly RmsNorm _norm;
     private readonly RotaryTable _rotary;
 
-    internal LlamaModel(LlamaConfig config, Embedding embedding, Device device, WeightSource weights)
+    internal DecoderModel(DecoderConfig config, Embedding embedding, Device device, WeightSource weights)
     {
-        _rotary = new RotaryTable(config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta, device);
+        _rotary = new RotaryTable(
+            config.MaxPositionEmbeddings, config.RotaryFrequencies(), (float)config.RotaryFactor(), device);
         _embedding = Register("embed_tokens", embedding);
-        _layers = new LlamaDecoderLayer[config.NumHiddenLayers];
+        _layers = new DecoderLayer[config.NumHiddenLayers];
         var layers = Register("layers", new ModuleList());
         for (int i = 0; i < _layers.Length; i++)
         {
             string number = i.ToString(CultureInfo.InvariantCulture);
-            _layers[i] = layers.Add(new LlamaDecoderLayer(config, i, _rotary, weights.Within($"layers.{number}")));
+            _layers[i] = layers.Add(new DecoderLayer(config, i, _rotary, weights.Within($"layers.{number}")));
         }
         _norm = Register("norm", new RmsNorm(weights.Take("norm.weight"), config.RmsNormEps));
     }
@@ -117,7 +121,7 @@ internal sealed class LlamaModel : Module
     internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
     {
         Tensor x = _embedding.Forward(ids);                               // [batch, seq, hidden]
-        foreach (LlamaDecoderLayer layer in _layers) x = layer.Forward(x, mask, cache, positions);
+        foreach (DecoderLayer layer in _layers) x = layer.Forward(x, mask, cache, positions);
         return _norm.Forward(x);
     }
 
@@ -129,16 +133,16 @@ internal sealed class LlamaModel : Module
 }
 
 /// <summary>x + attention(norm(x)), then x + feed-forward(norm(x)).</summary>
-internal sealed class LlamaDecoderLayer : Module
+internal sealed class DecoderLayer : Module
 {
-    private readonly LlamaAttention _attention;
-    private readonly LlamaMlp _mlp;
+    private readonly DecoderAttention _attention;
+    private readonly DecoderMlp _mlp;
     private readonly RmsNorm _inputNorm, _attentionNorm;
 
-    internal LlamaDecoderLayer(LlamaConfig config, int number, RotaryTable rotary, WeightSource weights)
+    internal DecoderLayer(DecoderConfig config, int number, RotaryTable rotary, WeightSource weights)
     {
-        _attention = Register("self_attn", new LlamaAttention(config, number, rotary, weights.Within("self_attn")));
-        _mlp = Register("mlp", new LlamaMlp(weights.Within("mlp")));
+        _attention = Register("self_attn", new DecoderAttention(config, number, rotary, weights.Within("self_attn")));
+        _mlp = Register("mlp", new DecoderMlp(weights.Within("mlp")));
         _inputNorm = Register("input_layernorm", new RmsNorm(weights.Take("input_layernorm.weight"), config.RmsNormEps));
         _attentionNorm = Register(
             "post_attention_layernorm", new RmsNorm(weights.Take("post_attention_layernorm.weight"), config.RmsNormEps));
@@ -151,21 +155,29 @@ internal sealed class LlamaDecoderLayer : Module
     }
 }
 
-/// <summary>Causal attention with rotary positions; several query heads share a head of keys and values.</summary>
-internal sealed class LlamaAttention : Module
+/// <summary>
+/// Causal attention with rotary positions; several query heads share a head of keys and values. Qwen3 norms each head of queries and keys
+/// before it is turned; in a layer with a window only the nearest keys are seen.
+/// </summary>
+internal sealed class DecoderAttention : Module
 {
     private readonly Linear _query, _key, _value, _output;
-    private readonly LlamaConfig _config;
+    private readonly RmsNorm? _queryNorm, _keyNorm;
+    private readonly DecoderConfig _config;
     private readonly RotaryTable _rotary;
     private readonly int _layer;
+    private readonly int? _window;
 
-    internal LlamaAttention(LlamaConfig config, int layer, RotaryTable rotary, WeightSource weights)
+    internal DecoderAttention(DecoderConfig config, int layer, RotaryTable rotary, WeightSource weights)
     {
-        (_config, _layer, _rotary) = (config, layer, rotary);
+        (_config, _layer, _window, _rotary) = (config, layer, config.WindowOf(layer), rotary);
         _query = Register("q_proj", weights.Linear("q_proj"));
         _key = Register("k_proj", weights.Linear("k_proj"));
         _value = Register("v_proj", weights.Linear("v_proj"));
         _output = Register("o_proj", weights.Linear("o_proj"));
+        if (!config.HasHeadNorms) return;
+        _queryNorm = Register("q_norm", new RmsNorm(weights.Take("q_norm.weight"), config.RmsNormEps));
+        _keyNorm = Register("k_norm", new RmsNorm(weights.Take("k_norm.weight"), config.RmsNormEps));
     }
 
     internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, Tensor? positions)
@@ -175,20 +187,22 @@ internal sealed class LlamaAttention : Module
         Tensor query = _query.Forward(x).Reshape([batch, seq, heads, dim]);
         Tensor key = _key.Forward(x).Reshape([batch, seq, shared, dim]);
         Tensor value = _value.Forward(x).Reshape([batch, seq, shared, dim]);
+        if (_queryNorm is not null) query = _queryNorm.Forward(query);                  // each head by itself
+        if (_keyNorm is not null) key = _keyNorm.Forward(key);
         query = _rotary.Apply(query, positions, end);
         key = _rotary.Apply(key, positions, end);
         if (cache is not null) (key, value) = cache.Write(_layer, key, value);           // [batch, capacity, shared, dim]
-        Tensor y = query.Attention(key, value, mask, causal: true, keys: end);           // [batch, seq, heads, dim]
+        Tensor y = query.Attention(key, value, mask, causal: true, keys: end, window: _window);    // [batch, seq, heads, dim]
         return _output.Forward(y.Reshape([batch, seq, heads * dim]));                    // [batch, seq, hidden]
     }
 }
 
 /// <summary>down(silu(gate(x)) ∘ up(x)): SwiGLU (Shazeer, arXiv 2002.05202).</summary>
-internal sealed class LlamaMlp : Module
+internal sealed class DecoderMlp : Module
 {
     private readonly Linear _gate, _up, _down;
 
-    internal LlamaMlp(WeightSource weights)
+    internal DecoderMlp(WeightSource weights)
     {
         _gate = Register("gate_proj", weights.Linear("gate_proj"));
         _up = Register("up_proj", weights.Linear("up_proj"));

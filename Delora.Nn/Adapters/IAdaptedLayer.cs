@@ -1,0 +1,55 @@
+using Delora.Core;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// A module whose weight adapters can sit on: a <see cref="Linear"/>, or an <see cref="Embedding"/>, which is the linear layer of one-hot inputs with
+/// W [dim, vocabulary], its table turned over.
+/// </summary>
+public interface IAdaptedLayer
+{
+    /// <summary>Input features: columns of ΔW. The vocabulary of an embedding.</summary>
+    int In { get; }
+
+    /// <summary>Output features: rows of ΔW.</summary>
+    int Out { get; }
+
+    /// <summary>Where the layer lies.</summary>
+    Device Device { get; }
+
+    /// <summary>What the layer is.</summary>
+    ModuleKind Kind { get; }
+
+    /// <summary>The adapters on this layer.</summary>
+    LinearAdapters Adapters { get; }
+
+    /// <summary>Whether dropout acts.</summary>
+    internal bool IsTraining { get; }
+
+    /// <summary>Whether the layer is trained as a whole and takes no adapter (<c>modules_to_save</c>).</summary>
+    internal bool KeepsParameters { get; }
+
+    /// <summary>The other layer that has the same weight (tied embeddings); null where there is none.</summary>
+    internal IAdaptedLayer? Partner { get; }
+
+    /// <summary>The weight as files have it.</summary>
+    internal ModuleState WeightState { get; }
+
+    /// <summary>Makes the weight ready to be adapted: frozen.</summary>
+    internal void Prepare();
+
+    /// <summary>A copy of the weight in the layout that the layer computes with: [out, in], a table [vocabulary, dim].</summary>
+    internal Tensor CopyOwn(string name);
+
+    /// <summary>Overwrites the weight with one in that layout.</summary>
+    internal void Replace(Tensor own);
+
+    /// <summary>Adds ΔW = B'A', A' [r, in] and B' [out, r], to a weight in that layout.</summary>
+    internal void AddDelta(Tensor a, Tensor b, Tensor own);
+
+    /// <summary>The norms ‖W_:,j‖ [in] of a weight in that layout, as a new tensor.</summary>
+    internal Tensor ColumnNorms(Tensor own, string name);
+
+    /// <summary>A copy of a weight in that layout as files have it.</summary>
+    internal Tensor CopyAsStored(Tensor own);
+}

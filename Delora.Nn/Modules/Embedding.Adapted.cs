@@ -1,0 +1,52 @@
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// What adapters ask of an embedding: to them it is the linear layer of one-hot inputs, W [dim, vocabulary] being the table turned over. ΔW = B'A' with
+/// A' [r, vocabulary] and B' [dim, r]; w, DeLoRA's norms of the columns of W, are the norms of the table's rows.
+/// </summary>
+public sealed partial class Embedding : IAdaptedLayer
+{
+    /// <inheritdoc/>
+    public int In => _tied?.Out ?? _weight!.Shape[0];
+
+    /// <inheritdoc/>
+    public int Out => _tied?.In ?? _weight!.Shape[1];
+
+    /// <inheritdoc/>
+    public ModuleKind Kind => ModuleKind.Embedding;
+
+    /// <inheritdoc/>
+    public LinearAdapters Adapters { get; }
+
+    bool IAdaptedLayer.IsTraining => IsTraining;
+
+    bool IAdaptedLayer.KeepsParameters => false;
+
+    IAdaptedLayer? IAdaptedLayer.Partner => _tied;
+
+    ModuleState IAdaptedLayer.WeightState => State;
+
+    void IAdaptedLayer.Prepare() => (_tied ?? (Module)this).Freeze();
+
+    Tensor IAdaptedLayer.CopyOwn(string name) => _tied?.CopyWeight(name) ?? Tensor.CopyOf(_weight!.Value, Device, name);
+
+    void IAdaptedLayer.Replace(Tensor own) => State.Write(own);
+
+    // The table is Wᵀ, and (B'A')ᵀ = A'ᵀ B'ᵀ. The factors are small, and turned in no time.
+    void IAdaptedLayer.AddDelta(Tensor a, Tensor b, Tensor own) =>
+        DeltaWeightKernel.Add(Transposition.Of(b, "B'ᵀ"), Transposition.Of(a, "A'ᵀ"), own);
+
+    Tensor IAdaptedLayer.ColumnNorms(Tensor own, string name)
+    {
+        Tensor norms = Tensor.Empty([In], own.DType, own.Device, name);
+        RowNormKernel.Forward(own, norms);
+        return norms;
+    }
+
+    Tensor IAdaptedLayer.CopyAsStored(Tensor own) => Tensor.CopyOf(own, own.Device, "weight");
+
+    private ModuleState State => _tied?.WeightState ?? ModuleState.Of(_weight!);
+}

@@ -1,0 +1,43 @@
+using Delora.Core;
+using Delora.Kernels;
+
+namespace Delora.Nn;
+
+/// <summary>What adapters ask of a linear layer.</summary>
+public sealed partial class Linear : IAdaptedLayer
+{
+    /// <inheritdoc/>
+    public ModuleKind Kind => IsTransposed ? ModuleKind.Conv1D : ModuleKind.Linear;
+
+    /// <summary>The embedding whose table the weight is as well, and which lists it among its own; null where there is none.</summary>
+    internal Embedding? Table { get; set; }
+
+    /// <summary>Whether the weight is an embedding's as well.</summary>
+    internal bool IsTied => Table is not null;
+
+    bool IAdaptedLayer.IsTraining => IsTraining;
+
+    bool IAdaptedLayer.KeepsParameters => KeepsParameters;
+
+    IAdaptedLayer? IAdaptedLayer.Partner => Table;
+
+    ModuleState IAdaptedLayer.WeightState => WeightState;
+
+    void IAdaptedLayer.Prepare() => Freeze();
+
+    Tensor IAdaptedLayer.CopyOwn(string name) => CopyWeight(name);
+
+    void IAdaptedLayer.Replace(Tensor own) => FrozenWeight!.Replace(own);
+
+    void IAdaptedLayer.AddDelta(Tensor a, Tensor b, Tensor own) => DeltaWeightKernel.Add(a, b, own);
+
+    Tensor IAdaptedLayer.ColumnNorms(Tensor own, string name)
+    {
+        Tensor norms = Tensor.Empty([In], own.DType, own.Device, name);
+        ColumnNormKernel.Forward(own, norms);
+        return norms;
+    }
+
+    Tensor IAdaptedLayer.CopyAsStored(Tensor own) =>
+        IsTransposed ? Transposition.Of(own, "weight") : Tensor.CopyOf(own, own.Device, "weight");
+}

@@ -1,0 +1,119 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Nn;
+using Delora.Tests.Nn.Models;
+
+namespace Delora.Tests;
+
+/// <summary>The whole way of a GPT-2 through the command line.</summary>
+public sealed class GPT2CommandTests
+{
+    [Theory, InlineData("c_attn"), InlineData("all-linear")]
+    public async Task InspectTrainEvalGenerateAndMerge(string targets)
+    {
+        using TinyModelFolder tiny = Tiny();
+        string text = await CliRun.Succeeds("inspect", tiny.Model);
+        Assert.Matches(@"gpt2, [0-9,]+ parameters, vocabulary \d+, context 32", text);
+        Assert.Contains("[24, 72]", text, StringComparison.Ordinal);
+
+        string[] chosen = targets == "c_attn" ? [] : ["--targets", targets];
+        CliRun train = await CliRun.Of(tiny.Train("adapter", ["--eval-data", tiny.Data, "--steps", "30", .. chosen]));
+        Assert.True(train.ExitCode == Delora.Cli.ExitCode.Success, train.Error);
+        Assert.Contains("PEFT has no DeLoRA on modules of the kind Conv1D; only Delora will read the saved adapter", train.Error, StringComparison.Ordinal);
+        string adapter = tiny.PathOf("adapter"), merged = tiny.PathOf("merged");
+        using (JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(adapter, AdapterConfig.FileName))))
+            Assert.Equal("Conv1D", Assert.Single(config.RootElement.GetProperty("beyond_peft").EnumerateArray()).GetString());
+        string layers = targets == "c_attn" ? "2" : "8";
+        Assert.Contains($"adapter parameters in {layers} layers", await CliRun.Succeeds("inspect", adapter), StringComparison.Ordinal);
+
+        text = await CliRun.Succeeds("eval", "--model", tiny.Model, "--data", tiny.Data, "--adapter", adapter);
+        Assert.True(Loss(text, "with the adapter") < Loss(text, "base") - 0.05, text);
+        await CliRun.Succeeds("merge", "--model", tiny.Model, "--adapter", adapter, "--out", merged);
+        string together = await CliRun.Succeeds("eval", "--model", merged, "--data", tiny.Data);
+        Assert.Equal(Loss(text, "with the adapter"), Loss(together, "base"), 1e-4);
+        Assert.Equal(ModelConfig.Load(tiny.Model).ToJson(), ModelConfig.Load(merged).ToJson());
+
+        string[] generate = ["generate", "--prompt", "the cat", "--greedy", "--max-tokens", "16", "--device", "cpu", "--model"];
+        string expected = await CliRun.Succeeds([.. generate, tiny.Model, "--adapter", adapter]);
+        Assert.Equal(expected, await CliRun.Succeeds([.. generate, merged]));
+        Assert.Equal(expected, Greedy(merged, "the cat", 16) + Environment.NewLine);
+    }
+
+    [Fact]
+    public async Task WhatMergingIntoATiedOutputLayerDoesIsSaid()
+    {
+        using TinyModelFolder tiny = Tiny();
+        string adapter = tiny.SaveAdapter("adapter", new DeloraConfig { R = 2, TargetModules = (string[])["lm_head"] });
+        CliRun merge = await CliRun.Of("merge", "--model", tiny.Model, "--adapter", adapter, "--out", tiny.PathOf("merged"));
+        Assert.Equal(Delora.Cli.ExitCode.Success, merge.ExitCode);
+        Assert.Contains("'lm_head' shares its weight with the embedding, which merging the adapter changes too", merge.Error, StringComparison.Ordinal);
+        // The base weight that PEFT keeps beside such an adapter is not counted as the adapter's.
+        string text = await CliRun.Succeeds("inspect", adapter);
+        using CausalLanguageModel model = CausalLanguageModel.Load(tiny.Model, Devices.Cpu);
+        Assert.Contains($" {2 * (24 + model.Config.VocabSize) + 1:N0} adapter parameters in 1 layers and 1 other tensors", text, StringComparison.Ordinal);
+    }
+
+    [Theory, InlineData("delora"), InlineData("lora")]
+    public async Task AdaptersOnEmbeddingsAreTrainedShownAndMerged(string method)
+    {
+        using TinyModelFolder tiny = Tiny(TinyGPT2.Config with { TieWordEmbeddings = false });
+        CliRun train = await CliRun.Of(tiny.Train("adapter", "--method", method, "--targets", "wte,c_attn", "--steps", "30"));
+        Assert.True(train.ExitCode == Delora.Cli.ExitCode.Success, train.Error);
+        Assert.Equal(method == "delora", train.Error.Contains("no DeLoRA on modules of the kind Embedding or Conv1D", StringComparison.Ordinal));
+        string adapter = tiny.PathOf("adapter"), merged = tiny.PathOf("merged");
+        string text = await CliRun.Succeeds("inspect", adapter);
+        Assert.Contains("transformer.wte", text, StringComparison.Ordinal);
+        Assert.Contains("adapter parameters in 3 layers, ", text, StringComparison.Ordinal);
+        text = await CliRun.Succeeds("eval", "--model", tiny.Model, "--data", tiny.Data, "--adapter", adapter);
+        Assert.True(Loss(text, "with the adapter") < Loss(text, "base") - 0.05, text);
+        await CliRun.Succeeds("merge", "--model", tiny.Model, "--adapter", adapter, "--out", merged);
+        Assert.Equal(Loss(text, "with the adapter"), Loss(await CliRun.Succeeds("eval", "--model", merged, "--data", tiny.Data), "base"), 1e-4);
+    }
+
+    [Fact]
+    public async Task DropoutOfTheConfigurationIsSaidNotToBeApplied()
+    {
+        using TinyModelFolder tiny = Tiny(TinyGPT2.Config with { ResidualDropout = 0.1 });
+        CliRun eval = await CliRun.Of("eval", "--model", tiny.Model, "--data", tiny.Data);
+        Assert.Equal(Delora.Cli.ExitCode.Success, eval.ExitCode);
+        Assert.Contains("resid_pdrop 0.1 are not applied in training", eval.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>The tiny model's folder with a GPT-2 for its tokenizer in it.</summary>
+    private static TinyModelFolder Tiny(GPT2Config? config = null)
+    {
+        TinyModelFolder tiny = new();
+        ModelConfig before = ModelConfig.Load(tiny.Model);
+        using GPT2LMHeadModel model = TinyGPT2.Create((config ?? TinyGPT2.Config) with
+        {
+            VocabSize = before.VocabSize,
+            MaxPositionEmbeddings = TinyModelFolder.Context,
+            BosTokenId = before.BosTokenId,
+            EosTokenIds = before.EosTokenIds,
+        });
+        model.Save(tiny.Model);
+        return tiny;
+    }
+
+    private static double Loss(string output, string name) =>
+        double.Parse(Regex.Match(output, $@"(?m)^{name}: loss ([0-9.]+)").Groups[1].Value, CultureInfo.InvariantCulture);
+
+    /// <summary>The most likely token each time, from the whole text and without a cache.</summary>
+    private static string Greedy(string folder, string prompt, int count)
+    {
+        TextTokenizer tokenizer = TextTokenizer.Load(folder);
+        using CausalLanguageModel model = CausalLanguageModel.Load(folder, Devices.Cpu);
+        List<int> ids = [.. tokenizer.Encode(prompt, addBegin: tokenizer.AddsBegin)];
+        int start = ids.Count;
+        while (ids.Count < start + count && (ids.Count == start || !model.Config.EosTokenIds.Contains(ids[^1])))
+        {
+            using var scope = new TensorScope("test");
+            float[] last = model.Forward(Tensor.From(ids.ToArray(), [1, ids.Count], Devices.Cpu)).ToArray<float>()[^model.Config.VocabSize..];
+            ids.Add(Array.IndexOf(last, last.Max()));
+        }
+        return tokenizer.Decode([.. ids.Skip(start).Where(id => !model.Config.EosTokenIds.Contains(id))]);
+    }
+}
