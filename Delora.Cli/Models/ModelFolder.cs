@@ -33,7 +33,7 @@ internal sealed class ModelFolder
     /// <summary>What a configuration stands for, in words.</summary>
     public static string Describe(ModelConfig config) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{config.ModelType}, {config.ParameterCount:N0} parameters, vocabulary {config.VocabSize:N0}, context {config.MaxPositionEmbeddings:N0}");
+        $"{config.ModelType}, {config.ParameterCount:N0} parameters, vocabulary {config.VocabSize:N0}, context {ContextOf(config):N0}");
 
     /// <summary>Loads the weights.</summary>
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
@@ -71,14 +71,14 @@ internal sealed class ModelFolder
         }
     }
 
-    /// <summary>Positions of a row: what the user asked for, else the usual.</summary>
+    /// <summary>Positions of a row: what the user asked for, else the usual, which the model's folder may say.</summary>
     /// <exception cref="InputException">It is more than the model's context.</exception>
-    public int LengthOf(int? asked)
+    public int LengthOf(int? asked, int? usual = null)
     {
-        int context = (Config as EncoderConfig)?.MaxTokens ?? Config.MaxPositionEmbeddings;
+        int context = ContextOf(Config);
         return asked > context
             ? throw new InputException($"--length {asked}: the model's context holds {context} tokens")
-            : asked ?? Math.Min(ModelOptions.UsualLength, context);
+            : asked ?? Math.Min(usual ?? ModelOptions.UsualLength, context);
     }
 
     /// <summary>Reads a text file as rows for this model.</summary>
@@ -126,6 +126,9 @@ internal sealed class ModelFolder
             throw new InputException($"{Path}: {e.Message.ReplaceLineEndings(" ")}", e);
         }
     }
+
+    /// <summary>The longest sequence in tokens; RoBERTa has more rows of positions than that.</summary>
+    private static int ContextOf(ModelConfig config) => (config as EncoderConfig)?.MaxTokens ?? config.MaxPositionEmbeddings;
 
     private void CheckLargest(int id)
     {

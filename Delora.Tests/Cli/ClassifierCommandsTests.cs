@@ -100,6 +100,20 @@ public sealed class ClassifierCommandsTests : IDisposable
         Assert.NotEqual(rows[0].Vector, (await Rows([.. embed, "--pooling", "cls"]))[0].Vector);
         Assert.NotEqual(1, (await Rows([.. embed, "--no-normalize"]))[0].Vector.Sum(x => (double)x * x), 1e-3);
 
+        // What sentence-transformers lays beside a model counts where nothing is asked for.
+        (string Text, float[] Vector)[] cls = await Rows([.. embed, "--pooling", "cls"]);
+        _folder.Write("encoder/modules.json", """
+            [{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+             {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+            """);
+        _folder.Write("encoder/1_Pooling/config.json", """{"word_embedding_dimension": 24, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}""");
+        Assert.Equal(cls[0].Vector, (await Rows(embed))[0].Vector);
+        Assert.Equal(rows[0].Vector, (await Rows([.. embed, "--pooling", "mean"]))[0].Vector);
+        _folder.Write("encoder/sentence_bert_config.json", """{"max_seq_length": 1}""");
+        (string Text, float[] Vector)[] first = await Rows([.. embed, "--pooling", "mean"]);
+        foreach ((float a, float b) in (await Rows([.. embed, "--pooling", "mean", "--length", "1"]))[0].Vector.Zip(first[0].Vector)) Assert.Equal(a, b);
+        Assert.NotEqual(rows[0].Vector, first[0].Vector);
+
         static async Task<(string Text, float[] Vector)[]> Rows(string[] arguments) =>
         [
             .. (await CliRun.Succeeds(arguments)).TrimEnd().Split(Environment.NewLine).Select(line => JsonSerializer.Deserialize<JsonElement>(line))

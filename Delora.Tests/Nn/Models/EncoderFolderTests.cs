@@ -132,6 +132,42 @@ public sealed class EncoderFolderTests : IDisposable
         Assert.False(written.AsObject().ContainsKey("bos_token_id"));
     }
 
+    [Fact]
+    public void SettingsOfEmbeddingsAreReadOrRefusedByName()
+    {
+        Assert.Equal(new EmbeddingSettings(Pooling.Mean, null), EmbeddingSettings.Load(Folder));
+        _folder.Write("modules.json", "\uFEFF[{\"type\": \"sentence_transformers.models.Transformer\"},"
+            + "{\"path\": \"1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]");
+        _folder.Write("sentence_bert_config.json", "{\"max_seq_length\": 9, \"do_lower_case\": false}");
+        Pool("true", "false");
+        Assert.Equal(new EmbeddingSettings(Pooling.Cls, 9), EmbeddingSettings.Load(Folder));
+        Pool("false", "true");
+        Assert.Equal(Pooling.Mean, EmbeddingSettings.Load(Folder).Pooling);
+        Pool("true", "true");
+        Refuse("asks for two poolings at once");
+        Pool("false", "false");
+        Refuse("asks for no pooling");
+        Pool("false", "false, \"pooling_mode_max_tokens\": true");
+        Refuse("pooling_mode_max_tokens: is not supported");
+        _folder.Write("sentence_bert_config.json", "{\"max_seq_length\": 0}");
+        Pool("true", "false");
+        Refuse("max_seq_length: must be at least 1");
+        _folder.Write("modules.json", "[{\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.Dense\"}]");
+        Refuse("'Dense' is not supported");
+        _folder.Write("modules.json", "[{\"path\": \"../1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]");
+        Refuse("is not the plain name");
+        _folder.Write("modules.json", "[{\"path\": \"\"}]");
+        Refuse("type: is missing");
+        _folder.Write("modules.json", "{}");
+        Refuse("is no list of modules");
+
+        void Pool(string cls, string mean) =>
+            _folder.Write("1_Pooling/config.json", $"{{\"pooling_mode_cls_token\": {cls}, \"pooling_mode_mean_tokens\": {mean}}}");
+
+        void Refuse(string reason) =>
+            Assert.Contains(reason, Assert.Throws<DeloraFormatException>(() => EmbeddingSettings.Load(Folder)).Message, StringComparison.Ordinal);
+    }
+
     private static EncoderModel Create(EncoderConfig config) => config.Head switch
     {
         EncoderHead.SequenceClassification => SequenceClassifier.Create(config, Devices.Cpu, new Generator(7)),
