@@ -41,7 +41,9 @@ internal static class TrainCommand
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
         Command command = new(
-            "train", "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the last bit.")
+            "train",
+            "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the "
+            + "last bit.")
         {
             model, data, output, evalData,
         };

@@ -271,7 +271,8 @@ public sealed class GoldenModelTests
 
         /// <summary>Fails where the case has a result that nothing was compared with.</summary>
         internal void AssertAllCompared(string[] prefixes, string[] but) =>
-            Assert.Empty(Golden.Compared.Where(name => prefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal))).Except(_compared).Except(but));
+            Assert.Empty(Golden.Compared.Where(name => prefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
+                .Except(_compared).Except(but));
 
         public void Dispose()
         {
