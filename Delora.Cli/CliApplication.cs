@@ -17,6 +17,9 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
         TrainCommand.Create,
         EvalCommand.Create,
         GenerateCommand.Create,
+        ClassifyCommand.Create,
+        EmbedCommand.Create,
+        AddHeadCommand.Create,
         MergeCommand.Create,
         ExportCommand.Create,
         CombineCommand.Create,
@@ -35,7 +38,7 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
     public async Task<int> RunAsync(
         IReadOnlyList<string> arguments, TextWriter output, TextWriter error, CancellationToken cancellationToken, bool interactive = false)
     {
-        RootCommand root = new("Trains DeLoRA adapters of language models, uses them, and looks into their files.");
+        RootCommand root = new("Trains DeLoRA adapters of language models and classifiers, uses them, and looks into their files.");
         CliConsole console = new(output, error, interactive);
         foreach (Func<CliConsole, Command> command in commands)
             root.Add(command(console));

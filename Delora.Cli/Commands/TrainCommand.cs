@@ -3,7 +3,7 @@ using Delora.Nn;
 
 namespace Delora.Cli;
 
-/// <summary><c>delora train</c>: trains an adapter of a language model on text.</summary>
+/// <summary><c>delora train</c>: trains an adapter of a language model on text, or of a classifier on labelled texts.</summary>
 internal static class TrainCommand
 {
     /// <summary>The command of one console.</summary>
@@ -41,7 +41,7 @@ internal static class TrainCommand
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
         Command command = new(
-            "train", "Trains an adapter of a language model on a text; interrupted, it goes on where it was, to the last bit.")
+            "train", "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the last bit.")
         {
             model, data, output, evalData,
         };

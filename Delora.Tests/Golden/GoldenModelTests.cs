@@ -97,9 +97,7 @@ public sealed class GoldenModelTests
     [Theory, MemberData(nameof(GoldenCases.Models), MemberType = typeof(GoldenCases))]
     public void TheMergedFolderThatTransformersWroteComputesTheMergedLogits(string name)
     {
-        GoldenCase golden = GoldenCases.Model(name);
-        JsonElement error = golden.Json.GetProperty("merge_and_unload_error");
-        Assert.SkipWhen(error.ValueKind != JsonValueKind.Null, $"{name}: PEFT could not write it: {error}");
+        GoldenCase golden = WithMergedFolder(name);
         using var run = new Run(golden, Devices.Cpu, Path.Combine(golden.Folder, "merged"));
         run.CompareLogits("logits_merged");
         run.CompareLoss("loss_merged");
@@ -108,7 +106,7 @@ public sealed class GoldenModelTests
     [Theory, MemberData(nameof(GoldenCases.Models), MemberType = typeof(GoldenCases))]
     public void TheMergedFolderIsThatOfTransformers(string name)
     {
-        GoldenCase golden = GoldenCases.Model(name);
+        GoldenCase golden = WithMergedFolder(name);
         using var run = new Run(golden, Devices.Cpu);
         using var folder = new TemporaryFolder();
         run.Load("adapter_single", "default");
@@ -146,6 +144,14 @@ public sealed class GoldenModelTests
             AssertSameTensors(Path.Combine(want, PeftModel.WeightsFileName), Path.Combine(got, PeftModel.WeightsFileName));
             AssertSameFields(Path.Combine(want, AdapterConfig.FileName), Path.Combine(got, AdapterConfig.FileName));
         }
+    }
+
+    private static GoldenCase WithMergedFolder(string name)
+    {
+        GoldenCase golden = GoldenCases.Model(name);
+        JsonElement error = golden.Json.GetProperty("merge_and_unload_error");
+        Assert.SkipWhen(error.ValueKind != JsonValueKind.Null, $"{name}: PEFT could not write it: {error}");
+        return golden;
     }
 
     private static void CompareTwo(Run run)
