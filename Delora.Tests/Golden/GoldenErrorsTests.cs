@@ -56,7 +56,14 @@ public sealed partial class GoldenErrorsTests
         ["load: existing adapter name"] = Extended.Refuses,
         ["load: default is not trainable"] = Extended.OtherResult,
         ["modules_to_save absent"] = Extended.Refuses,
+        ["convert_to_lora rank -1"] = Extended.Refuses,
+        ["convert_to_lora with bias"] = Extended.Accepts,
+        ["weighted adapters"] = Extended.Accepts,
+        ["mixed adapter batch"] = Extended.OtherResult,
     };
+
+    /// <summary>Where the strict mode does what the extended one does, because what PEFT does means nothing; rows of the document as well.</summary>
+    private static readonly string[] s_notFollowed = ["convert_to_lora rank -1", "mixed adapter batch"];
 
     private static readonly JsonElement? s_file = GoldenFiles.Read(Category, FileName);
 
@@ -67,6 +74,11 @@ public sealed partial class GoldenErrorsTests
     {
         JsonElement item = s_file!.Value.GetProperty("cases")[row];
         Outcome outcome = Run(item, id, PeftCompatibility.Strict);
+        if (s_notFollowed.Contains(id))
+        {
+            outcome.AssertDifference(item, s_differences[id]);
+            return;
+        }
         outcome.AssertRefusal(item);
         if (outcome.Raised is not null) return;
         outcome.AssertResult(item);
@@ -86,10 +98,7 @@ public sealed partial class GoldenErrorsTests
             outcome.AssertWarnings(item);
             return;
         }
-        bool peftRaises = item.GetProperty("raises").ValueKind != JsonValueKind.Null;
-        Assert.Equal(difference == Extended.Accepts, peftRaises);
-        Assert.Equal(difference == Extended.Refuses, outcome.Raised is not null);
-        if (difference == Extended.OtherResult) Assert.False(outcome.HasResultOf(item), $"{id}: the result is PEFT's");
+        outcome.AssertDifference(item, difference);
     }
 
     [Fact]
@@ -147,6 +156,14 @@ public sealed partial class GoldenErrorsTests
             }
             string[] bases = [.. raises.GetProperty("bases").EnumerateArray().Select(name => name.GetString()!)];
             Assert.True(PeftErrors.Corresponds(type, bases, Raised), $"{Id}: {Raised.GetType()} does not stand for PEFT's {type}: {Raised}");
+        }
+
+        internal void AssertDifference(JsonElement item, Extended difference)
+        {
+            bool peftRaises = item.GetProperty("raises").ValueKind != JsonValueKind.Null;
+            Assert.Equal(difference == Extended.Accepts, peftRaises);
+            Assert.Equal(difference == Extended.Refuses, Raised is not null);
+            if (difference == Extended.OtherResult) Assert.False(HasResultOf(item), $"{Id}: the result is PEFT's");
         }
 
         internal void AssertResult(JsonElement item) => Assert.True(HasResultOf(item), $"{Id}: got {Result?.ToJsonString()}, want {Wanted(item)?.ToJsonString()}");

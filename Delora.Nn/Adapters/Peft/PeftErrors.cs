@@ -28,8 +28,8 @@ public static class PeftErrors
         ["TypeError"] = [typeof(DeloraFormatException), typeof(ArgumentException), typeof(InvalidOperationException)],
         ["KeyError"] = [typeof(KeyNotFoundException), typeof(ArgumentException), typeof(DeloraFormatException)],
         ["NotImplementedError"] = s_field,
-        // A field that is null where an object is wanted; a method that the type does not have is refused by the compiler.
-        ["AttributeError"] = s_field,
+        // A field that is null where an object is wanted, and a method that PEFT's class does not have.
+        ["AttributeError"] = [typeof(DeloraFormatException), typeof(NotSupportedException)],
         // Tensors whose shapes do not fit the model.
         ["RuntimeError"] = [typeof(DeloraFormatException), typeof(ShapeException)],
         // re.error: a regular expression that is none.

@@ -8,7 +8,8 @@ namespace Delora.Nn;
 /// <summary>Adapters from tensors alone.</summary>
 public sealed partial class PeftModel
 {
-    private const string FactorA = ".delora_A";
+    /// <summary>How the key of A ends: on a linear layer, and on an embedding.</summary>
+    private static readonly string[] s_factorA = [$".{DeloraAdapter.Keys(onEmbedding: false)[0]}", $".{DeloraAdapter.Keys(onEmbedding: true)[0]}"];
 
     /// <summary>
     /// Adds a DeLoRA adapter from its tensors without a configuration: the keys say which modules it adapts, the shapes say the ranks (PEFT's
@@ -68,17 +69,14 @@ public sealed partial class PeftModel
     {
         if (tensors.Keys.FirstOrDefault(key => key.Contains(".lora_A", StringComparison.Ordinal)) is { } lora)
             throw new DeloraFormatException(tensors.Source, lora, "is LoRA's: its strength stands in a configuration only. Load the adapter's folder.");
-        (string Module, int Rank)[] targets = [.. tensors.Keys.Where(key => key.EndsWith(FactorA, StringComparison.Ordinal)).Select(key =>
-        {
-            Shape shape = tensors.ShapeOf(key);
-            return shape.Rank == 2 && shape[0] > 0
-                ? (key[KeyPrefix.Length..^FactorA.Length], shape[0])
-                : throw new DeloraFormatException(tensors.Source, key, $"has the shape {shape} instead of [r, in].");
-        })];
-        if (targets.Length == 0) throw new DeloraFormatException(tensors.Source, null, "holds no delora_A: there is no DeLoRA adapter in it.");
+        (string Module, int Rank)[] targets = [.. from key in tensors.Keys
+                                                  from end in s_factorA
+                                                  where key.EndsWith(end, StringComparison.Ordinal)
+                                                  select (key[KeyPrefix.Length..^end.Length], RankOf(tensors, key))];
+        if (targets.Length == 0) throw new DeloraFormatException(tensors.Source, null, "holds no delora_A and no delora_embedding_A: there is no DeLoRA adapter in it.");
         HashSet<string> modules = [.. Base.NamedModules().Select(pair => pair.Name)];
         if (targets.FirstOrDefault(target => !modules.Contains(target.Module)) is { Module: { } absent })
-            throw new DeloraFormatException(tensors.Source, $"{KeyPrefix}{absent}{FactorA}", $"belongs to a module '{absent}' that the model lacks.");
+            throw new DeloraFormatException(tensors.Source, KeyPrefix + absent, $"has tensors for a module '{absent}' that the model lacks.");
         int usual = targets.CountBy(target => target.Rank).MaxBy(pair => pair.Value).Key;
         ImmutableArray<string> names = [.. targets.Select(target => target.Module)];
         // A name in a list stands for every module that ends in it.
@@ -91,6 +89,10 @@ public sealed partial class PeftModel
             RankPattern = [.. targets.Where(target => target.Rank != usual).Select(target => KeyValuePair.Create($"^{Escape(target.Module)}", target.Rank))],
         };
     }
+
+    private static int RankOf(AdapterTensors tensors, string key) => tensors.ShapeOf(key) is { Rank: 2 } shape && shape[0] > 0
+        ? shape[0]
+        : throw new DeloraFormatException(tensors.Source, key, $"has the shape {tensors.ShapeOf(key)} instead of [r, in].");
 
     /// <summary>A text as a regular expression that matches it alone: Python's <c>re.escape</c>.</summary>
     private static string Escape(string text)

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
 using Delora.Autograd;
 using Delora.Core;
 
@@ -37,11 +36,11 @@ public sealed partial class PeftModel
         // All of them before the first file is touched.
         foreach (string name in names) RequireAdapter(name, nameof(names));
         (string Name, AdapterConfig Config)[] adapters = [.. names.Distinct().Select(name => (name, MarkBeyondPeft(name, AsSaved(_configs[name]))))];
-        byte[][] texts = [.. adapters.Select(adapter => Encoding.UTF8.GetBytes(adapter.Config.ToJson(Compatibility)))];
-        foreach (((string name, _), byte[] json) in adapters.Zip(texts))
+        foreach ((_, AdapterConfig config) in adapters) config.Validate(Compatibility);
+        foreach ((string name, AdapterConfig config) in adapters)
         {
             using var scope = new TensorScope("save adapter");
-            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), json, StoredFloats.Of(SavedTensors(name), storeAs));
+            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), config, SavedTensors(name), storeAs, Compatibility);
         }
         if (adapters.Length == 0) return;
         FolderFile.Make(folder);

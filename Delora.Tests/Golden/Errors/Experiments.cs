@@ -14,12 +14,12 @@ internal static partial class Experiments
     private const string Default = PeftModel.DefaultAdapter;
 
     private static readonly Dictionary<string, Func<Experiment, JsonNode?>> s_handlers =
-        new([.. Configurations(), .. Adapters(), .. States(), .. Merging(), .. Loading(), .. Saving()]);
+        new([.. Configurations(), .. Adapters(), .. States(), .. Merging(), .. Loading(), .. Saving(), .. Conversion()]);
 
     /// <summary>The handler of an experiment; null where its kind is not known.</summary>
     internal static Func<Experiment, JsonNode?>? Find(string id) =>
         id.StartsWith(ConfigPrefix, StringComparison.Ordinal) ? MakeConfig
-        : id.StartsWith("convert_to_lora", StringComparison.Ordinal) ? NotHere("converting to LoRA")
+        : id.StartsWith(RankPrefix, StringComparison.Ordinal) ? ConvertedToRank
         : s_handlers.GetValueOrDefault(id);
 
     private static JsonNode? MakeConfig(Experiment x)
@@ -27,13 +27,6 @@ internal static partial class Experiments
         DeloraConfig.FromFields(Encoding.UTF8.GetBytes(x.Id[ConfigPrefix.Length..]), x.Mode, x.Warnings.Add);
         return null;
     }
-
-    /// <summary>Something that adapters of this library do elsewhere, if at all.</summary>
-    private static Func<Experiment, JsonNode?> NotHere(string what) => _ =>
-    {
-        Assert.Skip($"PeftModel has no call for {what}");
-        return null;
-    };
 
     private static IEnumerable<KeyValuePair<string, Func<Experiment, JsonNode?>>> Configurations() =>
     [
@@ -122,8 +115,6 @@ internal static partial class Experiments
             return Names(again.AdaptedLayers.Select(layer => $"base_model.model.{layer.Name}"));
         }),
         new("inject_adapter_in_model", x => Names(Keys(x.Wrap("{}"), Default, withPrefix: false))),
-        new("weighted adapters", NotHere("weighted adapters")),
-        new("mixed adapter batch", NotHere("batches of several adapters")),
     ];
 
     private static JsonNode? Added(Experiment x, PeftModel model, string fields, string name)
