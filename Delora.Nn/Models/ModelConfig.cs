@@ -86,8 +86,9 @@ public abstract record ModelConfig
     }
 
     /// <summary>The contents of <c>config.json</c>, as transformers reads it.</summary>
+    /// <param name="storedAs">The type of the tensors beside it.</param>
     /// <exception cref="DeloraFormatException">A field is wrong.</exception>
-    public string ToJson()
+    public string ToJson(DType storedAs = DType.Float32)
     {
         Validate();
         var fields =
@@ -99,17 +100,19 @@ public abstract record ModelConfig
                 [ContextField] = MaxPositionEmbeddings,
                 ["bos_token_id"] = BosTokenId,
                 ["eos_token_id"] = EosTokenIds switch { [] => null, [int one] => one, _ => EosTokenIds.Select(id => (object)id) },
-                ["torch_dtype"] = "float32",
+                ["torch_dtype"] = storedAs.Name,
             };
         WriteOwnFields(fields);
         return PythonJson.Write(fields);
     }
 
     /// <summary>Writes <c>config.json</c> into a folder.</summary>
+    /// <param name="folder">An existing folder.</param>
+    /// <param name="storedAs">The type of the tensors beside it.</param>
     /// <exception cref="DeloraException">The system refused; the old file is as it was.</exception>
-    public void Save(string folder)
+    public void Save(string folder, DType storedAs = DType.Float32)
     {
-        byte[] json = Encoding.UTF8.GetBytes(ToJson());
+        byte[] json = Encoding.UTF8.GetBytes(ToJson(storedAs));
         AtomicFile.Write(Path.Combine(folder, FileName), stream => stream.Write(json));
     }
 

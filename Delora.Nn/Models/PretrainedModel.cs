@@ -46,25 +46,31 @@ public abstract class PretrainedModel : Module, IAdaptable
     }
 
     /// <summary>
-    /// Writes the model as transformers does: <c>config.json</c> and float32 safetensors, as it computes now: with what is merged into it, and
+    /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
     /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
     /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
+    /// <param name="storeAs">
+    /// The type of the tensors in the file: float32, or bfloat16 and float16, which round them. A model whose file held one of these is
+    /// merged in float32 and rounded once.
+    /// </param>
     /// <exception cref="DeloraException">The system refused.</exception>
-    public void Save(string folder)
+    /// <exception cref="DTypeException">Tensors are not stored in that type.</exception>
+    /// <exception cref="NonFiniteException">A number is too large for the type.</exception>
+    public void Save(string folder, DType storeAs = DType.Float32)
     {
         using Lease lease = Enter();
         FolderFile.Make(folder);
         try
         {
-            WeightWriter.Write(folder, [.. NamedState()]);
+            WeightWriter.Write(folder, [.. NamedState()], storeAs: storeAs);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new DeloraException($"{folder}: the model could not be written: {error.Message}", error);
         }
-        Config.Save(folder);
+        Config.Save(folder, storeAs);
     }
 
     /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>

@@ -249,7 +249,7 @@ public sealed class GoldenModelTests
         /// <summary>Whether the case has two adapters.</summary>
         internal bool HasTwo => Directory.Exists(Path.Combine(Golden.Folder, "adapter_two"));
 
-        internal void Load(string folder, string name) => Peft.Load(Path.Combine(Golden.Folder, folder), name);
+        internal void Load(string folder, string name) => Peft.Load(Path.Combine(Golden.Folder, folder), name, trainable: true);
 
         internal void CompareLogits(string name)
         {
