@@ -17,7 +17,12 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
         TrainCommand.Create,
         EvalCommand.Create,
         GenerateCommand.Create,
+        ClassifyCommand.Create,
+        EmbedCommand.Create,
+        AddHeadCommand.Create,
         MergeCommand.Create,
+        ExportCommand.Create,
+        CombineCommand.Create,
         console => DemoCommand.Create(
             (options, stop) => Task.Run(() => LanguageDemo.Run(console, options, stop), stop),
             (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, stop), stop)),
@@ -33,7 +38,7 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
     public async Task<int> RunAsync(
         IReadOnlyList<string> arguments, TextWriter output, TextWriter error, CancellationToken cancellationToken, bool interactive = false)
     {
-        RootCommand root = new("Trains DeLoRA adapters of language models, uses them, and looks into their files.");
+        RootCommand root = new("Trains DeLoRA adapters of language models and classifiers, uses them, and looks into their files.");
         CliConsole console = new(output, error, interactive);
         foreach (Func<CliConsole, Command> command in commands)
             root.Add(command(console));

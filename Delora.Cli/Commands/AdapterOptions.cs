@@ -21,8 +21,10 @@ internal sealed class AdapterOptions
 
     private readonly Option<string?> _init = ValueOptions.ChoiceOrNone(
         "--init",
-        "How DeLoRA starts: residual (the paper's; ΔW grows smoothly from 0; saved with twice the rank) or zeros (PEFT's; as every update has "
-        + "a length that λ sets, the first step goes there at once: with λ = 15 a small model's loss jumps). [default: residual]",
+        "How DeLoRA starts, both with ΔW = 0: residual (the paper's; B is random and its initial branch is subtracted, so that ΔW grows smoothly; "
+        + "computed and saved with twice the rank and twice λ, and the bound is twice as large) or zeros (PEFT's; B is 0, but every update has a "
+        + "length that λ sets, and the first step goes there at once: with λ = 15 a small model's loss jumps; a small --lambda or "
+        + "--lambda-warmup keeps it short). [default: residual]",
         Residual, Zeros);
 
     private readonly Option<ModuleSelector?> _targets = ValueOptions.Modules(
@@ -38,7 +40,7 @@ internal sealed class AdapterOptions
             command.Add(option);
     }
 
-    public bool IsDelora(ParseResult parsed) => parsed.GetRequiredValue(_method) == Delora;
+    private bool IsDelora(ParseResult parsed) => parsed.GetRequiredValue(_method) == Delora;
 
     /// <summary>The adapter that the options describe.</summary>
     /// <exception cref="InputException">An option of the other method was given.</exception>

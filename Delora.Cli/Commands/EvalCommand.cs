@@ -4,7 +4,7 @@ using Delora.Nn;
 
 namespace Delora.Cli;
 
-/// <summary><c>delora eval</c>: how well a model predicts a text, without and with an adapter.</summary>
+/// <summary><c>delora eval</c>: how well a model predicts a text or labels texts, without and with an adapter.</summary>
 internal static class EvalCommand
 {
     public static Command Create(CliConsole console)
@@ -13,7 +13,7 @@ internal static class EvalCommand
         Option<int?> length = ModelOptions.Length();
         Option<int> batch = ModelOptions.Batch();
         Option<string> device = ValueOptions.Device();
-        Command command = new("eval", "Shows how well a model predicts a text, and how well with an adapter.")
+        Command command = new("eval", "Shows how well a model predicts a text, or a classifier labels texts, and how well with an adapter.")
         {
             model, data, adapter, length, batch, device,
         };
@@ -21,43 +21,69 @@ internal static class EvalCommand
             () =>
             {
                 ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
-                string file = parsed.GetRequiredValue(data)!;
-                TokenRows rows = folder.Rows(file, folder.LengthOf(parsed.GetValue(length)));
-                return Run(
-                    console, folder, (file, rows), parsed.GetValue(adapter), parsed.GetRequiredValue(batch),
-                    parsed.GetRequiredValue(device), stop);
+                Request request = new(
+                    console, folder, parsed.GetRequiredValue(data)!, folder.LengthOf(parsed.GetValue(length)), parsed.GetValue(adapter),
+                    parsed.GetRequiredValue(batch), parsed.GetRequiredValue(device), stop);
+                return folder.Config is EncoderConfig ? LabelTexts(request) : PredictText(request);
             },
             stop));
         return command;
     }
 
-    private static int Run(
-        CliConsole console, ModelFolder folder, (string File, TokenRows Rows) data, string? adapter, int batch, string device,
-        CancellationToken stop)
+    private static int PredictText(Request request)
     {
-        using CausalLanguageModel model = folder.Load(SelectedDevice.Open(device));
-        console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
+        TokenRows rows = request.Folder.Rows(request.File, request.Length);
+        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device));
+        return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
+        {
+            Evaluation evaluation = Evaluation.Of(model, rows, request.Batch, request.Stop);
+            return (Text(evaluation), evaluation.Tokens, "tokens");
+        });
+    }
+
+    private static int LabelTexts(Request request)
+    {
+        ClassificationRows rows = request.Folder.LabelledRows(request.File, request.Length);
+        using SequenceClassifier model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device));
+        return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
+        {
+            ClassificationEvaluation evaluation = ClassificationEvaluation.Of(model, rows, request.Batch, request.Stop);
+            return (Text(evaluation), evaluation.Texts, "texts");
+        });
+    }
+
+    private static int Run(Request request, PretrainedModel model, string data, Func<(string Text, long Count, string Unit)> evaluate)
+    {
+        CliConsole console = request.Console;
+        console.Output.WriteLine($"Model: {request.Folder.Path}, {request.Folder.Description}");
         console.Output.WriteLine($"Device: {model.Device.Name}");
-        console.Output.WriteLine($"Data: {ModelFolder.Describe(data.File, data.Rows)}");
+        console.Output.WriteLine($"Data: {data}");
         Show("base");
-        if (adapter is null)
+        if (request.Adapter is null)
             return ExitCode.Success;
-        using PeftModel peft = folder.Adapt(model, adapter);
+        using PeftModel peft = request.Folder.Adapt(model, request.Adapter);
         Show("with the adapter");
         return ExitCode.Success;
 
         void Show(string name)
         {
             long start = console.Time.GetTimestamp();
-            Evaluation evaluation = Evaluation.Of(model, data.Rows, batch, stop);
+            (string text, long count, string unit) = evaluate();
             double seconds = Math.Max(console.Time.GetElapsedTime(start).TotalSeconds, 1e-6);
             console.Output.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{name}: {Text(evaluation)}, {evaluation.Tokens:N0} tokens, {evaluation.Tokens / seconds:N0} tokens/s"));
+                CultureInfo.InvariantCulture, $"{name}: {text}, {count:N0} {unit}, {count / seconds:N0} {unit}/s"));
         }
     }
 
     /// <summary>An evaluation in words.</summary>
     internal static string Text(Evaluation evaluation) => string.Create(
         CultureInfo.InvariantCulture, $"loss {evaluation.Loss:F4}, perplexity {evaluation.Perplexity:N3}");
+
+    /// <summary>An evaluation in words.</summary>
+    internal static string Text(ClassificationEvaluation evaluation) => evaluation is { Accuracy: { } accuracy, MacroF1: { } f1 }
+        ? string.Create(CultureInfo.InvariantCulture, $"loss {evaluation.Loss:F4}, accuracy {100 * accuracy:F2} %, macro F1 {f1:F4}")
+        : string.Create(CultureInfo.InvariantCulture, $"mean squared error {evaluation.Loss:G5}");
+
+    private sealed record Request(
+        CliConsole Console, ModelFolder Folder, string File, int Length, string? Adapter, int Batch, string Device, CancellationToken Stop);
 }

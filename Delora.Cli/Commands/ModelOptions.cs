@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace Delora.Cli;
 
-/// <summary>Options that the commands about language models share.</summary>
+/// <summary>Options that the commands about models share.</summary>
 internal static class ModelOptions
 {
     /// <summary>Positions of a row where the user names no length, if the context is that long.</summary>
@@ -13,7 +13,8 @@ internal static class ModelOptions
 
     public static Option<string?> Data() => ValueOptions.RequiredPath(
         "--data", "FILE",
-        "UTF-8: plain text, or .jsonl with a {\"text\": …} or {\"prompt\": …, \"completion\": …} a line.");
+        "UTF-8: plain text, or .jsonl with a {\"text\": …} or {\"prompt\": …, \"completion\": …} a line; for a classifier .jsonl, .csv or .tsv "
+        + "with text, text_pair where there are pairs, and label.");
 
     public static Option<string?> Adapter() => ValueOptions.PathAsGiven(
         "--adapter", "FOLDER", "An adapter of the model, DeLoRA or LoRA, that this program or PEFT saved.");

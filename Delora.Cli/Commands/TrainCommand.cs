@@ -3,7 +3,7 @@ using Delora.Nn;
 
 namespace Delora.Cli;
 
-/// <summary><c>delora train</c>: trains an adapter of a language model on text.</summary>
+/// <summary><c>delora train</c>: trains an adapter of a language model on text, or of a classifier on labelled texts.</summary>
 internal static class TrainCommand
 {
     /// <summary>The command of one console.</summary>
@@ -18,7 +18,7 @@ internal static class TrainCommand
         Option<string?> output = ValueOptions.RequiredPath("--out", "FOLDER", "Where checkpoints and at the end the adapter are written.");
         AdapterOptions adapter = new();
         Option<double> learningRate = ValueOptions.Positive("--lr", "Learning rate of AdamW at its highest.", 1e-3);
-        Option<double?> lambdaRate = ValueOptions.PositiveOrNone("--lambda-lr", "Learning rate of DeLoRA's λ. [default: --lr]");
+        LambdaOptionSet lambda = new();
         Option<double> decay = ValueOptions.NotNegative("--weight-decay", "AdamW's decoupled weight decay.", 0);
         Option<string> schedule = ValueOptions.Choice(
             "--schedule", "How the learning rate goes after the warm-up.", "cosine", "constant", "linear", "cosine");
@@ -31,6 +31,8 @@ internal static class TrainCommand
         Option<double> clip = ValueOptions.NotNegative("--clip", "Gradients are scaled down to this norm; 0 for never.", 1);
         Option<int> evalEvery = ValueOptions.Count(
             "--eval-every", "Steps between evaluations; 0: before the first step and after the last.", 0, least: 0);
+        Option<int> boundsEvery = ValueOptions.Count(
+            "--bounds-every", "Steps between lines that say how near ‖ΔW‖ has come to its bound; 0: after the last alone.", 0, least: 0);
         Option<int> saveEvery = ValueOptions.Count(
             "--save-every", "Steps between checkpoints; 0: at the end and when interrupted.", 100, least: 0);
         Option<int> keep = ValueOptions.Count("--keep", "Checkpoints to keep.", 2);
@@ -39,14 +41,15 @@ internal static class TrainCommand
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
         Command command = new(
-            "train", "Trains an adapter of a language model on a text; interrupted, it goes on where it was, to the last bit.")
+            "train", "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the last bit.")
         {
             model, data, output, evalData,
         };
         adapter.AddTo(command);
+        lambda.AddTo(command);
         foreach (Option option in (Option[])
             [
-                batch, length, epochs, steps, accumulate, learningRate, lambdaRate, schedule, warmup, decay, clip, evalEvery, saveEvery, keep,
+                batch, length, epochs, steps, accumulate, learningRate, schedule, warmup, decay, clip, evalEvery, boundsEvery, saveEvery, keep,
                 resume, skip, seed, device,
             ])
             command.Add(option);
@@ -54,8 +57,7 @@ internal static class TrainCommand
         {
             if (parsed.GetValue(epochs) is not null && parsed.GetValue(steps) is not null)
                 throw new InputException("--epochs and --steps both say how long to train; give one of them");
-            if (parsed.GetValue(lambdaRate) is not null && !adapter.IsDelora(parsed))
-                throw new InputException("--lambda-lr: LoRA has no λ; it belongs to --method delora");
+            AdapterConfig config = adapter.Read(parsed);
             return run(
                 new TrainOptions
                 {
@@ -70,17 +72,18 @@ internal static class TrainCommand
                     Resume = parsed.GetValue(resume),
                     Tuning = new FineTuningOptions
                     {
-                        Adapter = adapter.Read(parsed),
+                        Adapter = config,
                         Steps = 1,
                         BatchSize = parsed.GetRequiredValue(batch),
                         GradientAccumulation = parsed.GetRequiredValue(accumulate),
                         LearningRate = parsed.GetRequiredValue(learningRate),
-                        LambdaLearningRate = parsed.GetValue(lambdaRate),
+                        Lambda = lambda.Read(parsed, config),
                         WeightDecay = parsed.GetRequiredValue(decay),
                         Schedule = Enum.Parse<ScheduleKind>(parsed.GetRequiredValue(schedule), ignoreCase: true),
                         WarmupSteps = parsed.GetRequiredValue(warmup),
                         MaxGradientNorm = parsed.GetRequiredValue(clip),
                         EvaluateEvery = parsed.GetRequiredValue(evalEvery),
+                        MeasureBoundsEvery = parsed.GetRequiredValue(boundsEvery),
                         SaveEvery = parsed.GetRequiredValue(saveEvery),
                         KeepCheckpoints = parsed.GetRequiredValue(keep),
                         Seed = parsed.GetRequiredValue(seed),

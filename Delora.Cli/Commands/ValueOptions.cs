@@ -36,6 +36,10 @@ internal static class ValueOptions
     public static Option<double?> NotNegativeOrNone(string name, string description) => Make<double?>(
         name, "X", description, null, text => ParseNumber(text, value => value >= 0, "a finite number, 0 or more,"));
 
+    /// <summary>A finite number, or null where the option is not given.</summary>
+    public static Option<double?> NumberOrNone(string name, string description) =>
+        Make<double?>(name, "X", description, null, text => ParseNumber(text, value => float.IsFinite((float)value), "a number, finite as float32,"));
+
     /// <summary>A number in [0, 1).</summary>
     public static Option<double> Share(string name, string description, double defaultValue) => Make(
         name, "X", description, defaultValue, text => ParseNumber(text, value => value is >= 0 and < 1, "a number from 0 to below 1"));
@@ -53,6 +57,11 @@ internal static class ValueOptions
     /// </summary>
     public static Option<int?> CountOrNone(string name, string description, int least = 1, int most = int.MaxValue) =>
         Make<int?>(name, "N", description, null, text => ParseCount(text, least, most));
+
+    /// <summary>Finite numbers with commas between, or null where the option is not given.</summary>
+    public static Option<double[]?> Numbers(string name, string description) => Make<double[]?>(
+        name, "X,X,…", description, null,
+        text => [.. text.Split(',', StringSplitOptions.TrimEntries).Select(part => ParseNumber(part, _ => true, "finite numbers with commas between"))]);
 
     /// <summary>One of several words.</summary>
     public static Option<string> Choice(string name, string description, string defaultValue, params string[] words) =>

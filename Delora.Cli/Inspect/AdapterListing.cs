@@ -8,27 +8,25 @@ namespace Delora.Cli;
 /// <summary>Shows an adapter folder: its configuration, and how far the adapter moves each layer, without the base model.</summary>
 internal static class AdapterListing
 {
-    private const string KeyPrefix = "base_model.model.";
-
     /// <summary>Shows one adapter folder.</summary>
     /// <exception cref="DeloraFormatException">A file is missing or damaged, or the two do not go together.</exception>
     public static void Show(CliConsole console, string folder)
     {
         List<string> warnings = [];
-        AdapterConfig config = AdapterConfig.Load(Path.Combine(folder, AdapterConfig.FileName), warnings.Add);
-        using SafetensorsFile file = PeftModel.OpenWeights(folder, new SafetensorsOptions { Warn = warnings.Add });
-        AdapterFile adapter = AdapterFile.Read(config, file, Devices.Cpu);
+        using AdapterFolder adapter = AdapterFolder.Open(folder, Devices.Cpu, warnings.Add);
 
         console.Output.WriteLine(folder);
-        foreach ((string field, string value) in Fields(config))
+        foreach ((string field, string value) in Fields(adapter.Config))
             console.Output.WriteLine($"  {field}: {value}");
-        console.Ansi.Write(TableOf(adapter.Layers));
+        console.Ansi.Write(TableOf(adapter));
         foreach (SafetensorsEntry entry in adapter.Others)
             console.Output.WriteLine($"  {Printable.Text(entry.Name)}: {entry.StoredType} {entry.Shape}");
         console.Output.WriteLine(
-            $"  {Printable.Count(adapter.Size)} adapter parameters in {Printable.Count(adapter.Layers.Count)} layers"
+            $"  {Printable.Count(adapter.ParameterCount)} adapter parameters in {Printable.Count(adapter.Layers.Count)} layers"
             + (adapter.Others.Count > 0 ? $" and {Printable.Count(adapter.Others.Count)} other tensors" : "")
-            + $", {Printable.Bytes(file.Entries.Sum(x => x.ByteLength))}");
+            + $", {Printable.Bytes(adapter.Entries.Sum(x => x.ByteLength))}");
+        if (adapter.Config is DeloraConfig)
+            console.Output.WriteLine("  ‖ΔW‖ is at most λ times the largest column norm w of the base weight; ‖ΔW/w‖, in units of its columns, at most λ.");
         foreach (string warning in warnings)
             console.Output.WriteLine($"  warning: {Printable.Text(warning)}");
     }
@@ -68,27 +66,28 @@ internal static class AdapterListing
     private static string Selection(ModuleSelector selector) =>
         Printable.Text(selector.Pattern is { } pattern ? pattern : string.Join(", ", selector.Names));
 
-    private static Table TableOf(IReadOnlyList<AdapterLayer> layers)
+    private static Table TableOf(AdapterFolder adapter)
     {
         Table table = new() { Border = TableBorder.Simple };
         table.AddColumn("Layer");
-        foreach (string column in (string[])["Inputs", "Outputs", "Rank", "Strength", "‖ΔW‖", "Bound", "Of bound"])
+        string[] columns = ["Inputs", "Outputs", "Rank", "Strength", "‖ΔW‖", "Bound", "Of bound"];
+        bool delora = adapter.Config is DeloraConfig;
+        foreach (string column in delora ? [.. columns, "‖ΔW/w‖", "Of λ"] : columns)
             table.AddColumn(new TableColumn(column).RightAligned());
-        foreach (AdapterLayer layer in layers)
+        foreach (((_, LinearAdapter layer), LayerBound bound) in adapter.Layers.Zip(adapter.BoundReport().Layers))
         {
+            string strength = layer is LoraAdapter lora ? $"α/r = {Printable.Number(lora.Scaling)}" : $"λ = {Printable.Number(bound.Lambda!.Value)}";
             string[] cells =
             [
-                Printable.Text(layer.Name), Printable.Count(layer.In), Printable.Count(layer.Out), Printable.Count(layer.Rank),
-                layer.Strength, Printable.Number(layer.Norm), layer.Bound is { } bound ? Printable.Number(bound) : "none",
-                layer.Bound is > 0 ? $"{Printable.Number(Math.Round(100 * layer.Norm / layer.Bound.Value, 1))} %" : "–",
+                Printable.Text(bound.Layer), Printable.Count(layer.In), Printable.Count(layer.Out), Printable.Count(bound.Rank), strength,
+                Printable.Number(bound.Norm), bound.Bound is { } most ? Printable.Number(most) : "none", Share(bound.Utilization),
             ];
-            table.AddRow(cells.Select(cell => new Text(cell)));
+            string[] direction = delora ? [Printable.Number(bound.DirectionNorm!.Value), Share(bound.DirectionUtilization)] : [];
+            table.AddRow([.. cells.Concat(direction).Select(cell => new Text(cell))]);
         }
 
         return table;
     }
 
-    /// <summary>The name of a layer or tensor without what PEFT puts before it.</summary>
-    internal static string WithoutPrefix(string key) =>
-        key.StartsWith(KeyPrefix, StringComparison.Ordinal) ? key[KeyPrefix.Length..] : key;
+    private static string Share(double? value) => value is { } share ? $"{Printable.Number(Math.Round(100 * share, 1))} %" : "–";
 }

@@ -22,7 +22,7 @@ internal static class MergedFolder
         if (!folder.IsEmpty && !File.Exists(folder.File(MarkName)))
             throw new InputException($"--out '{output}': is not empty, and was not made by delora merge");
 
-        using CausalLanguageModel merged = CausalLanguageModel.Load(model, SelectedDevice.Open(device), console.Warn, strict: true);
+        using PretrainedModel merged = PretrainedModel.Load(model, SelectedDevice.Open(device), console.Warn, strict: true);
         using PeftModel peft = new(merged);
         peft.Load(adapter, warn: console.Warn, strict: true);
         int layers = peft.AdaptedLayers.Count();

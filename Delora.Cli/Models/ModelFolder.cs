@@ -39,9 +39,24 @@ internal sealed class ModelFolder
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
     public CausalLanguageModel Load(Device device) => CausalLanguageModel.Load(Path, device, _console.Warn);
 
+    /// <summary>Loads the weights of a classifier of texts.</summary>
+    /// <exception cref="InputException">The model is none.</exception>
+    /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
+    public SequenceClassifier LoadClassifier(Device device)
+    {
+        if (Config is not EncoderConfig { Head: EncoderHead.SequenceClassification })
+        {
+            throw new InputException(
+                $"{Path}: a classifier of texts is wanted (BertForSequenceClassification, RobertaForSequenceClassification), not a "
+                + $"{Config.Architecture}; delora add-head makes one of an encoder");
+        }
+
+        return (SequenceClassifier)PretrainedModel.Load(Path, device, _console.Warn);
+    }
+
     /// <summary>Puts an adapter on the model.</summary>
     /// <exception cref="DeloraFormatException">It is missing, wrong, or does not fit.</exception>
-    public PeftModel Adapt(CausalLanguageModel model, string adapter)
+    public PeftModel Adapt(PretrainedModel model, string adapter)
     {
         PeftModel peft = new(model);
         try
@@ -60,7 +75,7 @@ internal sealed class ModelFolder
     /// <exception cref="InputException">It is more than the model's context.</exception>
     public int LengthOf(int? asked)
     {
-        int context = Config.MaxPositionEmbeddings;
+        int context = (Config as EncoderConfig)?.MaxTokens ?? Config.MaxPositionEmbeddings;
         return asked > context
             ? throw new InputException($"--length {asked}: the model's context holds {context} tokens")
             : asked ?? Math.Min(ModelOptions.UsualLength, context);
@@ -72,19 +87,50 @@ internal sealed class ModelFolder
     public TokenRows Rows(string file, int length)
     {
         TokenRows rows = TextData.Load(file, Tokenizer, length, _console.Warn);
-        if (rows.LargestId >= Config.VocabSize)
+        CheckLargest(rows.LargestId);
+        return rows;
+    }
+
+    /// <summary>Reads labelled texts for this model, which is an encoder.</summary>
+    /// <exception cref="DeloraFormatException">The file cannot be read, or a line is wrong.</exception>
+    /// <exception cref="InputException">The tokenizer makes tokens of it that the model does not know.</exception>
+    public ClassificationRows LabelledRows(string file, int length)
+    {
+        ClassificationRows rows = ClassificationData.Load(file, Tokenizer, (EncoderConfig)Config, length, _console.Warn);
+        CheckLargest(rows.LargestId);
+        return rows;
+    }
+
+    /// <summary>Texts as this model, which is an encoder, takes them at once.</summary>
+    /// <exception cref="InputException">A text has no token, or one that the model does not know.</exception>
+    public EncodedBatch Encode(IEnumerable<(string Text, string? Pair)> texts, int length)
+    {
+        EncodedText[] encoded = [.. texts.Select(text =>
+        {
+            (int[] ids, int[] types) = Tokenizer.EncodeForModel(text.Text, text.Pair, length);
+            return ids.Length > 0 ? new EncodedText(ids, types) : throw new InputException("a text has no token: it is empty");
+        })];
+        CheckLargest(encoded.Max(text => text.Ids.Max()));
+        return EncodedBatch.Pad(encoded, ((EncoderConfig)Config).PadTokenId);
+    }
+
+    private void CheckLargest(int id)
+    {
+        if (id >= Config.VocabSize)
         {
             throw new InputException(
-                $"{Path}: the tokenizer ({Tokenizer.Description}) gives the id {rows.LargestId}; the model's vocabulary has "
+                $"{Path}: the tokenizer ({Tokenizer.Description}) gives the id {id}; the model's vocabulary has "
                 + $"{Config.VocabSize}: they do not belong together");
         }
-
-        return rows;
     }
 
     /// <summary>What rows hold, in words.</summary>
     public static string Describe(string file, TokenRows rows) => string.Create(
         CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} rows of {rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
+
+    /// <inheritdoc cref="Describe(string, TokenRows)"/>
+    public static string Describe(string file, ClassificationRows rows) => string.Create(
+        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} texts of up to {rows.Longest:N0} tokens");
 
     /// <summary>Whether two paths lead to one folder.</summary>
     public static bool IsSame(string one, string other)

@@ -4,18 +4,9 @@ using Delora.Nn;
 
 namespace Delora.Cli;
 
-/// <summary>One run of <c>delora train</c>.</summary>
-internal sealed class TrainingSession
+/// <summary>Runs of <c>delora train</c>: what is trained on what.</summary>
+internal static class TrainingSession
 {
-    private readonly CliConsole _console;
-    private readonly TrainOptions _options;
-    private readonly OutputFolder _output;
-    private readonly FineTuner _tuner;
-    private readonly int _steps;
-
-    private TrainingSession(CliConsole console, TrainOptions options, OutputFolder output, FineTuner tuner, int steps) =>
-        (_console, _options, _output, _tuner, _steps) = (console, options, output, tuner, steps);
-
     /// <summary>Reads everything, trains, and tells how it went.</summary>
     /// <exception cref="InputException">Options, model and data do not go together, or the output folder cannot be used.</exception>
     /// <exception cref="DeloraException">A file is wrong, a number became NaN, or the system refused.</exception>
@@ -24,63 +15,139 @@ internal sealed class TrainingSession
     {
         ModelFolder folder = ModelFolder.Open(console, options.Model);
         int length = folder.LengthOf(options.Length);
+        return folder.Config is EncoderConfig
+            ? Classifier(console, options, folder, length, stop)
+            : LanguageModel(console, options, folder, length, stop);
+    }
+
+    private static int LanguageModel(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
+    {
         TokenRows training = folder.Rows(options.Data, length);
         TokenRows? evaluation = options.EvalData is { } file ? folder.Rows(file, length) : null;
-        int steps = StepsOf(options, training);
+        FineTuningOptions tuning = Tuning(options, training.Count, "CAUSAL_LM");
         Device device = SelectedDevice.Open(options.Device);
-        if (ModelFolder.IsSame(options.Model, options.Out))
-            throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted");
-        using OutputFolder output = OutputFolder.Open(options.Out);
+        using OutputFolder output = OpenOutput(options);
         using CausalLanguageModel model = folder.Load(device);
-        FineTuningOptions tuning = options.Tuning with
-        {
-            Adapter = options.Tuning.Adapter with { BaseModelNameOrPath = options.Model },
-            Steps = steps,
-        };
         using FineTuner tuner = new(model, training, tuning, evaluation, console.Warn);
-
-        console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
-        console.Output.WriteLine($"Device: {device.Name}");
-        console.Output.WriteLine($"Data: {ModelFolder.Describe(options.Data, training)}");
-        if (evaluation is not null)
-            console.Output.WriteLine($"Evaluation: {ModelFolder.Describe(options.EvalData!, evaluation)}");
-        console.Output.WriteLine(TrainableParameters(tuner));
-        new TrainingSession(console, options, output, tuner, steps).Train(stop);
+        TellInputs(
+            console, folder, device, ModelFolder.Describe(options.Data, training),
+            evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
+        new TrainingSession<CausalLanguageModel, (int[] Inputs, int[] Targets), Evaluation>(console, options, output, tuner, tuning.Steps)
+        {
+            Describe = EvalCommand.Text,
+            Unit = "tokens",
+            Use = "generate",
+            UseOn = "--prompt \"...\"",
+        }.Train(stop);
         return ExitCode.Success;
     }
 
-    private static int StepsOf(TrainOptions options, TokenRows rows)
+    private static int Classifier(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
+    {
+        ClassificationRows training = folder.LabelledRows(options.Data, length);
+        ClassificationRows? evaluation = options.EvalData is { } file ? folder.LabelledRows(file, length) : null;
+        FineTuningOptions tuning = Tuning(options, training.Count, "SEQ_CLS");
+        Device device = SelectedDevice.Open(options.Device);
+        using OutputFolder output = OpenOutput(options);
+        using SequenceClassifier model = folder.LoadClassifier(device);
+        using ClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
+        TellInputs(
+            console, folder, device, ModelFolder.Describe(options.Data, training),
+            evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
+        new TrainingSession<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>(console, options, output, tuner, tuning.Steps)
+        {
+            Describe = EvalCommand.Text,
+            Unit = "texts",
+            Use = "classify",
+            UseOn = "--text \"...\"",
+        }.Train(stop);
+        return ExitCode.Success;
+    }
+
+    private static FineTuningOptions Tuning(TrainOptions options, int rows, string task) => options.Tuning with
+    {
+        Adapter = options.Tuning.Adapter with { BaseModelNameOrPath = options.Model, TaskType = task },
+        Steps = StepsOf(options, rows),
+    };
+
+    private static OutputFolder OpenOutput(TrainOptions options) =>
+        ModelFolder.IsSame(options.Model, options.Out)
+            ? throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted")
+            : OutputFolder.Open(options.Out);
+
+    private static void TellInputs(
+        CliConsole console, ModelFolder folder, Device device, string training, string? evaluation)
+    {
+        console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
+        console.Output.WriteLine($"Device: {device.Name}");
+        console.Output.WriteLine($"Data: {training}");
+        if (evaluation is not null)
+            console.Output.WriteLine($"Evaluation: {evaluation}");
+    }
+
+    private static int StepsOf(TrainOptions options, int rows)
     {
         try
         {
             return options.Steps
-                ?? FineTuningOptions.StepsOf(
-                    options.Epochs ?? 1, rows.Count, options.Tuning.BatchSize, options.Tuning.GradientAccumulation);
+                ?? FineTuningOptions.StepsOf(options.Epochs ?? 1, rows, options.Tuning.BatchSize, options.Tuning.GradientAccumulation);
         }
         catch (OverflowException e)
         {
-            throw new InputException($"--epochs: {rows.Count} rows that often are more than {int.MaxValue} steps", e);
+            throw new InputException($"--epochs: {rows} rows that often are more than {int.MaxValue} steps", e);
         }
     }
+}
+
+/// <summary>One run of <c>delora train</c>.</summary>
+internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel : PretrainedModel
+{
+    private readonly CliConsole _console;
+    private readonly TrainOptions _options;
+    private readonly OutputFolder _output;
+    private readonly FineTuner<TModel, TBatch, TEvaluation> _tuner;
+    private readonly int _steps;
+
+    public TrainingSession(
+        CliConsole console, TrainOptions options, OutputFolder output, FineTuner<TModel, TBatch, TEvaluation> tuner, int steps) =>
+        (_console, _options, _output, _tuner, _steps) = (console, options, output, tuner, steps);
+
+    /// <summary>An evaluation in words.</summary>
+    public required Func<TEvaluation, string> Describe { get; init; }
+
+    /// <summary>What progress counts.</summary>
+    public required string Unit { get; init; }
+
+    /// <summary>The command that uses the adapter.</summary>
+    public required string Use { get; init; }
+
+    /// <summary>What it is used on.</summary>
+    public required string UseOn { get; init; }
 
     /// <summary>The line that PEFT's <c>print_trainable_parameters</c> prints.</summary>
-    private static string TrainableParameters(FineTuner tuner)
+    private string TrainableParameters()
     {
-        long trainable = tuner.Peft.TrainableParameters().Sum(entry => entry.Parameter.Value.ElementCount);
-        long all = tuner.Model.Config.ParameterCount + trainable;
+        long trainable = _tuner.Peft.TrainableParameters().Sum(entry => entry.Parameter.Value.ElementCount);
+        long all = _tuner.Model.Config.ParameterCount + trainable;
         return string.Create(
             CultureInfo.InvariantCulture,
             $"trainable params: {trainable:N0} || all params: {all:N0} || trainable%: {100.0 * trainable / all:F4}");
     }
 
-    private void Train(CancellationToken stop)
+    /// <summary>Trains, and tells how it went.</summary>
+    public void Train(CancellationToken stop)
     {
+        _console.Output.WriteLine(TrainableParameters());
         TellWhereItStarts();
         TrainingResult result;
         try
         {
-            using ProgressPhase phase = new(_console, "Training", _steps, "tokens");
-            _tuner.Evaluated += (step, evaluation) => phase.WriteLine($"evaluation after step {step}: {EvalCommand.Text(evaluation)}");
+            using ProgressPhase phase = new(_console, "Training", _steps, Unit);
+            _tuner.Evaluated += (step, evaluation) => phase.WriteLine($"evaluation after step {step}: {Describe(evaluation)}");
+            _tuner.BoundsMeasured += (step, bounds) =>
+            {
+                if (step < _steps) phase.WriteLine($"bounds after step {step}: {Distance(bounds)}");
+            };
             result = _tuner.Run(_output.Path, _options.Resume, phase, stop, _console.Warn);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -94,10 +161,10 @@ internal sealed class TrainingSession
 
         if (result.SkippedSteps > 0)
             _console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
-        _console.Output.WriteLine(Distance());
+        _console.Output.WriteLine(Distance(_tuner.Peft.BoundReport()));
         _console.Output.WriteLine($"Adapter: {_output.Path}");
         _console.Output.WriteLine(
-            $"Use it: delora generate --model {Printable.Word(_options.Model)} --adapter {Printable.Word(_options.Out)} --prompt \"...\"");
+            $"Use it: delora {Use} --model {Printable.Word(_options.Model)} --adapter {Printable.Word(_options.Out)} {UseOn}");
     }
 
     private void TellWhereItStarts()
@@ -114,14 +181,14 @@ internal sealed class TrainingSession
     }
 
     /// <summary>How far the adapter has moved the layers: the nearest to its bound, or the farthest where there is none.</summary>
-    private string Distance()
+    private static string Distance(BoundReport bounds)
     {
-        (string layer, _, double norm, double? bound) =
-            _tuner.Peft.DeltaNorms().MaxBy(x => x.Bound is > 0 ? x.Norm / x.Bound.Value : x.Norm);
-        return bound is > 0
+        LayerBound nearest = bounds.Nearest!;
+        return nearest.Utilization is { } share
             ? string.Create(
                 CultureInfo.InvariantCulture,
-                $"‖ΔW‖ is at most {100 * norm / bound.Value:F1} % of its bound ({layer}: {Printable.Number(norm)} of {Printable.Number(bound.Value)})")
-            : $"‖ΔW‖ is at most {Printable.Number(norm)} ({layer}); the method sets no bound";
+                $"‖ΔW‖ is at most {100 * share:F1} % of its bound ({nearest.Layer}: {Printable.Number(nearest.Norm)} of "
+                + $"{Printable.Number(nearest.Bound!.Value)}, λ = {Printable.Number(nearest.Lambda!.Value)})")
+            : $"‖ΔW‖ is at most {Printable.Number(nearest.Norm)} ({nearest.Layer}); the method sets no bound";
     }
 }

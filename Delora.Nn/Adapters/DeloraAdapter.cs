@@ -127,6 +127,18 @@ public sealed class DeloraAdapter : LinearAdapter
     }
 
     /// <summary>
+    /// ‖B diag(s) A‖_F = ‖ΔW diag(1/w)‖_F and its bound |λ| (paper, section 3); twice that with the residual initialization. Where a column of the
+    /// base weight is zero, the direction counts although ΔW is zero there.
+    /// </summary>
+    public override (double Norm, double Bound)? DirectionNorm()
+    {
+        using IDisposable pause = Tape.Pause();
+        (_, Tensor b) = Fold();
+        Tensor a = IsResidual ? Functions.Concat(0, A, _initialA!) : A;
+        return (ProductNorm(a, b), Math.Abs(Lambda.Value.ToScalar()) * (IsResidual ? 2 : 1));
+    }
+
+    /// <summary>
     /// PEFT's tensors. The residual initialization is saved as the adapter of rank 2r that it is, A″ = [A; A₀], B″ = [B | −B₀], λ″ = 2λ, so that
     /// every reader of the format computes the same function.
     /// </summary>

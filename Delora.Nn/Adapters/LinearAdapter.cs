@@ -44,6 +44,11 @@ public abstract class LinearAdapter : IDisposable
     /// <summary>An upper bound of ‖ΔW‖_F that follows from the method itself; null where the method sets none (LoRA).</summary>
     public abstract double? NormBound();
 
+    /// <summary>
+    /// ‖ΔW diag(1/w)‖_F, the update in units of the base weight's columns, and its bound; null where the method does not measure in them (LoRA).
+    /// </summary>
+    public virtual (double Norm, double Bound)? DirectionNorm() => null;
+
     /// <summary>The tensors that a file keeps, by PEFT's names, as new tensors that the caller disposes.</summary>
     public abstract IEnumerable<(string Key, Tensor Tensor)> CopyState();
 
@@ -52,9 +57,7 @@ public abstract class LinearAdapter : IDisposable
     {
         using IDisposable pause = Tape.Pause();
         (Tensor a, Tensor b) = Fold();
-        Tensor norm = Tensor.Empty([1], a.DType, a.Device, "‖ΔW‖_F");
-        LowRankNormKernel.Forward(a, b, norm);
-        return norm.ToScalar();
+        return ProductNorm(a, b);
     }
 
     /// <summary>ΔW = B'A' [out, in] as a new tensor, which the caller disposes.</summary>
@@ -69,6 +72,14 @@ public abstract class LinearAdapter : IDisposable
 
     /// <summary>Frees the parameters.</summary>
     public abstract void Dispose();
+
+    /// <summary>‖b a‖_F. The caller's scope frees what is made here.</summary>
+    private protected static double ProductNorm(Tensor a, Tensor b)
+    {
+        Tensor norm = Tensor.Empty([1], a.DType, a.Device, "norm of a product");
+        LowRankNormKernel.Forward(a, b, norm);
+        return norm.ToScalar();
+    }
 
     /// <summary>A new mask for an input of that many elements; null where nothing is dropped.</summary>
     internal DropoutMask? NextMask(long elements, bool training) =>

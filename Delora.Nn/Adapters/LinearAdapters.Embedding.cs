@@ -16,6 +16,7 @@ public sealed partial class LinearAdapters
     internal Tensor Forward(Tensor ids, Tensor rows)
     {
         if (AreIdle()) return rows;
+        if (AdapterRows.For(this) is { } choice) return Forward(ids, rows, choice);
         (Tensor? a, Tensor? b, List<(LinearAdapter Adapter, DropoutMask Mask)> masked) = FoldActive(ids.ElementCount);
         Tensor y = a is null ? rows : rows.Add(OneHotBranch(ids, a, b!, null));
         foreach ((LinearAdapter adapter, DropoutMask mask) in masked)

@@ -144,6 +144,7 @@ public sealed partial class LinearAdapters : IDisposable
     /// <exception cref="GradientException">Adapters are merged that should be trained.</exception>
     internal bool AreIdle()
     {
+        if (Enabled && AdapterRows.For(this) is { } rows) return AreIdle(rows);
         if (Merged.Count == 0) return !Enabled || _active.Length == 0;
         if (!Enabled) throw new InvalidOperationException("The adapters are merged into the weight; unmerge them before computing without them.");
         if (Tape.Current is not null && Merged.Any(name => _adapters[name].Parameters.Any(entry => entry.Parameter.RequiresGradient)))
@@ -155,6 +156,7 @@ public sealed partial class LinearAdapters : IDisposable
     internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias)
     {
         if (AreIdle()) return x.FrozenLinear(weight, bias);
+        if (AdapterRows.For(this) is { } choice) return Forward(x, weight, bias, choice);
 
         (Tensor? foldedA, Tensor? foldedB, List<(LinearAdapter Adapter, DropoutMask Mask)> masked) = FoldActive(x.ElementCount);
         Tensor? y = null;

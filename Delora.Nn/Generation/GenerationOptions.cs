@@ -15,6 +15,12 @@ public sealed record GenerationOptions
     /// <summary>Seed of the choices: the same seed continues the same prompt in the same way.</summary>
     public ulong Seed { get; init; }
 
+    /// <summary>
+    /// The adapter of this text alone, <c>model.Rows("anna")</c> or <c>model.Rows(PeftModel.BaseRow)</c>, whatever others generate at the same time;
+    /// null for the model's active adapters.
+    /// </summary>
+    public AdapterRows? Adapter { get; init; }
+
     /// <summary>Tokens that end the text; null for the end tokens of the model's configuration.</summary>
     public ImmutableArray<int>? StopIds { get; init; }
 }

@@ -9,7 +9,7 @@ namespace Delora.Nn;
 
 /// <summary>
 /// Continues texts with a language model. Any number of texts may be generated at once; each has its own key/value cache and random numbers, and
-/// comes out as it would alone.
+/// its own adapter where it asks for one (<see cref="GenerationOptions.Adapter"/>), and comes out as it would alone.
 /// <code>
 /// var generator = new TextGenerator(model, tokenizer);
 /// await foreach (GeneratedToken token in generator.GenerateAsync("Once upon a time")) Console.Write(token.Text);
@@ -24,39 +24,63 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
     /// <param name="options">How; greedily up to 128 tokens where nothing is given.</param>
     /// <param name="cancellation">Ends the generation.</param>
     /// <exception cref="PromptException">The prompt is longer than the model's context, or has no token at all.</exception>
+    /// <exception cref="ArgumentException">An option is outside of its range, or the adapter is one for several rows.</exception>
     /// <exception cref="ObjectDisposedException">The model was disposed meanwhile.</exception>
     public async IAsyncEnumerable<GeneratedToken> GenerateAsync(
         string prompt, GenerationOptions? options = null, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
+        await foreach ((_, GeneratedToken token) in GenerateAsync([prompt], options, cancellation).ConfigureAwait(false)) yield return token;
+    }
+
+    /// <summary>
+    /// Continues several prompts in one batch, each with its own adapter where <see cref="GenerationOptions.Adapter"/> has a row for each: the
+    /// weights of the model are read once for all of them. A text comes out as it would alone, but for rounding in the last bits, which can decide
+    /// between two tokens that are equally likely.
+    /// </summary>
+    /// <remarks>Shorter prompts are padded on the left; the context ends all texts when the longest has filled it.</remarks>
+    /// <param name="prompts">The texts to continue.</param>
+    /// <param name="options">How, the same for all, the seed too.</param>
+    /// <param name="cancellation">Ends the generation.</param>
+    /// <returns>Number of the prompt, and its next token; a token of each in turn until each has ended.</returns>
+    /// <exception cref="ArgumentException">There is no prompt, or adapters were chosen for another number of rows.</exception>
+    /// <inheritdoc cref="GenerateAsync(string, GenerationOptions?, CancellationToken)"/>
+    public async IAsyncEnumerable<(int Row, GeneratedToken Token)> GenerateAsync(
+        IReadOnlyList<string> prompts, GenerationOptions? options = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
         options ??= new GenerationOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxNewTokens, 1);
         options.Sampling.Validate();
-        int context = model.Config.MaxPositionEmbeddings;
-        int[] ids = Prompt(prompt);
+        if (prompts.Count == 0) throw new ArgumentException("There is no prompt.", nameof(prompts));
+        if (options.Adapter is { } chosen && chosen.Names.Count != prompts.Count)
+            throw new ArgumentException($"Adapters were chosen for {chosen.Names.Count} rows; the prompts are {prompts.Count}.", nameof(options));
+        TextBatch batch = new([.. prompts.Select(prompt => new TextBatch.Row(
+            Prompt(prompt), new Generator(options.Seed), tokenizer.StartDecoding(continues: prompt.Length > 0)))]);
         ImmutableArray<int> stops = options.StopIds ?? model.Config.EosTokenIds;
-        int most = Math.Min(options.MaxNewTokens, context - ids.Length + 1);
-        var random = new Generator(options.Seed);
-        TokenDecoder decoder = tokenizer.StartDecoding(continues: prompt.Length > 0);
+        int most = Math.Min(options.MaxNewTokens, model.Config.MaxPositionEmbeddings - batch.Longest + 1);
         // The last token is not computed on: it needs no place.
-        using KeyValueCache cache = model.CreateCache(1, ids.Length + most - 1);
+        using KeyValueCache cache = model.CreateCache(prompts.Count, batch.Longest + most - 1);
+        using Tensor? mask = batch.Mask(cache.Capacity, model.Device);
         for (int count = 1; count <= most; count++)
         {
             cancellation.ThrowIfCancellationRequested();
-            int[] next = ids;
-            int id = await Task.Run(() => Next(next, cache, options.Sampling, random), cancellation).ConfigureAwait(false);
-            ids = [id];
-            bool stop = stops.Contains(id);
-            FinishReason? finish = stop ? FinishReason.Stop
-                : count < most ? null
-                : count == options.MaxNewTokens ? FinishReason.Length : FinishReason.Context;
-            string text = stop ? "" : decoder.Append(id);
-            yield return new GeneratedToken(id, finish is null ? text : text + decoder.Flush(), finish);
-            if (finish is not null) yield break;
+            await Task.Run(() => Next(batch, cache, mask, options), cancellation).ConfigureAwait(false);
+            foreach ((int number, TextBatch.Row row) in batch.Rows.Index())
+            {
+                if (row.IsFinished) continue;
+                bool stop = stops.Contains(row.Last);
+                FinishReason? finish = stop ? FinishReason.Stop
+                    : count < most ? null
+                    : count == options.MaxNewTokens ? FinishReason.Length : FinishReason.Context;
+                string text = stop ? "" : row.Decoder.Append(row.Last);
+                row.IsFinished = finish is not null;
+                yield return (number, new GeneratedToken(row.Last, finish is null ? text : text + row.Decoder.Flush(), finish));
+            }
+            if (batch.Rows.All(row => row.IsFinished)) yield break;
         }
     }
 
     /// <summary>The whole continuation of a prompt.</summary>
-    /// <inheritdoc cref="GenerateAsync"/>
+    /// <inheritdoc cref="GenerateAsync(string, GenerationOptions?, CancellationToken)"/>
     public async Task<string> CompleteAsync(string prompt, GenerationOptions? options = null, CancellationToken cancellation = default)
     {
         var text = new StringBuilder();
@@ -77,14 +101,22 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         return ids;
     }
 
-    private int Next(int[] ids, KeyValueCache cache, SamplingOptions sampling, Generator random)
+    /// <summary>Computes the next token of every text that goes on.</summary>
+    private void Next(TextBatch batch, KeyValueCache cache, Tensor? mask, GenerationOptions options)
     {
+        // In this task alone: another request's choice is its own.
+        using IDisposable? choice = options.Adapter?.Use();
         // A scope that frees what is made here, and no recording where the caller has a tape open.
         using IDisposable pause = Tape.Pause();
-        Tensor logits = model.ForwardLast(Tensor.From(ids, [1, ids.Length], model.Device, "ids"), cache);     // [1, vocabulary]
-        Tensor choice = Tensor.Empty([1], DType.Int32, model.Device, "next token");
-        SamplingKernel.Forward(logits, choice, sampling, random.Reserve(logits.ElementCount));
-        return choice.ToArray<int>()[0];
+        (Tensor ids, Tensor? positions) = batch.Inputs(cache.Length, model.Device);
+        Tensor logits = model.ForwardLast(ids, cache, mask, positions);     // [batch, vocabulary]
+        Tensor token = Tensor.Empty([1], DType.Int32, model.Device, "next token");
+        foreach ((int number, TextBatch.Row row) in batch.Rows.Index())
+        {
+            if (row.IsFinished) continue;
+            SamplingKernel.Forward(logits.Slice(number, 1), token, options.Sampling, row.Random.Reserve(logits.Shape[1]));
+            row.Last = token.ToArray<int>()[0];
+        }
     }
 }
 

@@ -128,7 +128,7 @@ public abstract class PretrainedModel : Module, IAdaptable
 
     /// <summary>Begins a computation; whoever changes the model waits for its end.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
-    private protected Lease Enter()
+    internal Lease Enter()
     {
         lock (_gate)
         {
@@ -138,7 +138,7 @@ public abstract class PretrainedModel : Module, IAdaptable
         return new Lease(this);
     }
 
-    private protected readonly ref struct Lease(PretrainedModel model)
+    internal readonly ref struct Lease(PretrainedModel model)
     {
         public void Dispose()
         {

@@ -90,6 +90,19 @@ public abstract class TextTokenizer
         return ids;
     }
 
+    /// <summary>What a classifier reads of a text: its ids, after the begin token where the model expects one, and token types of 0.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="pair">The second text; null for none.</param>
+    /// <param name="maxLength">The most ids; more are cut at the end.</param>
+    /// <returns>The ids, and for each the number of its text.</returns>
+    /// <exception cref="NotSupportedException">A second text is given: these tokenizers say nothing about pairs.</exception>
+    public (int[] Ids, int[] TokenTypeIds) EncodeForModel(string text, string? pair = null, int maxLength = int.MaxValue)
+    {
+        if (pair is not null) throw new NotSupportedException($"{Description}: pairs of texts are not supported.");
+        int[] ids = [.. Encode(text, AddsBegin).Take(maxLength)];
+        return (ids, new int[ids.Length]);
+    }
+
     /// <summary>
     /// The text of some ids. Special tokens, the unknown token among them, are left out, and so are ids of <see cref="VocabularySize"/> and
     /// above: models have more rows than tokens where their makers rounded the number up. Bytes that are no UTF-8, which only a model can

@@ -31,11 +31,14 @@ public sealed class TrainCommandTests
     [Theory]
     [InlineData("LORA", "--method", "lora", "--alpha", "4", "--targets", "q_proj,o_proj")]
     [InlineData("DELORA", "--init", "zeros", "--lambda", "2", "--lambda-lr", "0.1", "--targets", "all-linear")]
+    [InlineData("DELORA", "--freeze-lambda", "--lambda-warmup", "1", "--bounds-every", "1", "--targets", "all-linear")]
+    [InlineData("DELORA", "--lambda-decay", "0.1", "--lambda-min", "-1", "--lambda-max", "15.5", "--targets", "all-linear")]
     [InlineData("DELORA", "--targets", @"re:.*\.1\.mlp\..*", "--schedule", "linear", "--warmup", "2", "--accumulate", "2", "--clip", "0")]
     public async Task OptionsReachTheAdapter(string type, params string[] options)
     {
         using TinyModelFolder tiny = new();
-        await CliRun.Succeeds(tiny.Train("out", [.. options, "--epochs", "0.3"]));
+        string told = await CliRun.Succeeds(tiny.Train("out", [.. options, "--epochs", "0.3"]));
+        Assert.Equal(options.Contains("--bounds-every"), told.Contains("bounds after step 1: ‖ΔW‖ is at most", StringComparison.Ordinal));
         string text = await CliRun.Succeeds("inspect", tiny.PathOf("out"));
         Assert.Contains($"peft_type: {type}", text, StringComparison.Ordinal);
         Assert.Contains(options.Contains("q_proj,o_proj") ? "o_proj" : "mlp.gate_proj", text, StringComparison.Ordinal);
@@ -140,6 +143,12 @@ public sealed class TrainCommandTests
     [InlineData("--lambda belongs to --method delora", "--method", "lora", "--lambda", "8")]
     [InlineData("--init belongs to --method delora", "--method", "lora", "--init", "zeros")]
     [InlineData("--lambda-lr: LoRA has no λ", "--method", "lora", "--lambda-lr", "1")]
+    [InlineData("--lambda-warmup: LoRA has no λ", "--method", "lora", "--lambda-warmup", "1")]
+    [InlineData("--lambda-warmup '-1'", "--lambda-warmup", "-1")]
+    [InlineData("--lambda-max '1e300'", "--lambda-max", "1e300")]
+    [InlineData("--lambda-min is above --lambda-max", "--lambda-min", "3", "--lambda-max", "2")]
+    [InlineData("--lambda 15, where λ starts", "--lambda-max", "2")]
+    [InlineData("--lambda-max has nothing to act on", "--freeze-lambda", "true", "--lambda-max", "20")]
     [InlineData("the nearest names are", "--targets", "q_prog")]
     [InlineData("--targets 'q_proj,,v_proj'", "--targets", "q_proj,,v_proj")]
     [InlineData("--targets 're:'", "--targets", "re:")]

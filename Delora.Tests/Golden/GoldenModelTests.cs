@@ -66,7 +66,7 @@ public sealed class GoldenModelTests
     [Theory, MemberData(nameof(GoldenCases.Models), MemberType = typeof(GoldenCases))]
     public void TheMergedFolderThatTransformersWroteComputesTheMergedLogits(string name)
     {
-        GoldenCase golden = MergedModel(name);
+        GoldenCase golden = WithMergedFolder(name);
         using var run = new Run(golden, Devices.Cpu, Path.Combine(golden.Folder, "merged"));
         run.CompareLogits("logits_merged");
         run.CompareLoss("loss_merged");
@@ -75,7 +75,7 @@ public sealed class GoldenModelTests
     [Theory, MemberData(nameof(GoldenCases.Models), MemberType = typeof(GoldenCases))]
     public void TheMergedFolderIsThatOfTransformers(string name)
     {
-        GoldenCase golden = MergedModel(name);
+        GoldenCase golden = WithMergedFolder(name);
         using var run = new Run(golden, Devices.Cpu);
         using var folder = new TemporaryFolder();
         run.Load("adapter_single", "default");
@@ -115,8 +115,7 @@ public sealed class GoldenModelTests
         }
     }
 
-    /// <summary>A case with the folder of the merged model; skips the test where PEFT could not write one.</summary>
-    private static GoldenCase MergedModel(string name)
+    private static GoldenCase WithMergedFolder(string name)
     {
         GoldenCase golden = GoldenCases.Model(name);
         JsonElement error = golden.Json.GetProperty("merge_and_unload_error");

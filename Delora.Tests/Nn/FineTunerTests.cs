@@ -13,7 +13,11 @@ public sealed class FineTunerTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
-    public static TheoryData<string> Variants => ["plain", "accumulation", "lambda rate", "residual and dropout", "biases", "whole module", "lora"];
+    public static TheoryData<string> Variants =>
+    [
+        "plain", "accumulation", "lambda rate", "lambda range", "lambda warm-up", "frozen lambda", "frozen lambda warm-up",
+        "residual and dropout", "biases", "whole module", "lora",
+    ];
 
     public void Dispose() => _folder.Dispose();
 
@@ -74,6 +78,8 @@ public sealed class FineTunerTests : IDisposable
     [InlineData("other rate", "learning rate was 0.01, is 0.02")]
     [InlineData("other adapter", "adapter r was 2, is 3")]
     [InlineData("other model", "model was")]
+    [InlineData("frozen λ", "frozen λ was not set, is yes")]
+    [InlineData("range of λ", "largest λ was not set, is 3")]
     public void AnotherRunIsNotGoneOnWith(string difference, string told)
     {
         string output = _folder.File("out");
@@ -82,6 +88,8 @@ public sealed class FineTunerTests : IDisposable
         {
             "other seed" => Options("plain") with { Seed = 1 },
             "other rate" => Options("plain") with { LearningRate = 0.02 },
+            "frozen λ" => Options("frozen lambda"),
+            "range of λ" => Options("plain") with { Lambda = new() { Max = 3 } },
             "other adapter" => Options("plain") with { Adapter = Options("plain").Adapter with { R = 3 } },
             _ => Options("plain"),
         };
@@ -96,10 +104,56 @@ public sealed class FineTunerTests : IDisposable
         foreach (FineTuningOptions bad in (FineTuningOptions[])
             [
                 good with { Steps = 0 }, good with { BatchSize = 0 }, good with { GradientAccumulation = 0 }, good with { WarmupSteps = -1 },
-                good with { LearningRate = double.NaN }, good with { LambdaLearningRate = -1 }, good with { MaxGradientNorm = double.PositiveInfinity },
+                good with { LearningRate = double.NaN }, good with { Lambda = new() { LearningRate = -1 } }, good with { MaxGradientNorm = double.PositiveInfinity },
+                good with { Lambda = new() { WarmupSteps = -1 } }, good with { Lambda = new() { Min = 3, Max = 1 } },
+                good with { Lambda = new() { Frozen = true, Max = 3 } }, good with { Lambda = new() { Max = 1.5 } },
+                good with { Lambda = new() { Min = double.NaN } }, good with { MeasureBoundsEvery = -1 },
+                good with { Adapter = new LoraConfig(), Lambda = new() { Frozen = true } },
                 good with { KeepCheckpoints = 0 }, good with { Schedule = (ScheduleKind)7 },
             ])
             Assert.ThrowsAny<ArgumentException>(() => Make(bad).Dispose());
+    }
+
+    [Theory]
+    [InlineData("plain", false)]
+    [InlineData("lambda range", false)]
+    [InlineData("lambda warm-up", false)]
+    [InlineData("frozen lambda", true)]
+    [InlineData("frozen lambda warm-up", true)]
+    public void LambdaGoesAsItsOptionsSay(string variant, bool frozen)
+    {
+        FineTuningOptions options = Options(variant);
+        using Tuned tuned = Make(options);
+        DeloraAdapter[] adapters = [.. tuned.Tuner.Peft.AdaptedLayers.Select(pair => (DeloraAdapter)pair.Layer.Adapters["default"])];
+        Assert.Equal(frozen ? 2 : 3, tuned.Tuner.Peft.TrainableParameters().Count() / adapters.Length);
+        List<double[]> after = [];
+        int reports = 0;
+        tuned.Tuner.BoundsMeasured += (_, _) => reports++;
+        tuned.Tuner.Run(progress: new Watch(_ => after.Add([.. adapters.Select(adapter => adapter.Lambda.Value.ToScalar())])));
+        Assert.Equal(0, reports);
+        for (int step = 1; step <= options.Steps; step++)
+            foreach (double lambda in after[step - 1])
+            {
+                LambdaOptions told = options.Lambda;
+                if (step <= told.WarmupSteps) Assert.Equal((float)(2.0 * step / told.WarmupSteps), lambda);
+                else if (frozen) Assert.Equal(2, lambda);
+                else Assert.InRange(lambda, (float)(told.Min ?? -10), (float)(told.Max ?? 10));
+            }
+        if (frozen) return;
+        // It is trained: it moves, and where there is a range it comes to the ends.
+        Assert.Contains(after[^1], lambda => lambda != 2);
+        if (variant == "lambda range") Assert.Contains(after[^1], lambda => lambda == (float)options.Lambda.Max! || lambda == (float)options.Lambda.Min!);
+    }
+
+    [Fact]
+    public void ARunTellsHowFarTheLayersHaveMoved()
+    {
+        using Tuned tuned = Make(Options("plain") with { MeasureBoundsEvery = 3 });
+        List<(int Step, BoundReport Bounds)> told = [];
+        tuned.Tuner.BoundsMeasured += (step, bounds) => told.Add((step, bounds));
+        tuned.Tuner.Run();
+        Assert.Equal([3, 6, 8], told.Select(entry => entry.Step));
+        Assert.All(told.SelectMany(entry => entry.Bounds.Layers), layer => Assert.InRange(layer.Utilization!.Value, 1e-3, 1 + 1e-5));
     }
 
     private static FineTuningOptions Options(string variant)
@@ -109,7 +163,11 @@ public sealed class FineTunerTests : IDisposable
         return variant switch
         {
             "accumulation" => options with { GradientAccumulation = 3 },
-            "lambda rate" => options with { LambdaLearningRate = 0.1 },
+            "lambda rate" => options with { Lambda = new() { LearningRate = 0.1, WeightDecay = 0.05 } },
+            "lambda range" => options with { Lambda = new() { LearningRate = 0.1, Min = 1.9, Max = 2.05 } },
+            "lambda warm-up" => options with { Lambda = new() { LearningRate = 0.1, WarmupSteps = 4 } },
+            "frozen lambda" => options with { Lambda = new() { Frozen = true } },
+            "frozen lambda warm-up" => options with { Lambda = new() { Frozen = true, WarmupSteps = 6 } },
             "residual and dropout" => options with { Adapter = delora with { ResidualInitialization = true, ModuleDropout = 0.3 } },
             "biases" => options with { Adapter = delora with { Bias = AdapterBias.All } },
             "whole module" => options with { Adapter = delora with { ModulesToSave = ["lm_head"] } },

@@ -39,13 +39,16 @@ internal struct AttentionSizes
     /// <summary>The keys that query t can see are those below this, apart from masked ones.</summary>
     internal readonly int Visible(int t) => Causal != 0 ? Keys - Seq + t + 1 : Keys;
 
+    /// <summary>The keys that any of these queries can see lie in [First, End), apart from masked ones.</summary>
+    internal readonly (int First, int End) KeysOf(int query, int queries) => (FirstKey(query), Visible(query + queries - 1));
+
     /// <summary>The first key that is not too far behind query t.</summary>
     internal readonly int FirstKey(int t) => Math.Max(0, Keys - Seq + t + 1 - Window);
 
     /// <summary>The first query that can see key j.</summary>
     internal readonly int FirstQuery(int j) => Causal != 0 ? Math.Max(0, j - (Keys - Seq)) : 0;
 
-    /// <summary>The queries that key j is not too far behind are those below this.</summary>
+    /// <summary>The queries that can see key j are those below this.</summary>
     internal readonly int EndQuery(int j) => (int)Math.Max(0, Math.Min(Seq, (long)j + Window - (Keys - Seq)));
 
     /// <summary>Where the row of query t and head h starts, in elements.</summary>

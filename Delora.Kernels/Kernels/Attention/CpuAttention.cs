@@ -73,8 +73,8 @@ internal static unsafe partial class CpuAttention
 
             int* mask = Of.MaskRow(batch);
             (int first, int end) = CpuAttentionBlock.Range(mask, sizes.Keys);
-            first = Math.Max(first, sizes.FirstKey(query));
-            end = Math.Min(end, sizes.Visible(query + queries - 1));
+            (int firstSeen, int endSeen) = sizes.KeysOf(query, queries);
+            (first, end) = (Math.Max(first, firstSeen), Math.Min(end, endSeen));
             for (int j = first; j < end; j += CpuAttentionBlock.Keys)
             {
                 int keys = Math.Min(CpuAttentionBlock.Keys, end - j);
@@ -128,8 +128,8 @@ internal static unsafe partial class CpuAttention
             int dim = Of.Sizes.Dim;
             int* mask = Of.MaskRow(batch);
             (int first, int end) = CpuAttentionBlock.Range(mask, Of.Sizes.Keys);
-            first = Math.Max(first, Of.Sizes.FirstKey(query));
-            end = Math.Min(end, Of.Sizes.Visible(query));
+            (int firstSeen, int endSeen) = Of.Sizes.KeysOf(query, 1);
+            (first, end) = (Math.Max(first, firstSeen), Math.Min(end, endSeen));
             float* q = Of.Query + Of.Sizes.QueryRow(batch, query, head), y = Of.Y + Of.Sizes.QueryRow(batch, query, head);
             long at = Of.Sizes.KeyRow(batch, first, head / Of.Sizes.HeadsPerKey);
             float* k = Of.Key + at;

@@ -34,9 +34,22 @@ public sealed record DeloraConfig : AdapterConfig
     public ImmutableArray<KeyValuePair<string, double>> LambdaPattern { get; init; } = [];
 
     /// <summary>
-    /// Starts from a random A and B whose product, frozen, is subtracted: ΔW starts at 0 with B ≠ 0, so that the first step does not jump.
-    /// Not a field of the file: the adapter is saved as the plain one of rank 2r and strength 2λ that it is.
+    /// Which of the two starts with ΔW = 0 is taken. False is PEFT's: B = 0. True is the paper's: A and B are random, and their initial branch,
+    /// frozen and scaled by the same λ, is subtracted.
     /// </summary>
+    /// <remarks>
+    /// <para>
+    /// From B = 0 the first step of Adam gives B a direction, and DeLoRA gives every direction the full length that λ sets: ΔW jumps from 0 to
+    /// about λ/√(r·in) of the weight, whatever the learning rate, and the loss of a model that was good may jump with it. A small λ or a warm-up
+    /// of λ (<see cref="LambdaOptions.WarmupSteps"/>) keeps the jump short. From the residual start ΔW grows smoothly.
+    /// </para>
+    /// <para>
+    /// The residual start costs a second branch: the layer computes with the rank 2r, the bound is 2|λ|·max w, and the adapter is saved as the plain
+    /// one of rank 2r and strength 2λ that it is, which PEFT computes too. It is not a field of the file: loaded again and trained on, both
+    /// branches are trained. It needs <see cref="AdapterConfig.InitWeights"/> to be true; false (PEFT's <c>init_weights</c>) starts with
+    /// a random B and nothing subtracted, so ΔW ≠ 0, which is for tests.
+    /// </para>
+    /// </remarks>
     public bool ResidualInitialization { get; init; }
 
     /// <summary>

@@ -17,14 +17,17 @@ public sealed record LoraConfig : AdapterConfig
     /// <summary>Switches of PEFT's LoRA that change what an adapter computes.</summary>
     private static readonly string[] s_otherComputations =
     [
-        "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
+        "alora_invocation_tokens", "arrow_config", "ensure_weight_tying", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
         "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "velora_config",
     ];
 
-    /// <summary>Fields of PEFT's LoRA that do not change what a saved adapter computes: kept without a word.</summary>
+    /// <summary>
+    /// Fields of PEFT's LoRA that do not change what a saved adapter computes: kept without a word. <c>fan_in_fan_out</c> says how the base
+    /// model stores a weight, which the model knows better; PEFT corrects it by the kind of layer too.
+    /// </summary>
     private static readonly string[] s_withoutEffect =
     [
-        "corda_config", "ensure_weight_tying", "eva_config", "fan_in_fan_out", "loftq_config", "lora_ga_config", "megatron_config",
+        "corda_config", "eva_config", "fan_in_fan_out", "loftq_config", "lora_ga_config", "megatron_config",
         "megatron_core", "qalora_group_size",
     ];
 

@@ -26,8 +26,8 @@ public sealed partial class PeftModel
                 if (parameter.RequiresGradient) yield return ($"{prefix}.{(adapted ? "base_layer." : "")}{name}", parameter);
             if (!adapted) continue;
             foreach (string adapter in layer!.Adapters.Active)
-                foreach ((string key, Parameter parameter) in layer.Adapters[adapter].Parameters)
-                    if (parameter.RequiresGradient) yield return ($"{prefix}.{InMemoryKey(key, adapter)}", parameter);
+                foreach ((string key, Parameter parameter) in layer.Adapters[adapter].Parameters.Where(entry => entry.Parameter.RequiresGradient))
+                    yield return ($"{prefix}.{InMemoryKey(key, adapter)}", parameter);
         }
     }
 

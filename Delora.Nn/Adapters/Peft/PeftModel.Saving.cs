@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
 using Delora.Autograd;
 using Delora.Core;
 
@@ -11,7 +10,7 @@ public sealed partial class PeftModel
     /// <summary>The file of an adapter folder that holds its tensors.</summary>
     public const string WeightsFileName = "adapter_model.safetensors";
 
-    private const string KeyPrefix = "base_model.model.";
+    internal const string KeyPrefix = "base_model.model.";
 
     /// <summary>Writes every adapter, or those that are named, in float32; see <see cref="Save(string, DType, string[])"/>.</summary>
     /// <inheritdoc cref="Save(string, DType, string[])"/>
@@ -37,14 +36,11 @@ public sealed partial class PeftModel
         // All of them before the first file is touched.
         foreach (string name in names) RequireAdapter(name, nameof(names));
         (string Name, AdapterConfig Config)[] adapters = [.. names.Distinct().Select(name => (name, MarkBeyondPeft(name, AsSaved(_configs[name]))))];
-        byte[][] texts = [.. adapters.Select(adapter => Encoding.UTF8.GetBytes(adapter.Config.ToJson(Compatibility)))];
-        foreach (((string name, _), byte[] json) in adapters.Zip(texts))
+        string[] texts = [.. adapters.Select(adapter => adapter.Config.ToJson(Compatibility))];
+        foreach (((string name, _), string json) in adapters.Zip(texts))
         {
-            string path = name == DefaultAdapter ? folder : Path.Combine(folder, name);
-            FolderFile.Make(path);
-            using (var scope = new TensorScope("save adapter"))
-                SafetensorsFile.Write(Path.Combine(path, WeightsFileName), StoredFloats.Of(SavedTensors(name), storeAs), floatType: DType.Float32);
-            AtomicFile.Write(Path.Combine(path, AdapterConfig.FileName), stream => stream.Write(json));
+            using var scope = new TensorScope("save adapter");
+            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), json, StoredFloats.Of(SavedTensors(name), storeAs));
         }
         if (adapters.Length == 0) return;
         FolderFile.Make(folder);
@@ -58,6 +54,12 @@ public sealed partial class PeftModel
             if (!layer.Adapters.Contains(name)) continue;
             foreach ((string key, Tensor tensor) in layer.Adapters[name].CopyState()) yield return new($"{KeyPrefix}{layerName}.{key}", tensor);
         }
+        foreach (KeyValuePair<string, Tensor> beside in SavedBeside(name)) yield return beside;
+    }
+
+    /// <summary>What an adapter trained beside its low-rank branches, modules as a whole and biases; and base weights that PEFT saves along.</summary>
+    private IEnumerable<KeyValuePair<string, Tensor>> SavedBeside(string name)
+    {
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
         foreach ((string key, IAdaptedLayer layer) in SavedBaseWeights(_configs[name], AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name))))

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Delora.Core;
@@ -18,12 +19,10 @@ public abstract record DecoderConfig : ModelConfig
     /// <summary>Takes the fields that all families have.</summary>
     /// <param name="fields">The file's fields.</param>
     /// <param name="file">The file.</param>
-    /// <param name="positions">The family's default of <c>max_position_embeddings</c>.</param>
-    /// <param name="keyValueHeads">The family's default of <c>num_key_value_heads</c>; null: as many as query heads.</param>
-    /// <param name="headDim">The family's default of <c>head_dim</c>; null: hidden_size / num_attention_heads.</param>
+    /// <param name="defaults">What absent fields stand for in the family.</param>
     /// <param name="warn">Hears of what has no effect.</param>
     [SetsRequiredMembers]
-    private protected DecoderConfig(JsonFields fields, string file, int positions, int? keyValueHeads, int? headDim, Action<string> warn)
+    private protected DecoderConfig(JsonFields fields, string file, DecoderDefaults defaults, Action<string> warn)
     {
         Source = file;
         VocabSize = Required("vocab_size");
@@ -31,16 +30,18 @@ public abstract record DecoderConfig : ModelConfig
         IntermediateSize = Required("intermediate_size");
         NumHiddenLayers = Required("num_hidden_layers");
         NumAttentionHeads = Required("num_attention_heads");
-        NumKeyValueHeads = OrAbsent("num_key_value_heads", keyValueHeads);
-        HeadDim = OrAbsent("head_dim", headDim);
-        MaxPositionEmbeddings = fields.Integer("max_position_embeddings", positions);
+        NumKeyValueHeads = OrAbsent("num_key_value_heads", defaults.KeyValueHeads);
+        HeadDim = OrAbsent("head_dim", defaults.HeadDim);
+        MaxPositionEmbeddings = fields.Integer("max_position_embeddings", defaults.Positions);
         RmsNormEps = fields.Number("rms_norm_eps", 1e-6);
         (RopeTheta, RopeScaling, WritesRopeParameters) = RopeFields.Read(fields, warn);
         TieWordEmbeddings = fields.Flag("tie_word_embeddings", false);
         InitializerRange = fields.Number("initializer_range", 0.02);
         AttentionDropout = fields.Number("attention_dropout", 0);
-        BosTokenId = fields.OptionalInteger("bos_token_id");
-        EosTokenIds = fields.Integers("eos_token_id") ?? [];
+        AbsentIds = [.. ((string[])["bos_token_id", "eos_token_id"]).Where(field => !fields.Left.ContainsKey(field))];
+        BosTokenId = OrAbsent("bos_token_id", defaults.BosTokenId);
+        EosTokenIds = fields.Left.ContainsKey("eos_token_id") || defaults.EosTokenId is null
+            ? fields.Integers("eos_token_id") ?? [] : [defaults.EosTokenId.Value];
         string activation = fields.Text("hidden_act", "silu");
         if (activation != "silu") throw fields.Wrong("hidden_act", $"'{activation}' is not supported; silu is.");
         if (fields.TryTake("quantization_config", out _))
@@ -95,6 +96,9 @@ public abstract record DecoderConfig : ModelConfig
 
     /// <summary><c>attention_dropout</c>: kept for other readers of the file, and not applied.</summary>
     public double AttentionDropout { get; init; }
+
+    /// <summary>Which of <c>bos_token_id</c> and <c>eos_token_id</c> the file does not have.</summary>
+    private protected ImmutableArray<string> AbsentIds { get; init; } = [];
 
     /// <summary>Heads of keys and values, whichever way they are given.</summary>
     public int KeyValueHeads => NumKeyValueHeads ?? NumAttentionHeads;
@@ -161,7 +165,8 @@ public abstract record DecoderConfig : ModelConfig
     /// <summary>A configuration whose own fields are read, with what is left in the file, checked.</summary>
     internal static DecoderConfig Complete(DecoderConfig config, JsonFields fields)
     {
-        if (fields.Texts("architectures") is { Length: > 0 } classes && !classes.Contains(config.Architecture))
+        // The first Llama was a LLaMAForCausalLM.
+        if (fields.Texts("architectures") is { Length: > 0 } classes && !classes.Contains(config.Architecture, StringComparer.OrdinalIgnoreCase))
             throw fields.Wrong("architectures",
                 $"'{classes[0]}' is not supported for the model_type '{config.ModelType}'; {config.Architecture} is.");
         // Written again from the model itself.

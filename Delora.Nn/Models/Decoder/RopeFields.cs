@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Delora.Nn;
 
 /// <summary>
@@ -23,9 +25,13 @@ internal static class RopeFields
         }
         RopeScaling? read = (scaling ?? parameters) is { } used ? RopeScaling.Read(used, warn) : null;
         // Some families keep the length of the training beside the rest; transformers prefers it.
-        if (read is { Type: RopeType.Llama3 or RopeType.Yarn } && fields.Left.TryGetValue("original_max_position_embeddings", out var original)
-            && original.TryGetInt32(out int length))
-            read = read with { OriginalMaxPositionEmbeddings = length };
+        if (read is { Type: RopeType.Llama3 or RopeType.Yarn } && Beside(fields, "original_max_position_embeddings") is { } original)
+            read = read with
+            {
+                OriginalMaxPositionEmbeddings = original is >= 1 and <= int.MaxValue && double.IsInteger(original)
+                    ? (int)original
+                    : throw fields.Wrong("original_max_position_embeddings", $"must be a whole number above 0, not {PythonJson.Float(original)}."),
+            };
         return (theta, read, scaling is null && parameters is not null);
     }
 
@@ -45,7 +51,16 @@ internal static class RopeFields
 
     private static void RefusePartial(JsonFields fields)
     {
-        if (fields.Number("partial_rotary_factor", 1) is var part and not 1)
+        if (Beside(fields, "partial_rotary_factor") is { } part and not 1)
             throw fields.Wrong("partial_rotary_factor", $"{PythonJson.Float(part)} is not supported: all of a head is turned.");
+    }
+
+    /// <summary>A number that stays among the fields, and so is written back; null where it is absent or null.</summary>
+    private static double? Beside(JsonFields fields, string field)
+    {
+        if (!fields.Left.TryGetValue(field, out JsonElement value) || value.ValueKind == JsonValueKind.Null) return null;
+        return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number)
+            ? number
+            : throw fields.Wrong(field, $"must be a finite number, not {JsonFields.Describe(value)}.");
     }
 }

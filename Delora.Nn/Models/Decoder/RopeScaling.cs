@@ -127,7 +127,8 @@ public sealed partial record RopeScaling
 
         void Positive(string field, double? value)
         {
-            if (!(value > 0 && double.IsFinite(value.Value)))
+            // As float32, in which the frequencies are.
+            if (!((float?)value > 0 && float.IsFinite((float)value.Value)))
                 throw Wrong(field, value is null ? "is missing." : $"must be a finite number above 0, not {Text(value)}.");
         }
 

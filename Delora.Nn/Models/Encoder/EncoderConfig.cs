@@ -108,6 +108,11 @@ public abstract partial record EncoderConfig : ModelConfig
     /// <summary>Dropout in front of a classifier, whichever way it is given.</summary>
     internal double HeadDropout => ClassifierDropout ?? HiddenDropoutProb;
 
+    /// <summary>What the labels are: <see cref="Problem"/>, else regression for a single label, else what the data say.</summary>
+    /// <param name="data">What the data hold.</param>
+    /// <remarks>Source: transformers, <c>BertForSequenceClassification.forward</c>.</remarks>
+    public ClassificationProblem ProblemOf(ClassificationProblem data) => Problem ?? (LabelCount == 1 ? ClassificationProblem.Regression : data);
+
     /// <summary>transformers' names for labels that have none: LABEL_0, LABEL_1, …</summary>
     public static ImmutableArray<string> DefaultLabels(int count) =>
         [.. Enumerable.Range(0, count).Select(i => string.Create(CultureInfo.InvariantCulture, $"LABEL_{i}"))];

@@ -67,19 +67,32 @@ public sealed class SequenceClassifier : EncoderModel
         return Logits(batch);
     }
 
+    /// <summary>
+    /// The labels of texts with their probabilities: softmax for a single label a text, σ of each score for several, and for a regression the
+    /// scores themselves. A problem that is open is a single label a text.
+    /// </summary>
+    /// <returns>For each text all labels, the highest score first.</returns>
+    /// <inheritdoc cref="Forward"/>
+    public IReadOnlyList<IReadOnlyList<LabelScore>> Classify(EncodedBatch batch)
+    {
+        using IDisposable pause = Tape.Pause();
+        Tensor logits = Forward(batch);
+        double[] scores = (ProblemOf(ClassificationProblem.SingleLabel) switch
+        {
+            ClassificationProblem.SingleLabel => logits.Softmax(),
+            ClassificationProblem.MultiLabel => logits.Sigmoid(),
+            _ => logits,
+        }).ToArray<double>();
+        return [.. scores.Chunk(Config.LabelCount).Select(LabelScore.Sorted(Config))];
+    }
+
     /// <summary>The mean cross-entropy of texts that have one label each.</summary>
     /// <param name="batch">The texts.</param>
     /// <param name="labels">A label for each text; −100 where it does not count.</param>
     /// <returns>The loss, a scalar [].</returns>
     /// <exception cref="InvalidOperationException">The model is a regression or has several labels a text.</exception>
     /// <inheritdoc cref="Forward"/>
-    public Tensor Loss(EncodedBatch batch, int[] labels)
-    {
-        Require(ProblemOf(ClassificationProblem.SingleLabel) == ClassificationProblem.SingleLabel, "one label a text");
-        Check.Shapes(labels.Length == batch.Rows, $"{Config.Architecture}: {batch.Rows} texts, and {labels.Length} labels");
-        using Lease lease = Enter();
-        return Logits(batch).CrossEntropy(Tensor.From(labels, [labels.Length], Device, "labels"));
-    }
+    public Tensor Loss(EncodedBatch batch, int[] labels) => Loss(new ClassificationBatch(batch, labels, null));
 
     /// <summary>
     /// The loss of texts with several labels or numbers: the mean of −z log σ(s) − (1 − z) log(1 − σ(s)) over all texts and labels
@@ -91,27 +104,50 @@ public sealed class SequenceClassifier : EncoderModel
     /// <exception cref="ArgumentException">A target is not finite, or for several labels neither 0 nor 1.</exception>
     /// <exception cref="InvalidOperationException">The model gives one label a text.</exception>
     /// <inheritdoc cref="Forward"/>
-    public Tensor Loss(EncodedBatch batch, float[] targets)
+    public Tensor Loss(EncodedBatch batch, float[] targets) => Loss(new ClassificationBatch(batch, null, targets));
+
+    /// <summary>The loss of a batch of <see cref="ClassificationRows"/>.</summary>
+    /// <returns>The loss, a scalar [].</returns>
+    /// <exception cref="InvalidOperationException">The labels are not of the model's kind.</exception>
+    /// <inheritdoc cref="Forward"/>
+    public Tensor Loss(ClassificationBatch batch)
     {
-        ClassificationProblem problem = ProblemOf(ClassificationProblem.MultiLabel);
-        Require(problem != ClassificationProblem.SingleLabel, "several labels or numbers");
-        int labels = Config.LabelCount;
-        Check.Shapes(targets.Length == (long)batch.Rows * labels,
-            $"{Config.Architecture}: {batch.Rows} texts with {labels} labels, and {targets.Length} targets");
+        using Lease lease = Enter();
+        return LossOf(Logits(batch.Inputs), batch);
+    }
+
+    /// <summary>What the labels are; see <see cref="EncoderConfig.ProblemOf"/>.</summary>
+    /// <param name="data">What the data hold.</param>
+    public ClassificationProblem ProblemOf(ClassificationProblem data) => Config.ProblemOf(data);
+
+    /// <summary>The loss of scores that are there.</summary>
+    internal Tensor LossOf(Tensor logits, ClassificationBatch batch)
+    {
+        ClassificationProblem data = batch.Labels is null ? ClassificationProblem.MultiLabel : ClassificationProblem.SingleLabel;
+        ClassificationProblem problem = ProblemOf(data);
+        if ((problem == ClassificationProblem.SingleLabel) != (data == ClassificationProblem.SingleLabel))
+            throw new InvalidOperationException(
+                $"The {Config.Architecture} is for {problem}; the targets are {(batch.Labels is null ? "several or numbers" : "one label a text")}.");
+        if (batch.Labels is { } labels)
+        {
+            Check.Shapes(labels.Length == batch.Inputs.Rows, $"{Config.Architecture}: {batch.Inputs.Rows} texts, and {labels.Length} labels");
+            return logits.CrossEntropy(Tensor.From(labels, [labels.Length], Device, "labels"));
+        }
+        float[] targets = batch.Targets!;
+        Check.Shapes(targets.Length == logits.ElementCount,
+            $"{Config.Architecture}: {batch.Inputs.Rows} texts with {Config.LabelCount} labels, and {targets.Length} targets");
+        CheckTargets(targets, problem);
+        return problem == ClassificationProblem.MultiLabel ? BinaryCrossEntropy(logits, targets) : MeanSquaredError(logits, targets);
+    }
+
+    /// <summary>Refuses targets that are no numbers, or for several labels neither 0 nor 1.</summary>
+    internal static void CheckTargets(float[] targets, ClassificationProblem problem)
+    {
         bool several = problem == ClassificationProblem.MultiLabel;
         foreach (float target in targets)
             if (!float.IsFinite(target) || (several && target is not (0 or 1)))
                 throw new ArgumentException($"The target {target} is {(several ? "neither 0 nor 1" : "not finite")}.", nameof(targets));
-        using Lease lease = Enter();
-        Tensor logits = Logits(batch);
-        return several ? BinaryCrossEntropy(logits, targets) : MeanSquaredError(logits, targets);
     }
-
-    /// <summary>What the labels are: the configuration's word, else regression for a single label, else what the data say.</summary>
-    /// <param name="data">What the data hold.</param>
-    /// <remarks>Source: transformers, <c>BertForSequenceClassification.forward</c>.</remarks>
-    public ClassificationProblem ProblemOf(ClassificationProblem data) =>
-        Config.Problem ?? (Config.LabelCount == 1 ? ClassificationProblem.Regression : data);
 
     private Tensor Logits(EncodedBatch batch)
     {
@@ -136,11 +172,6 @@ public sealed class SequenceClassifier : EncoderModel
     {
         Tensor difference = logits.Add(Tensor.From([.. targets.Select(target => -target)], logits.Shape, Device, "targets"));
         return difference.Multiply(difference).Mean();
-    }
-
-    private void Require(bool fits, string given)
-    {
-        if (!fits) throw new InvalidOperationException($"The {Config.Architecture} is for {ProblemOf(ClassificationProblem.SingleLabel)}; targets are {given}.");
     }
 
     /// <summary>RoBERTa's head: out_proj(tanh(dense(x))) of the first token's features x.</summary>

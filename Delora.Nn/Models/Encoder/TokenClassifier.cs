@@ -35,6 +35,17 @@ public sealed class TokenClassifier : EncoderModel
         return Logits(batch);
     }
 
+    /// <summary>The most likely label of every token, with its probability.</summary>
+    /// <returns>For each text a label for each of its tokens, special ones included and padding left out.</returns>
+    /// <inheritdoc cref="Forward"/>
+    public IReadOnlyList<IReadOnlyList<LabelScore>> Classify(EncodedBatch batch)
+    {
+        using IDisposable pause = Tape.Pause();
+        LabelScore[] best = [.. Forward(batch).Softmax().ToArray<double>().Chunk(Config.LabelCount).Select(LabelScore.Sorted(Config)).Select(labels => labels[0])];
+        return [.. Enumerable.Range(0, batch.Rows).Select(row =>
+            (IReadOnlyList<LabelScore>)[.. Enumerable.Range(row * batch.Length, batch.Length).Where(i => batch.Mask[i] != 0).Select(i => best[i])])];
+    }
+
     /// <summary>The mean cross-entropy of the tokens' labels.</summary>
     /// <param name="batch">The texts.</param>
     /// <param name="labels">[rows, length]: a label for each token; −100 where it does not count, as for padding and special tokens.</param>

@@ -16,7 +16,8 @@ public sealed record LlamaConfig : DecoderConfig
     }
 
     [SetsRequiredMembers]
-    internal LlamaConfig(JsonFields fields, string file, Action<string> warn) : base(fields, file, 2048, null, null, warn)
+    internal LlamaConfig(JsonFields fields, string file, Action<string> warn)
+        : base(fields, file, new DecoderDefaults(2048, null, null, 1, 2), warn)
     {
         AttentionBias = fields.Flag("attention_bias", false);
         MlpBias = fields.Flag("mlp_bias", false);

@@ -16,7 +16,8 @@ public sealed record MistralConfig : DecoderConfig
     }
 
     [SetsRequiredMembers]
-    internal MistralConfig(JsonFields fields, string file, Action<string> warn) : base(fields, file, 4096 * 32, 8, null, warn)
+    internal MistralConfig(JsonFields fields, string file, Action<string> warn)
+        : base(fields, file, new DecoderDefaults(4096 * 32, 8, null, 1, 2), warn)
     {
         if (fields.Left.ContainsKey("sliding_window")) SlidingWindow = fields.OptionalInteger("sliding_window");
         if (fields.Left.ContainsKey("layer_types")) warn("layer_types has no effect: all layers of a mistral model see the same window.");

@@ -16,7 +16,7 @@ public abstract record QwenConfig : DecoderConfig
 
     [SetsRequiredMembers]
     private protected QwenConfig(JsonFields fields, string file, int? headDim, Action<string> warn)
-        : base(fields, file, 32768, 32, headDim, warn)
+        : base(fields, file, new DecoderDefaults(32768, 32, headDim, null, null), warn)
     {
         UseSlidingWindow = fields.Flag("use_sliding_window", false);
         if (fields.Left.ContainsKey("sliding_window")) SlidingWindow = fields.OptionalInteger("sliding_window");
@@ -62,6 +62,9 @@ public abstract record QwenConfig : DecoderConfig
         fields["use_sliding_window"] = UseSlidingWindow;
         fields["sliding_window"] = SlidingWindow;
         fields["max_window_layers"] = MaxWindowLayers;
+        // transformers leaves null out where it is the default; a file that says it keeps it.
+        foreach (string id in AbsentIds)
+            if (fields[id] is null) fields.Remove(id);
         if (LayerTypes is { } types) fields["layer_types"] = types.Select(type => (object)type);
     }
 }

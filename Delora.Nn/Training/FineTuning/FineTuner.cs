@@ -16,15 +16,10 @@ namespace Delora.Nn;
 /// </code>
 /// </summary>
 /// <remarks>Between the making and the disposal the model carries the adapter; the model itself stays the caller's.</remarks>
-public sealed class FineTuner : IDisposable
+public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, int[] Targets), Evaluation>
 {
-    private readonly FineTuningOptions _options;
     private readonly TokenRows _training;
     private readonly TokenRows? _evaluation;
-    private readonly Generator _generator;
-    private readonly AdamW _optimizer;
-    private readonly List<(int Step, Evaluation Evaluation)> _evaluations = [];
-    private readonly string _fingerprint;
 
     /// <summary>Puts a new adapter on the model.</summary>
     /// <param name="model">The base model, without adapters of its own.</param>
@@ -36,9 +31,46 @@ public sealed class FineTuner : IDisposable
     /// <exception cref="ArgumentException">An option is outside of its range.</exception>
     public FineTuner(
         CausalLanguageModel model, TokenRows training, FineTuningOptions options, TokenRows? evaluation = null, Action<string>? warn = null)
+        : base(model, options, warn) => (_training, _evaluation) = (training, evaluation);
+
+    private protected override int RowCount => _training.Count;
+
+    private protected override bool HasEvaluation => _evaluation is not null;
+
+    private protected override (int[] Inputs, int[] Targets) Take(ReadOnlySpan<int> rows) => _training.Take(rows);
+
+    private protected override Tensor Loss((int[] Inputs, int[] Targets) batch) => Model.Loss(batch, _training.Length);
+
+    private protected override int Samples((int[] Inputs, int[] Targets) batch) => batch.Inputs.Length;
+
+    private protected override Evaluation Evaluate(CancellationToken cancellation) =>
+        Evaluation.Of(Model, _evaluation!, Options.BatchSize, cancellation);
+
+    private protected override Dictionary<string, string> DataSettings() => new()
+    {
+        ["training data"] = _training.Fingerprint,
+        ["rows"] = _training.Count.ToString(CultureInfo.InvariantCulture),
+        ["length of a row"] = _training.Length.ToString(CultureInfo.InvariantCulture),
+    };
+}
+
+/// <summary>What every fine-tuning of an adapter has in common, whatever the model and its data.</summary>
+/// <typeparam name="TModel">The base model.</typeparam>
+/// <typeparam name="TBatch">What its loss is computed from.</typeparam>
+/// <typeparam name="TEvaluation">What an evaluation finds.</typeparam>
+public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where TModel : PretrainedModel
+{
+    private readonly FineTuningOptions _options;
+    private readonly Generator _generator;
+    private readonly AdamW _optimizer;
+    private readonly LambdaTraining? _lambda;
+    private readonly List<(int Step, TEvaluation Evaluation)> _evaluations = [];
+    private readonly string _fingerprint;
+
+    private protected FineTuner(TModel model, FineTuningOptions options, Action<string>? warn)
     {
         options.Validate();
-        (Model, _training, _options, _evaluation) = (model, training, options, evaluation);
+        (Model, _options) = (model, options);
         _generator = new Generator(options.Seed);
         // Before the adapter: it may train biases and whole modules of the model.
         _fingerprint = model.Fingerprint();
@@ -46,7 +78,10 @@ public sealed class FineTuner : IDisposable
         try
         {
             Peft.AddAdapter(options.Adapter, _generator, warn: warn);
-            _optimizer = new AdamW(Groups(), options.LearningRate, weightDecay: options.WeightDecay);
+            _lambda = options.Lambda == new LambdaOptions() ? null : new LambdaTraining(Peft, options.Lambda);
+            IReadOnlyList<ParameterGroup> groups =
+                _lambda?.Groups() ?? [new ParameterGroup([.. Peft.TrainableParameters().Select(entry => entry.Parameter)])];
+            _optimizer = new AdamW(groups, options.LearningRate, weightDecay: options.WeightDecay);
         }
         catch
         {
@@ -56,16 +91,19 @@ public sealed class FineTuner : IDisposable
     }
 
     /// <summary>The base model.</summary>
-    public CausalLanguageModel Model { get; }
+    public TModel Model { get; }
 
     /// <summary>The model with its adapter.</summary>
     public PeftModel Peft { get; }
 
     /// <summary>Evaluations of this run, with the steps that were taken before each.</summary>
-    public IReadOnlyList<(int Step, Evaluation Evaluation)> Evaluations => _evaluations;
+    public IReadOnlyList<(int Step, TEvaluation Evaluation)> Evaluations => _evaluations;
 
     /// <summary>Told of each evaluation, while the model is in evaluation mode.</summary>
-    public event Action<int, Evaluation>? Evaluated;
+    public event Action<int, TEvaluation>? Evaluated;
+
+    /// <summary>Told how far each layer has moved, after every <see cref="FineTuningOptions.MeasureBoundsEvery"/> steps and after the last.</summary>
+    public event Action<int, BoundReport>? BoundsMeasured;
 
     /// <summary>Trains, and saves checkpoints and at the end the adapter.</summary>
     /// <param name="output">The adapter's folder, made where it does not exist; null to save nothing.</param>
@@ -97,12 +135,12 @@ public sealed class FineTuner : IDisposable
             _generator.State = checkpoint.Random;
         }
         int done = checkpoint?.Step ?? 0;
-        var trainer = new Trainer<(int[] Inputs, int[] Targets)>(
-            _optimizer, batch => Model.Loss(batch, _training.Length), batch => batch.Inputs.Length)
-        {
-            Callbacks = { new Session(this, output, settings, cancellation) },
-        };
-        var order = new ShuffledBatches(_training.Count, _options.BatchSize, _options.Seed);
+        _lambda?.Begin(done);
+        var trainer = new Trainer<TBatch>(_optimizer, Loss, Samples);
+        // Before what saves: λ belongs to the step.
+        if (_lambda is not null) trainer.Callbacks.Add(_lambda);
+        trainer.Callbacks.Add(new Session(this, output, settings, cancellation));
+        var order = new ShuffledBatches(RowCount, _options.BatchSize, _options.Seed);
         order.SkipTo((long)done * _options.GradientAccumulation);
         // After the last step as well: the run may have been stopped while it evaluated there.
         if (done == 0 || done == _options.Steps) Evaluate(done, cancellation);
@@ -110,7 +148,7 @@ public sealed class FineTuner : IDisposable
         try
         {
             TrainingResult result = trainer.Run(
-                _ => _training.Take(order.Next()),
+                _ => Take(order.Next()),
                 new TrainerOptions
                 {
                     Steps = _options.Steps,
@@ -130,20 +168,47 @@ public sealed class FineTuner : IDisposable
     }
 
     /// <summary>Takes the adapter from the model and frees it.</summary>
-    public void Dispose()
+    public virtual void Dispose()
     {
         _optimizer.Dispose();
         Peft.Dispose();
+        GC.SuppressFinalize(this);
     }
+
+    /// <summary>Rows to train on.</summary>
+    private protected abstract int RowCount { get; }
+
+    /// <summary>Whether there is something to evaluate on.</summary>
+    private protected abstract bool HasEvaluation { get; }
+
+    private protected FineTuningOptions Options => _options;
+
+    /// <summary>All random numbers of the run; checkpoints hold its state.</summary>
+    private protected Generator Generator => _generator;
+
+    /// <summary>The rows of a batch.</summary>
+    private protected abstract TBatch Take(ReadOnlySpan<int> rows);
+
+    /// <summary>The mean loss of a batch, a scalar [].</summary>
+    private protected abstract Tensor Loss(TBatch batch);
+
+    /// <summary>What progress counts of a batch.</summary>
+    private protected abstract int Samples(TBatch batch);
+
+    /// <summary>Evaluates the model, which is in evaluation mode.</summary>
+    private protected abstract TEvaluation Evaluate(CancellationToken cancellation);
+
+    /// <summary>What names the data; a run that resumes must agree in it.</summary>
+    private protected abstract Dictionary<string, string> DataSettings();
 
     private void Evaluate(int step, CancellationToken cancellation)
     {
-        if (_evaluation is null) return;
+        if (!HasEvaluation) return;
         bool training = Model.IsTraining;
         Model.Train(false);
         try
         {
-            Evaluation evaluation = Evaluation.Of(Model, _evaluation, _options.BatchSize, cancellation);
+            TEvaluation evaluation = Evaluate(cancellation);
             _evaluations.Add((step, evaluation));
             // Still in evaluation mode: who generates a sample here draws no dropout mask from the run's random numbers.
             Evaluated?.Invoke(step, evaluation);
@@ -154,33 +219,21 @@ public sealed class FineTuner : IDisposable
         }
     }
 
-    private ParameterGroup[] Groups()
+    /// <summary>What the numbers of the run depend on.</summary>
+    private Dictionary<string, string> Settings()
     {
-        Parameter[] all = [.. Peft.TrainableParameters().Select(entry => entry.Parameter)];
-        if (_options.LambdaLearningRate is not { } rate) return [new ParameterGroup(all)];
-        HashSet<Parameter> lambdas = [.. Peft.AdaptedLayers.SelectMany(pair => pair.Layer.Adapters.Active.Select(name => pair.Layer.Adapters[name]))
-            .OfType<DeloraAdapter>().Select(adapter => adapter.Lambda)];
-        if (lambdas.Count == 0) throw new ArgumentException("The adapter has no λ that could have a learning rate of its own.");
-        return
-        [
-            new ParameterGroup([.. all.Where(parameter => !lambdas.Contains(parameter))]),
-            new ParameterGroup([.. all.Where(lambdas.Contains)]) { LearningRate = rate },
-        ];
+        var settings = new Dictionary<string, string>(_options.Settings())
+        {
+            ["model"] = _fingerprint,
+            // The number of threads changes nothing; another vector width rounds differently.
+            ["device"] = Model.Device is CpuDevice cpu ? $"CPU, {(int)cpu.Simd}-bit vectors" : Model.Device.Name,
+        };
+        foreach ((string name, string value) in DataSettings()) settings.Add(name, value);
+        return settings;
     }
 
-    /// <summary>What the numbers of the run depend on.</summary>
-    private Dictionary<string, string> Settings() => new(_options.Settings())
-    {
-        ["model"] = _fingerprint,
-        // The number of threads changes nothing; another vector width rounds differently.
-        ["device"] = Model.Device is CpuDevice cpu ? $"CPU, {(int)cpu.Simd}-bit vectors" : Model.Device.Name,
-        ["training data"] = _training.Fingerprint,
-        ["rows"] = _training.Count.ToString(CultureInfo.InvariantCulture),
-        ["length of a row"] = _training.Length.ToString(CultureInfo.InvariantCulture),
-    };
-
     /// <summary>Evaluates and saves in the course of a run.</summary>
-    private sealed class Session(FineTuner tuner, string? output, Dictionary<string, string> settings, CancellationToken cancellation)
+    private sealed class Session(FineTuner<TModel, TBatch, TEvaluation> tuner, string? output, Dictionary<string, string> settings, CancellationToken cancellation)
         : ITrainerCallback
     {
         private int _saved;
@@ -190,6 +243,8 @@ public sealed class FineTuner : IDisposable
             bool last = progress.Step == progress.TotalSteps;
             if (last || IsDue(progress.Step, tuner._options.SaveEvery)) Save(progress.Step);
             // A run that is cancelled meanwhile has its checkpoint first.
+            int every = tuner._options.MeasureBoundsEvery;
+            if (IsDue(progress.Step, every) || (last && every > 0)) tuner.BoundsMeasured?.Invoke(progress.Step, tuner.Peft.BoundReport());
             if (last || IsDue(progress.Step, tuner._options.EvaluateEvery)) tuner.Evaluate(progress.Step, cancellation);
         }
 

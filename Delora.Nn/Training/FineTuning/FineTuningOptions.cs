@@ -34,8 +34,8 @@ public sealed record FineTuningOptions
     /// <summary>AdamW's learning rate at its highest.</summary>
     public double LearningRate { get; init; } = 1e-3;
 
-    /// <summary>Learning rate of DeLoRA's λ; null for that of everything else.</summary>
-    public double? LambdaLearningRate { get; init; }
+    /// <summary>How DeLoRA's λ is trained; like everything else where nothing is given.</summary>
+    public LambdaOptions Lambda { get; init; } = new();
 
     /// <summary>AdamW's decoupled weight decay.</summary>
     public double WeightDecay { get; init; }
@@ -51,6 +51,9 @@ public sealed record FineTuningOptions
 
     /// <summary>Steps between two evaluations; 0: before the first step and after the last alone.</summary>
     public int EvaluateEvery { get; init; }
+
+    /// <summary>Steps between two reports of how far the layers have moved (<see cref="FineTuner{TModel, TBatch, TEvaluation}.BoundsMeasured"/>); 0 for none.</summary>
+    public int MeasureBoundsEvery { get; init; }
 
     /// <summary>Steps between two checkpoints; 0: at the end, and when the run is interrupted, alone.</summary>
     public int SaveEvery { get; init; }
@@ -89,12 +92,13 @@ public sealed record FineTuningOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(Steps, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(GradientAccumulation, 1);
         Finite(LearningRate, nameof(LearningRate));
-        Finite(LambdaLearningRate ?? 0, nameof(LambdaLearningRate));
+        Lambda.Validate();
         Finite(WeightDecay, nameof(WeightDecay));
         Finite(MaxGradientNorm, nameof(MaxGradientNorm));
         MakeSchedule();
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(EvaluateEvery);
+        ArgumentOutOfRangeException.ThrowIfNegative(MeasureBoundsEvery);
         ArgumentOutOfRangeException.ThrowIfNegative(SaveEvery);
         ArgumentOutOfRangeException.ThrowIfLessThan(KeepCheckpoints, 1);
     }
@@ -111,8 +115,14 @@ public sealed record FineTuningOptions
         yield return new("batch size", Text(BatchSize));
         yield return new("gradient accumulation", Text(GradientAccumulation));
         yield return new("learning rate", Text(LearningRate));
-        yield return new("learning rate of λ", Text(LambdaLearningRate ?? LearningRate));
+        yield return new("learning rate of λ", Text(Lambda.LearningRate ?? LearningRate));
         yield return new("weight decay", Text(WeightDecay));
+        // Only where they are set: earlier runs do not know them.
+        if (Lambda.WeightDecay is { } decay) yield return new("weight decay of λ", Text(decay));
+        if (Lambda.Frozen) yield return new("frozen λ", "yes");
+        if (Lambda.Min is { } least) yield return new("least λ", Text(least));
+        if (Lambda.Max is { } most) yield return new("largest λ", Text(most));
+        if (Lambda.WarmupSteps > 0) yield return new("warm-up steps of λ", Text(Lambda.WarmupSteps));
         yield return new("schedule", Schedule.ToString());
         yield return new("warm-up steps", Text(WarmupSteps));
         yield return new("largest gradient norm", Text(MaxGradientNorm));

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Delora.Core;
 using Delora.Kernels;
@@ -38,16 +39,17 @@ public sealed class DecoderFolderTests : IDisposable
 
     /// <summary>As published: with fields that are absent, older or newer, and some that nobody knows.</summary>
     [Theory]
-    [InlineData("mistral", """{"sliding_window": null, "rope_theta": 10000.0, "head_dim": 6, "torch_dtype": "bfloat16", "use_cache": true}""")]
+    [InlineData("mistral", """{"sliding_window": null, "rope_theta": 10000.0, "head_dim": 6, "torch_dtype": "bfloat16", "bos_token_id": null}""")]
     [InlineData("mistral", """{"sliding_window": 7, "my_field": {"a": [1, null]}, "layer_types": ["full_attention", "full_attention"]}""")]
-    [InlineData("qwen2", """{"use_sliding_window": false, "sliding_window": 131072, "max_window_layers": 21, "rope_theta": 1000000.0}""")]
+    [InlineData("qwen2", """{"use_sliding_window": false, "sliding_window": 131072, "max_window_layers": 21, "bos_token_id": null}""")]
     [InlineData("qwen2", """{"layer_types": ["full_attention", "sliding_attention"], "use_sliding_window": true, "sliding_window": 9}""")]
     [InlineData("qwen2", """{"rope_scaling": {"factor": 4.0, "original_max_position_embeddings": 16, "type": "yarn"}}""")]
-    [InlineData("qwen3", """{"head_dim": 128, "attention_bias": false, "rope_scaling": null, "dtype": "float32"}""")]
+    [InlineData("qwen3", """{"head_dim": 128, "attention_bias": false, "rope_scaling": null, "dtype": "float32", "eos_token_id": [3, 4]}""")]
     [InlineData("qwen3", """{"rope_parameters": {"rope_theta": 1000000.0, "rope_type": "default"}, "dtype": "bfloat16"}""")]
     [InlineData("llama",
         """{"rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8,"""
         + """ "rope_type": "llama3"}}""")]
+    [InlineData("llama", """{"original_max_position_embeddings": 16, "partial_rotary_factor": 1.0, "rope_theta": 500.0}""")]
     [InlineData("llama", """{"rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 500000.0, "someday": 3}}""")]
     [InlineData("llama",
         """{"rope_scaling": {"type": "yarn", "rope_type": "yarn", "factor": 4, "mscale": 1.0, "mscale_all_dim": 0.5,"""
@@ -66,6 +68,8 @@ public sealed class DecoderFolderTests : IDisposable
         }
         Assert.Equal(file.ContainsKey("rope_parameters"), !again.ContainsKey("rope_theta"));
         Assert.Equal(file.ContainsKey("dtype"), !again.ContainsKey("torch_dtype"));
+        // Where null is the default it stays what the file makes of it: said or not.
+        if (family is "qwen2" or "qwen3") Assert.Equal(file.ContainsKey("bos_token_id"), again.ContainsKey("bos_token_id"));
     }
 
     [Fact]
@@ -79,7 +83,16 @@ public sealed class DecoderFolderTests : IDisposable
             Assert.Equal((window, positions, head, 10000, 1e-6),
                 (config.WindowOf(0), config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta, config.RmsNormEps));
             Assert.Equal(family switch { "mistral" => 8, _ => 32 }, config.KeyValueHeads);
+            Assert.Equal(family.StartsWith("qwen", StringComparison.Ordinal) ? "[null,[]]" : "[1,[2]]",
+                JsonSerializer.Serialize((object?[])[config.BosTokenId, config.EosTokenIds]));
         }
+    }
+
+    [Fact]
+    public void TheLengthOfTheTrainingBesideTheScalingIsPreferred()
+    {
+        Written("llama", """{"original_max_position_embeddings": 16, "rope_scaling": {"type": "yarn", "factor": 2, "original_max_position_embeddings": 8}}""");
+        Assert.Equal(16, ((DecoderConfig)ModelConfig.Load(Folder)).RopeScaling!.OriginalMaxPositionEmbeddings);
     }
 
     [Fact]
@@ -147,6 +160,10 @@ public sealed class DecoderFolderTests : IDisposable
         """{"rope_theta": 0.5, "rope_scaling": {"rope_type": "yarn", "factor": 8}}""", "rope_theta: must be above 1 for the scaling 'yarn'")]
     [InlineData("llama", """{"rope_theta": 1e-300}""", "rope_theta: 1e-300 gives rotary angles that are not finite")]
     [InlineData("llama", """{"partial_rotary_factor": 0.5}""", "partial_rotary_factor: 0.5 is not supported")]
+    [InlineData("llama", """{"partial_rotary_factor": "x"}""", "partial_rotary_factor: must be a finite number, not \"x\"")]
+    [InlineData("llama", """{"original_max_position_embeddings": 7.5, "rope_scaling": {"type": "yarn"}}""",
+        "original_max_position_embeddings: must be a whole number above 0, not 7.5")]
+    [InlineData("llama", """{"rope_scaling": {"type": "yarn", "attention_factor": 1e300}}""", "attention_factor: must be a finite number above 0")]
     [InlineData("llama", """{"rope_scaling": [4]}""", "rope_scaling: is a list, not a JSON object")]
     public void AWrongFieldIsNamed(string family, string more, string expected)
     {

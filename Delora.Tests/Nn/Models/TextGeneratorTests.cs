@@ -87,6 +87,38 @@ public sealed class TextGeneratorTests
         Assert.Equal(alone, together);
     }
 
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task TextsOfOneBatchComeOutAsAlone(bool sampled)
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config with { MaxPositionEmbeddings = 24 });
+        var generator = new TextGenerator(model, s_tokenizer);
+        string[] prompts = ["the cat", "the rat ate the mat", "s", "the cat", "cat sat"];
+        GenerationOptions options = (sampled ? Sampled(3) : new GenerationOptions()) with { MaxNewTokens = 12 };
+        int stop = (await All(model, prompts[1], options))[4].Id;
+        options = options with { StopIds = [stop] };
+        List<GeneratedToken>[] together = [.. prompts.Select(_ => new List<GeneratedToken>())];
+        await foreach ((int row, GeneratedToken token) in generator.GenerateAsync(prompts, options)) together[row].Add(token);
+        // One text has ended early and the others went on.
+        Assert.NotEqual(together.Max(text => text.Count), together.Min(text => text.Count));
+        foreach ((string prompt, List<GeneratedToken> text) in prompts.Zip(together)) Assert.Equal(await All(model, prompt, options), text);
+        await Assert.ThrowsAsync<ArgumentException>(async () =>
+        {
+            await foreach (var _ in generator.GenerateAsync(Array.Empty<string>())) { }
+        });
+    }
+
+    [Fact]
+    public async Task TheContextEndsABatchWithItsLongestText()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config with { MaxPositionEmbeddings = 12 });
+        string[] prompts = ["the cat", "s"];
+        int longest = prompts.Max(prompt => s_tokenizer.Encode(prompt).Count);
+        List<(int Row, GeneratedToken Token)> tokens = [];
+        await foreach (var token in new TextGenerator(model, s_tokenizer).GenerateAsync(prompts)) tokens.Add(token);
+        Assert.Equal(2 * (12 - longest + 1), tokens.Count);
+        Assert.All(tokens.TakeLast(2), entry => Assert.Equal(FinishReason.Context, entry.Token.Finish));
+    }
+
     [Fact]
     public async Task CancellingStopsWithinATokenAndReturnsTheMemory()
     {

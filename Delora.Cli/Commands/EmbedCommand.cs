@@ -1,0 +1,57 @@
+using System.CommandLine;
+using System.Text.Json;
+using Delora.Core;
+using Delora.Nn;
+
+namespace Delora.Cli;
+
+/// <summary><c>delora embed</c>: a vector for each text, for semantic search.</summary>
+internal static class EmbedCommand
+{
+    public static Command Create(CliConsole console)
+    {
+        Option<string?> model = ModelOptions.Model(), adapter = ModelOptions.Adapter();
+        TextInputs inputs = new();
+        Option<string> pooling = ValueOptions.Choice(
+            "--pooling", "How a text's tokens become one vector: their mean, the first token (cls), or the model's pooler.", "mean", "mean", "cls", "pooler");
+        Option<bool> raw = new("--no-normalize") { Description = "Leave the vectors as long as they are; else each has the length 1." };
+        Option<int?> length = ModelOptions.Length();
+        Option<int> batch = ModelOptions.Batch();
+        Option<string> device = ValueOptions.Device();
+        Command command = new("embed", "Writes a vector for each text as a JSON line: {\"text\": …, \"embedding\": […]}. Any encoder will do.")
+        {
+            model, adapter,
+        };
+        inputs.AddTo(command);
+        foreach (Option option in (Option[])[pooling, raw, length, batch, device])
+            command.Add(option);
+        command.SetAction((parsed, stop) => Task.Run(
+            () =>
+            {
+                IReadOnlyList<(string Text, string? Pair)> texts = inputs.Read(parsed, console);
+                ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
+                int most = folder.LengthOf(parsed.GetValue(length));
+                using TextEncoder encoder = TextEncoder.Load(folder.Path, SelectedDevice.Open(parsed.GetRequiredValue(device)), console.Warn);
+                using PeftModel? peft = parsed.GetValue(adapter) is { } path ? folder.Adapt(encoder, path) : null;
+                Pooling how = Enum.Parse<Pooling>(parsed.GetRequiredValue(pooling), ignoreCase: true);
+                if (how == Pooling.Pooler && !encoder.Config.HasPooler)
+                    throw new InputException($"--pooling pooler: {folder.Path} has no pooler");
+                foreach ((string Text, string? Pair)[] some in texts.Chunk(parsed.GetRequiredValue(batch)))
+                {
+                    stop.ThrowIfCancellationRequested();
+                    using TensorScope scope = new("embed");
+                    float[] vectors = encoder.Embed(folder.Encode(some, most), how, !parsed.GetValue(raw)).ToArray<float>();
+                    foreach (((string text, string? pair), float[] vector) in some.Zip(vectors.Chunk(vectors.Length / some.Length)))
+                        console.Output.WriteLine(Json(text, pair, vector));
+                }
+
+                return ExitCode.Success;
+            },
+            stop));
+        return command;
+    }
+
+    private static string Json(string text, string? pair, float[] embedding) => pair is null
+        ? JsonSerializer.Serialize(new { text, embedding })
+        : JsonSerializer.Serialize(new { text, text_pair = pair, embedding });
+}

@@ -1,0 +1,89 @@
+using Delora.Autograd;
+
+namespace Delora.Nn;
+
+/// <summary>
+/// Trains the λ of a model's active DeLoRA adapters as <see cref="LambdaOptions"/> say: a group of their own, frozen, kept in a range, warmed up.
+/// <see cref="FineTuner"/> uses it; a training loop of your own takes it as a callback:
+/// <code>
+/// var lambda = new LambdaTraining(model, new LambdaOptions { LearningRate = 1e-2, Max = 20, WarmupSteps = 50 });
+/// using var optimizer = new AdamW(lambda.Groups(), 1e-3);
+/// var trainer = new Trainer&lt;Batch&gt;(optimizer, loss) { Callbacks = { lambda } };
+/// lambda.Begin();
+/// trainer.Run(…);
+/// </code>
+/// </summary>
+/// <remarks>
+/// λ's value is always what the model computes with, so that an adapter can be saved after any step. With the residual initialization it is the λ
+/// that both branches share; the file then says 2λ.
+/// </remarks>
+public sealed class LambdaTraining : ITrainerCallback
+{
+    private readonly PeftModel _model;
+    private readonly LambdaOptions _options;
+    private readonly (Parameter Lambda, double Start)[] _lambdas;
+
+    /// <summary>Takes over the λ of the active adapters; frozen, they are no longer among the trainable parameters.</summary>
+    /// <exception cref="ArgumentException">
+    /// An option is outside of its range, no active adapter has a λ, or a layer's λ starts outside of the range.
+    /// </exception>
+    public LambdaTraining(PeftModel model, LambdaOptions options)
+    {
+        options.Validate();
+        (_model, _options) = (model, options);
+        _lambdas = [.. from pair in model.AdaptedLayers
+                       from name in pair.Layer.Adapters.Active
+                       let adapter = pair.Layer.Adapters[name] as DeloraAdapter
+                       where adapter is not null
+                       select (adapter.Lambda, adapter.Lambda.Value.ToScalar())];
+        if (_lambdas.Length == 0) throw new ArgumentException("The adapter has no λ that could be trained in a way of its own.", nameof(model));
+        foreach ((_, double start) in _lambdas)
+            if (start < _options.Min || start > _options.Max)
+                throw new ArgumentException(
+                    $"Lambda: a layer's λ starts at {start}, outside of the range from {_options.Min} to {_options.Max}.", nameof(options));
+        if (!_options.Frozen) return;
+        foreach ((Parameter lambda, _) in _lambdas) lambda.RequiresGradient = false;
+    }
+
+    /// <summary>What the optimizer trains: everything in one group, or λ in a second one where it has a learning rate or a decay of its own.</summary>
+    public IReadOnlyList<ParameterGroup> Groups()
+    {
+        Parameter[] all = [.. _model.TrainableParameters().Select(entry => entry.Parameter)];
+        if (_options.LearningRate is null && _options.WeightDecay is null) return [new ParameterGroup(all)];
+        HashSet<Parameter> lambdas = [.. _lambdas.Select(entry => entry.Lambda)];
+        return
+        [
+            new ParameterGroup([.. all.Where(parameter => !lambdas.Contains(parameter))]),
+            new ParameterGroup([.. all.Where(lambdas.Contains)]) { LearningRate = _options.LearningRate, WeightDecay = _options.WeightDecay },
+        ];
+    }
+
+    /// <summary>Puts λ where it is after so many steps of the warm-up; a run that goes on behind it is left as it was restored.</summary>
+    public void Begin(int stepsDone = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(stepsDone);
+        if (_options.WarmupSteps > 0 && stepsDone <= _options.WarmupSteps) Set(stepsDone);
+    }
+
+    /// <inheritdoc/>
+    public void OnStep(in TrainingProgress progress)
+    {
+        if (progress.Step <= _options.WarmupSteps) Set(progress.Step);
+        else if (_options.Min is not null || _options.Max is not null) Clamp();
+    }
+
+    private void Set(int step)
+    {
+        foreach ((Parameter lambda, double start) in _lambdas) lambda.Value.CopyFrom<double>([start * step / _options.WarmupSteps]);
+    }
+
+    private void Clamp()
+    {
+        foreach ((Parameter lambda, _) in _lambdas)
+        {
+            double value = lambda.Value.ToScalar();
+            double inside = Math.Clamp(value, _options.Min ?? double.NegativeInfinity, _options.Max ?? double.PositiveInfinity);
+            if (inside != value) lambda.Value.CopyFrom<double>([inside]);
+        }
+    }
+}
