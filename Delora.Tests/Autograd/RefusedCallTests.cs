@@ -93,6 +93,7 @@ public sealed class RefusedCallTests
         ["Silu"] = [o => o.Ids.Silu(), o => o.Gone.Silu()],
         ["Slice"] = [o => o.Matrix.Slice(1, 2), o => o.Scalar.Slice(0, 1), o => o.Gone.Slice(0, 1)],
         ["Softmax"] = [o => o.Ids.Softmax(), o => o.Scalar.Softmax()],
+        ["Split"] = [o => o.Matrix.Split(2, 2), o => o.Matrix.Split(0, 1, 2), o => o.Scalar.Split(0, 1), o => o.Gone.Split(0, 1, 1)],
         ["Sum"] = [o => o.Ids.Sum(), o => o.Gone.Sum()],
         ["SumRows"] = [o => o.Ids.SumRows(), o => o.Scalar.SumRows()],
         ["SwiGlu"] = [o => o.Matrix.SwiGlu(o.Row), o => o.Ids.SwiGlu(o.Ids), o => o.Matrix.SwiGlu(o.Elsewhere)],
