@@ -38,6 +38,10 @@ internal static class TrainCommand
         Option<string> device = ValueOptions.Device();
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
+        Option<bool> checkpointing = new("--checkpointing")
+        {
+            Description = "Compute each layer again on the way back instead of keeping what it made: less memory, more time, the same numbers.",
+        };
         Command command = new(
             "train", "Trains an adapter of a language model on a text; interrupted, it goes on where it was, to the last bit.")
         {
@@ -47,7 +51,7 @@ internal static class TrainCommand
         foreach (Option option in (Option[])
             [
                 batch, length, epochs, steps, accumulate, learningRate, lambdaRate, schedule, warmup, decay, clip, evalEvery, saveEvery, keep,
-                resume, skip, seed, device,
+                resume, skip, seed, device, checkpointing,
             ])
             command.Add(option);
         command.SetAction((parsed, stop) =>
@@ -68,6 +72,7 @@ internal static class TrainCommand
                     Steps = parsed.GetValue(steps),
                     Device = parsed.GetRequiredValue(device),
                     Resume = parsed.GetValue(resume),
+                    Checkpointing = parsed.GetValue(checkpointing),
                     Tuning = new FineTuningOptions
                     {
                         Adapter = adapter.Read(parsed),

@@ -32,6 +32,7 @@ internal sealed class TrainingSession
             throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted");
         using OutputFolder output = OutputFolder.Open(options.Out);
         using CausalLanguageModel model = folder.Load(device);
+        model.Checkpointing = options.Checkpointing;
         FineTuningOptions tuning = options.Tuning with
         {
             Adapter = options.Tuning.Adapter with { BaseModelNameOrPath = options.Model },
@@ -77,6 +78,8 @@ internal sealed class TrainingSession
     {
         TellWhereItStarts();
         TrainingResult result;
+        DeviceAllocator memory = _tuner.Model.Device.Memory;
+        memory.ResetPeak();
         try
         {
             using ProgressPhase phase = new(_console, "Training", _steps, "tokens");
@@ -94,6 +97,7 @@ internal sealed class TrainingSession
 
         if (result.SkippedSteps > 0)
             _console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
+        _console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");
         _console.Output.WriteLine(Distance());
         _console.Output.WriteLine($"Adapter: {_output.Path}");
         _console.Output.WriteLine(

@@ -84,7 +84,7 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
     private protected override Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
     {
         CheckSequence(ids, cache);
-        return _model.Forward(ids, mask, cache, positions);               // [batch, seq, hidden]
+        return _model.Forward(ids, mask, cache, positions, Checkpointing);            // [batch, seq, hidden]
     }
 
     private protected override Tensor Logits(Tensor hidden) => _head.Forward(hidden);    // [.., vocabulary]
@@ -114,10 +114,11 @@ internal sealed class LlamaModel : Module
         _norm = Register("norm", new RmsNorm(weights.Take("norm.weight"), config.RmsNormEps));
     }
 
-    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
+    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, bool checkpointing)
     {
         Tensor x = _embedding.Forward(ids);                               // [batch, seq, hidden]
-        foreach (LlamaDecoderLayer layer in _layers) x = layer.Forward(x, mask, cache, positions);
+        foreach (LlamaDecoderLayer layer in _layers)
+            x = checkpointing ? x.Checkpoint(h => layer.Forward(h, mask, cache, positions)) : layer.Forward(x, mask, cache, positions);
         return _norm.Forward(x);
     }
 
