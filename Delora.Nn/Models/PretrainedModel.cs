@@ -27,6 +27,13 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <inheritdoc/>
     public abstract TargetOptions Targets { get; }
 
+    /// <summary>
+    /// Whether training keeps only what goes into each layer and computes the layer again on the way back
+    /// (<see cref="Autograd.Functions.Checkpoint"/>): memory for the activations of one layer instead of all, for one more forward pass. Gradients are
+    /// the same to the bit. The model must not change between a forward pass and its backward pass.
+    /// </summary>
+    public bool Checkpointing { get; set; }
+
     /// <summary>Loads a model folder, frozen and in evaluation mode; its configuration says which model it is.</summary>
     /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
     /// <param name="device">Where.</param>

@@ -23,6 +23,7 @@ public sealed class RefusedCallTests
             o => o.Heads.Attention(o.Heads, o.Heads, keys: 1), o => o.Heads.Attention(o.Heads, o.Heads, scale: double.NaN),
         ],
         ["Cast"] = [o => o.Matrix.Cast(DType.Int32), o => o.Ids.Cast(DType.BFloat16)],
+        ["Checkpoint"] = [o => o.Gone.Checkpoint(x => x.Gelu()), o => o.Ids.Checkpoint(x => x.Gelu())],
         ["ColumnNorm"] = [o => o.Row.ColumnNorm(), o => o.Ids.ColumnNorm()],
         ["Concat"] =
         [
