@@ -32,8 +32,8 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxNewTokens, 1);
         options.Sampling.Validate();
         int context = model.Config.MaxPositionEmbeddings;
-        int[] ids = Prompt(prompt);
-        ImmutableArray<int> stops = options.StopIds ?? model.Config.EosTokenIds;
+        int[] ids = Prompt(prompt, options.ParseSpecial);
+        ImmutableArray<int> stops = options.StopIds ?? model.Config.StopTokenIds;
         int most = Math.Min(options.MaxNewTokens, context - ids.Length + 1);
         var random = new Generator(options.Seed);
         TokenDecoder decoder = tokenizer.StartDecoding(continues: prompt.Length > 0);
@@ -64,10 +64,11 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         return text.ToString();
     }
 
-    private int[] Prompt(string text)
+    private int[] Prompt(string text, bool parseSpecial)
     {
         // An empty prompt can only start from the begin token, whether or not the model expects it otherwise.
-        int[] ids = [.. tokenizer.Encode(text, addBegin: tokenizer.BeginId is not null && (tokenizer.AddsBegin || text.Length == 0))];
+        bool addBegin = tokenizer.BeginId is not null && (tokenizer.AddsBegin || text.Length == 0);
+        int[] ids = [.. tokenizer.EncodeTrusted(text, addBegin, parseSpecial)];
         if (ids.Length == 0) throw new PromptException("The prompt is empty, and the model has no begin token to start from.");
         if (ids.FirstOrDefault(id => id >= model.Config.VocabSize, -1) is var strange and >= 0)
             throw new PromptException(
