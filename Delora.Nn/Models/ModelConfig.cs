@@ -56,6 +56,16 @@ public abstract record ModelConfig
     /// <summary><c>eos_token_id</c>: the tokens that end a text; empty for none.</summary>
     public ImmutableArray<int> EosTokenIds { get; init; } = [];
 
+    /// <summary>
+    /// The tokens at which generation stops: <c>eos_token_id</c> of <c>generation_config.json</c> where a model folder has it, else
+    /// <see cref="EosTokenIds"/>.
+    /// </summary>
+    public ImmutableArray<int> StopTokenIds
+    {
+        get => field.IsDefault ? EosTokenIds : field;
+        init;
+    }
+
     /// <summary>Fields of the file that this version does not use. They are written back.</summary>
     public ImmutableSortedDictionary<string, JsonElement> AdditionalFields { get; init; } =
         ImmutableSortedDictionary.Create<string, JsonElement>(StringComparer.Ordinal);

@@ -45,7 +45,7 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
     public static PretrainedModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
     {
-        ModelConfig config = ModelConfig.Load(folder, warn);
+        ModelConfig config = GenerationConfig.AddTo(ModelConfig.Load(folder, warn), folder);
         using WeightFiles weights = OpenWeights(folder, warn, strict);
         return config is EncoderConfig encoder
             ? EncoderModel.Load(encoder, weights, device, warn)

@@ -78,7 +78,9 @@ public sealed class CheckpointTests
             Tensor loss;
             using (peft.Rows("ben", PeftModel.BaseRow).Use()) loss = model.Loss(ids, targets);
             using (peft.Rows("anna", "anna").Use()) tape.Backward(loss);
-            return peft.TrainableParameters().SelectMany(entry => entry.Parameter.Gradient?.ToArray<double>() ?? [0]).ToArray();
+            double[] gradients = [.. peft.TrainableParameters().SelectMany(entry => entry.Parameter.Gradient?.ToArray<double>() ?? [0])];
+            foreach ((_, Parameter parameter) in peft.TrainableParameters()) parameter.ZeroGradient();
+            return gradients;
         })];
         Assert.Equal(results[0], results[1]);
         Assert.Contains(results[0], value => value != 0);
