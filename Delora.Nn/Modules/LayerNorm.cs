@@ -33,7 +33,7 @@ public sealed class LayerNorm : Module, ITensorModule
     public double Epsilon { get; }
 
     /// <inheritdoc/>
-    public Tensor Forward(Tensor x) => x.LayerNorm(_weight, _bias, Epsilon);
+    public Tensor Forward(Tensor x) => x.LayerNorm(_weight, _bias?.Value, Epsilon);
 
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters()

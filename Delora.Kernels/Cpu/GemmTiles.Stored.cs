@@ -1,0 +1,70 @@
+using System.Runtime.CompilerServices;
+
+namespace Delora.Kernels;
+
+/// <summary>Right operands that are panels already: stored ones are widened a panel at a time, and few rows are multiplied without register tiles.</summary>
+internal unsafe partial struct GemmTiles<TKernel>
+{
+    /// <summary>Steps of a panel that few rows pass at a time: they stay in L1.</summary>
+    private const int FewSteps = 64;
+
+    /// <summary>As <see cref="Macro"/>, over stored panels: each is read once for all rows of the tile, and stays near while they pass.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly void MacroStored(
+        int rows, int columns, int k0, int k, float* a, int j0, float* c, float* bias, bool accumulate, int k2, float* a2, float* b2, float* panel)
+    {
+        int mr = TKernel.Mr, nr = TKernel.Nr;
+        float* tile = panel + (nint)Kc * nr;
+        for (int j = 0; j < columns; j += nr, b2 += (nint)nr * k2)
+        {
+            P.Stored.ReadPanel<TKernel>(k0, k, j0 + j, panel, tile);
+            Macro(
+                rows, Math.Min(nr, columns - j), k, a, (nint)mr * k, panel, 0, nr, c + j, P.CRow, bias == null ? null : bias + j, accumulate, k2, a2, b2);
+        }
+    }
+
+    /// <summary>A tile of few rows. The sums have the bits of <see cref="Macro"/>'s.</summary>
+    /// <param name="rows">At most <see cref="IMicroKernel.FewRows"/>.</param>
+    /// <param name="columns">Columns of the tile.</param>
+    /// <param name="k0">First step.</param>
+    /// <param name="k">Steps.</param>
+    /// <param name="a">First row of A from step k0 on.</param>
+    /// <param name="aRow">Floats between rows of a.</param>
+    /// <param name="aStep">Floats between steps of a.</param>
+    /// <param name="b">The panels; null where they are stored ones.</param>
+    /// <param name="j0">First column.</param>
+    /// <param name="c">The tile.</param>
+    /// <param name="bias">Biases of its columns, or null.</param>
+    /// <param name="accumulate">Whether C is the base.</param>
+    /// <param name="k2">Steps of the branch.</param>
+    /// <param name="a2">Its packed rows.</param>
+    /// <param name="b2">Its panels.</param>
+    /// <param name="panel">Working memory.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly void Few(
+        int rows, int columns, int k0, int k, float* a, nint aRow, nint aStep, float* b, int j0, float* c, float* bias, bool accumulate, int k2,
+        float* a2, float* b2, float* panel)
+    {
+        int nr = TKernel.Nr;
+        float* tile = panel + (nint)Kc * nr;
+        float* sums = stackalloc float[TKernel.FewRows * nr];
+        for (int j = 0; j < columns; j += nr, b2 += (nint)nr * k2)
+        {
+            new Span<float>(sums, rows * nr).Clear();
+            for (int s = 0; s < k; s += FewSteps)
+            {
+                int steps = Math.Min(FewSteps, k - s);
+                float* part = panel;
+                if (b == null)
+                    P.Stored.ReadPanel<TKernel>(k0 + s, steps, j0 + j, panel, tile);
+                else
+                    part = b + (nint)j * k + (nint)s * nr;
+                for (int i = 0; i < rows; i++)
+                    TKernel.MultiplyRow(steps, a + i * aRow + s * aStep, aStep, part, sums + i * nr);
+            }
+            for (int i = 0; i < rows && k2 > 0; i++)
+                TKernel.MultiplyRow(k2, a2 + i, TKernel.Mr, b2, sums + i * nr);
+            StoreEdge(sums, nr, rows, Math.Min(nr, columns - j), c + j, P.CRow, bias == null ? null : bias + j, accumulate);
+        }
+    }
+}
