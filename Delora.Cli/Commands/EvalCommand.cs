@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -12,10 +13,10 @@ internal static class EvalCommand
         Option<string?> model = ModelOptions.Model(), data = ModelOptions.Data(), adapter = ModelOptions.Adapter();
         Option<int?> length = ModelOptions.Length();
         Option<int> batch = ModelOptions.Batch();
-        Option<string> device = ValueOptions.Device();
+        Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
         Command command = new("eval", "Shows how well a model predicts a text, and how well with an adapter.")
         {
-            model, data, adapter, length, batch, device,
+            model, data, adapter, weights, length, batch, device,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -25,7 +26,7 @@ internal static class EvalCommand
                 TokenRows rows = folder.Rows(file, folder.LengthOf(parsed.GetValue(length)));
                 return Run(
                     console, folder, (file, rows), parsed.GetValue(adapter), parsed.GetRequiredValue(batch),
-                    parsed.GetRequiredValue(device), stop);
+                    parsed.GetRequiredValue(device), ModelOptions.Frozen(parsed.GetRequiredValue(weights)), stop);
             },
             stop));
         return command;
@@ -33,11 +34,12 @@ internal static class EvalCommand
 
     private static int Run(
         CliConsole console, ModelFolder folder, (string File, TokenRows Rows) data, string? adapter, int batch, string device,
-        CancellationToken stop)
+        FrozenWeightOptions frozen, CancellationToken stop)
     {
-        using CausalLanguageModel model = folder.Load(SelectedDevice.Open(device));
+        using CausalLanguageModel model = folder.Load(SelectedDevice.Open(device), frozen);
         console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
         console.Output.WriteLine($"Device: {model.Device.Name}");
+        console.Output.WriteLine($"Weights: {ModelFolder.Describe(FrozenWeightReport.Of(model))}");
         console.Output.WriteLine($"Data: {ModelFolder.Describe(data.File, data.Rows)}");
         Show("base");
         if (adapter is null)

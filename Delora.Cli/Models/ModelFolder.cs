@@ -1,5 +1,6 @@
 using System.Globalization;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -36,8 +37,19 @@ internal sealed class ModelFolder
         $"{config.ModelType}, {config.ParameterCount:N0} parameters, vocabulary {config.VocabSize:N0}, context {config.MaxPositionEmbeddings:N0}");
 
     /// <summary>Loads the weights.</summary>
+    /// <param name="device">Where to.</param>
+    /// <param name="frozen">How linear layers keep them.</param>
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
-    public CausalLanguageModel Load(Device device) => CausalLanguageModel.Load(Path, device, _console.Warn);
+    /// <exception cref="NonFiniteException">A weight cannot be kept so.</exception>
+    public CausalLanguageModel Load(Device device, FrozenWeightOptions frozen) =>
+        CausalLanguageModel.Load(Path, device, _console.Warn, frozen: frozen);
+
+    /// <summary>How a model's linear layers are kept, in words.</summary>
+    public static string Describe(FrozenWeightReport report)
+    {
+        string error = report.Error.Largest == 0 ? "exact" : string.Create(CultureInfo.InvariantCulture, $"relative error {report.Error.Relative:G3}");
+        return $"{report.Storages} layers, {Printable.Bytes(report.ByteLength)}, {error}; other weights {Printable.Bytes(report.ParameterLength)}";
+    }
 
     /// <summary>Puts an adapter on the model.</summary>
     /// <exception cref="DeloraFormatException">It is missing, wrong, or does not fit.</exception>

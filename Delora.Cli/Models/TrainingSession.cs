@@ -31,7 +31,7 @@ internal sealed class TrainingSession
         if (ModelFolder.IsSame(options.Model, options.Out))
             throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted");
         using OutputFolder output = OutputFolder.Open(options.Out);
-        using CausalLanguageModel model = folder.Load(device);
+        using CausalLanguageModel model = folder.Load(device, options.Frozen);
         FineTuningOptions tuning = options.Tuning with
         {
             Adapter = options.Tuning.Adapter with { BaseModelNameOrPath = options.Model },
@@ -41,6 +41,7 @@ internal sealed class TrainingSession
 
         console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
         console.Output.WriteLine($"Device: {device.Name}");
+        console.Output.WriteLine($"Weights: {ModelFolder.Describe(FrozenWeightReport.Of(model))}");
         console.Output.WriteLine($"Data: {ModelFolder.Describe(options.Data, training)}");
         if (evaluation is not null)
             console.Output.WriteLine($"Evaluation: {ModelFolder.Describe(options.EvalData!, evaluation)}");

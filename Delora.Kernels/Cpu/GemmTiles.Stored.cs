@@ -48,12 +48,19 @@ internal unsafe partial struct GemmTiles<TKernel>
         int nr = TKernel.Nr;
         float* tile = panel + (nint)Kc * nr;
         float* sums = stackalloc float[TKernel.FewRows * nr];
+        // Nothing is gained by keeping what one row alone sees.
+        bool inRegisters = rows == 1 && b == null && !P.Stored.Transposed;
         for (int j = 0; j < columns; j += nr, b2 += (nint)nr * k2)
         {
             new Span<float>(sums, rows * nr).Clear();
-            for (int s = 0; s < k; s += FewSteps)
+            for (int s = 0, steps; s < k; s += steps)
             {
-                int steps = Math.Min(FewSteps, k - s);
+                steps = inRegisters ? k : Math.Min(FewSteps, k - s);
+                if (inRegisters)
+                {
+                    P.Stored.MultiplyRow(k0, k, j0 + j, a, aStep, sums);
+                    continue;
+                }
                 float* part = panel;
                 if (b == null)
                     P.Stored.ReadPanel<TKernel>(k0 + s, steps, j0 + j, panel, tile);

@@ -1,175 +1,196 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
 namespace Delora.Kernels;
 
-/// <summary>
-/// Codes of panels to float32, with the widest vectors of the machine: what the codecs of <see cref="IWeightCodec"/> give, whatever the width.
-/// Counts are multiples of a panel's width, which is one of 8.
-/// </summary>
+/// <summary>What is done with the steps of one panel of one block of K: widening them, or multiplying a row by them.</summary>
+internal unsafe struct PanelPart
+{
+    /// <summary>Codes of the first step.</summary>
+    public byte* Codes;
+
+    /// <summary>Number of the first step in its row of W, from which blocks of scales are counted.</summary>
+    public int First;
+
+    /// <summary>How many steps.</summary>
+    public int Steps;
+
+    /// <summary>[blocks][Nr], from the row's first block on; null where there are none.</summary>
+    public float* Scales;
+
+    /// <summary>Steps that share a scale; where there are none or one for all, more than there are steps.</summary>
+    public int Block;
+}
+
+/// <summary>Loops over the steps of panels, for the vectors of each <see cref="SimdLevel"/>.</summary>
 internal static unsafe class PanelDecoder
 {
-    /// <summary>2^112, the difference between the exponents' biases.</summary>
-    private const float Two112 = 5.192296858534828e33f;
+    /// <summary>A copy of the levels that lives as long as the process, where vectors can read it.</summary>
+    private static readonly float* s_levels = PinLevels();
 
-    /// <summary>Elementwise: the upper half of a float32.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void BFloat16(ushort* codes, int count, float* destination)
+    /// <summary>Steps · Nr floats.</summary>
+    public static void Widen(FrozenStorage storage, SimdLevel level, in PanelPart part, float* destination)
     {
-        int i = 0;
-        if (Vector512.IsHardwareAccelerated)
-            for (; i <= count - 32; i += 32)
-            {
-                (Vector512<uint> low, Vector512<uint> high) = Vector512.Widen(Vector512.Load(codes + i));
-                (low << 16).AsSingle().Store(destination + i);
-                (high << 16).AsSingle().Store(destination + i + 16);
-            }
-        for (; i <= count - 8; i += 8)
+        switch (storage)
         {
-            (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load(codes + i));
-            (low << 16).AsSingle().Store(destination + i);
-            (high << 16).AsSingle().Store(destination + i + 4);
+            case FrozenStorage.Float32: Widen<Float32Step>(level, part, destination, 32); break;
+            case FrozenStorage.BFloat16: Widen<BFloat16Step>(level, part, destination, 16); break;
+            case FrozenStorage.Float16: Widen<Float16Step>(level, part, destination, 16); break;
+            case FrozenStorage.Int8: Widen<Int8Step>(level, part, destination, 8); break;
+            default: Widen<Nf4Step>(level, part, destination, 4); break;
         }
     }
 
-    /// <summary>
-    /// Elementwise. With exponent and fraction moved to their places a half is 2^−112 of its value, denormals included; infinity and NaN get their exponent back.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Float16(ushort* codes, int count, float* destination)
+    /// <summary>As <see cref="IMicroKernel.MultiplyRow"/>, with the same bits, over steps that are widened in registers.</summary>
+    public static void MultiplyRow(FrozenStorage storage, SimdLevel level, in PanelPart part, float* a, nint step, float* sums)
     {
-        int i = 0;
-        if (Vector512.IsHardwareAccelerated)
-            for (; i <= count - 32; i += 32)
-            {
-                (Vector512<uint> low, Vector512<uint> high) = Vector512.Widen(Vector512.Load(codes + i));
-                Wide512(low).Store(destination + i);
-                Wide512(high).Store(destination + i + 16);
-            }
-        if (Vector256.IsHardwareAccelerated)
-            for (; i <= count - 16; i += 16)
-            {
-                (Vector256<uint> low, Vector256<uint> high) = Vector256.Widen(Vector256.Load(codes + i));
-                Wide256(low).Store(destination + i);
-                Wide256(high).Store(destination + i + 8);
-            }
-        for (; i <= count - 8; i += 8)
+        switch (storage)
         {
-            (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load(codes + i));
-            Wide128(low).Store(destination + i);
-            Wide128(high).Store(destination + i + 4);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector512<float> Wide512(Vector512<uint> h)
-        {
-            Vector512<float> small = ((h & Vector512.Create(0x7FFFu)) << 13).AsSingle() * Vector512.Create(Two112);
-            Vector512<uint> special = Vector512.GreaterThanOrEqual(small, Vector512.Create(65536f)).AsUInt32() & Vector512.Create(0x7F80_0000u);
-            return (small.AsUInt32() | special | ((h & Vector512.Create(0x8000u)) << 16)).AsSingle();
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector256<float> Wide256(Vector256<uint> h)
-        {
-            Vector256<float> small = ((h & Vector256.Create(0x7FFFu)) << 13).AsSingle() * Vector256.Create(Two112);
-            Vector256<uint> special = Vector256.GreaterThanOrEqual(small, Vector256.Create(65536f)).AsUInt32() & Vector256.Create(0x7F80_0000u);
-            return (small.AsUInt32() | special | ((h & Vector256.Create(0x8000u)) << 16)).AsSingle();
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector128<float> Wide128(Vector128<uint> h)
-        {
-            Vector128<float> small = ((h & Vector128.Create(0x7FFFu)) << 13).AsSingle() * Vector128.Create(Two112);
-            Vector128<uint> special = Vector128.GreaterThanOrEqual(small, Vector128.Create(65536f)).AsUInt32() & Vector128.Create(0x7F80_0000u);
-            return (small.AsUInt32() | special | ((h & Vector128.Create(0x8000u)) << 16)).AsSingle();
+            case FrozenStorage.Float32: MultiplyRow<Float32Step>(level, part, a, step, sums, 32); break;
+            case FrozenStorage.BFloat16: MultiplyRow<BFloat16Step>(level, part, a, step, sums, 16); break;
+            case FrozenStorage.Float16: MultiplyRow<Float16Step>(level, part, a, step, sums, 16); break;
+            case FrozenStorage.Int8: MultiplyRow<Int8Step>(level, part, a, step, sums, 8); break;
+            default: MultiplyRow<Nf4Step>(level, part, a, step, sums, 4); break;
         }
     }
 
-    /// <summary>[steps][nr] whole numbers by a scale for each of nr.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Int8(sbyte* codes, int steps, int nr, float* scales, float* destination)
+    private static float* PinLevels()
     {
-        if (Avx512F.IsSupported && nr == 32)
-        {
-            Vector512<float> low = Vector512.Load(scales), high = Vector512.Load(scales + 16);
-            for (; steps > 0; steps--, codes += 32, destination += 32)
-            {
-                (Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(codes))) * low).Store(destination);
-                (Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(codes + 16))) * high).Store(destination + 16);
-            }
-            return;
-        }
-        for (; steps > 0; steps--)
-            for (int i = 0; i < nr; i += 8, codes += 8, destination += 8)
-            {
-                Vector128<short> eight = Vector128.WidenLower(Vector128.CreateScalar(*(long*)codes).AsSByte());
-                (Vector128<int> low, Vector128<int> high) = Vector128.Widen(eight);
-                (Vector128.ConvertToSingle(low) * Vector128.Load(scales + i)).Store(destination);
-                (Vector128.ConvertToSingle(high) * Vector128.Load(scales + i + 4)).Store(destination + 4);
-            }
+        float* levels = (float*)NativeMemory.AlignedAlloc((nuint)Nf4Codec.Levels.Length * sizeof(float), PackedMatrix.Alignment);
+        Nf4Codec.Levels.CopyTo(new Span<float>(levels, Nf4Codec.Levels.Length));
+        return levels;
     }
 
-    /// <summary>[steps][nr] levels by a scale for each of nr, another one at every 64th step; the first half of the nr is in the low bits of the bytes.</summary>
-    /// <param name="codes">The codes of step <paramref name="first"/>.</param>
-    /// <param name="first">Number of the first step in its row of W.</param>
-    /// <param name="steps">Steps.</param>
-    /// <param name="nr">Width of the panel.</param>
-    /// <param name="scales">[blocks][nr], from the row's first block on.</param>
-    /// <param name="destination">Receives steps · nr floats.</param>
-    public static void Nf4(byte* codes, int first, int steps, int nr, float* scales, float* destination)
+    private static void Widen<TStep>(SimdLevel level, in PanelPart part, float* destination, int bits)
+        where TStep : struct, IPanelStep<Vector512<float>>, IPanelStep<Vector256<float>>, IPanelStep<Vector128<float>>
     {
-        fixed (float* levels = Nf4Codec.Levels)
-            for (int done = 0; done < steps;)
+        int nr = PackedMatrix.PanelWidth(level);
+        nint bytes = nr * bits / 8;
+        for (int done = 0; done < part.Steps;)
+        {
+            int block = (part.First + done) / part.Block, count = Math.Min(part.Steps - done, (block + 1) * part.Block - part.First - done);
+            byte* codes = part.Codes + done * bytes;
+            float* scales = part.Scales + (nint)block * nr, to = destination + (nint)done * nr;
+            switch (level)
             {
-                int block = (first + done) / Nf4Codec.BlockSize;
-                int count = Math.Min(steps - done, (block + 1) * Nf4Codec.BlockSize - first - done);
-                Nf4Block(codes, count, nr, scales + (nint)block * nr, levels, destination);
-                codes += (nint)count * nr / 2;
-                destination += (nint)count * nr;
-                done += count;
+                case SimdLevel.Vector512: Widen512<TStep>(codes, count, bytes, scales, to); break;
+                case SimdLevel.Vector256: Widen256<TStep>(codes, count, bytes, scales, to); break;
+                default: Widen128<TStep>(codes, count, bytes, scales, to); break;
             }
+            done += count;
+        }
+    }
+
+    private static void MultiplyRow<TStep>(SimdLevel level, in PanelPart part, float* a, nint step, float* sums, int bits)
+        where TStep : struct, IPanelStep<Vector512<float>>, IPanelStep<Vector256<float>>, IPanelStep<Vector128<float>>
+    {
+        int nr = PackedMatrix.PanelWidth(level);
+        nint bytes = nr * bits / 8;
+        for (int done = 0; done < part.Steps;)
+        {
+            int block = (part.First + done) / part.Block, count = Math.Min(part.Steps - done, (block + 1) * part.Block - part.First - done);
+            byte* codes = part.Codes + done * bytes;
+            float* scales = part.Scales + (nint)block * nr, from = a + done * step;
+            switch (level)
+            {
+                case SimdLevel.Vector512: Row512<TStep>(codes, count, bytes, scales, from, step, sums); break;
+                case SimdLevel.Vector256: Row256<TStep>(codes, count, bytes, scales, from, step, sums); break;
+                default: Row128<TStep>(codes, count, bytes, scales, from, step, sums); break;
+            }
+            done += count;
+        }
+    }
+
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Widen512<TStep>(byte* codes, int steps, nint bytes, float* scales, float* destination)
+        where TStep : struct, IPanelStep<Vector512<float>>
+    {
+        float* levels = s_levels;
+        for (; steps > 0; steps--, codes += bytes, destination += 32)
+        {
+            (Vector512<float> low, Vector512<float> high) = TStep.Read(codes, scales, levels);
+            low.Store(destination);
+            high.Store(destination + 16);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Nf4Block(byte* codes, int steps, int nr, float* scales, float* levels, float* destination)
+    private static void Row512<TStep>(byte* codes, int steps, nint bytes, float* scales, float* a, nint aStep, float* sums)
+        where TStep : struct, IPanelStep<Vector512<float>>
     {
-        int half = nr / 2;
-        if (Avx512F.IsSupported && nr == 32)
+        float* levels = s_levels;
+        Vector512<float> s0 = Vector512.Load(sums), s1 = Vector512.Load(sums + 16);
+        for (; steps > 0; steps--, codes += bytes, a += aStep)
         {
-            Vector512<float> table = Vector512.Load(levels), low = Vector512.Load(scales), high = Vector512.Load(scales + 16);
-            for (; steps > 0; steps--, codes += 16, destination += 32)
-            {
-                Vector512<int> bytes = Avx512F.ConvertToVector512Int32(Vector128.Load(codes));
-                // The permutation looks at the lowest four bits alone.
-                (Avx512F.PermuteVar16x32(table, bytes) * low).Store(destination);
-                (Avx512F.PermuteVar16x32(table, Vector512.ShiftRightLogical(bytes, 4)) * high).Store(destination + 16);
-            }
+            (Vector512<float> low, Vector512<float> high) = TStep.Read(codes, scales, levels);
+            Vector512<float> x = Vector512.Create(*a);
+            s0 = Vector512.FusedMultiplyAdd(x, low, s0);
+            s1 = Vector512.FusedMultiplyAdd(x, high, s1);
         }
-        else if (Avx2.IsSupported && half % 8 == 0)
-        {
-            Vector256<float> negative = Vector256.Load(levels), positive = Vector256.Load(levels + 8);
-            for (; steps > 0; steps--, codes += half, destination += nr)
-                for (int i = 0; i < half; i += 8)
-                {
-                    Vector256<int> bytes = Avx2.ConvertToVector256Int32(codes + i);
-                    (Level(bytes, negative, positive) * Vector256.Load(scales + i)).Store(destination + i);
-                    (Level(bytes >> 4, negative, positive) * Vector256.Load(scales + half + i)).Store(destination + half + i);
-                }
-        }
-        else
-        {
-            for (; steps > 0; steps--, codes += half, destination += nr)
-                for (int i = 0; i < half; i++)
-                {
-                    destination[i] = levels[codes[i] & 15] * scales[i];
-                    destination[half + i] = levels[codes[i] >> 4] * scales[half + i];
-                }
-        }
+        s0.Store(sums);
+        s1.Store(sums + 16);
+    }
 
-        // The permutation looks at the lowest three bits, the choice at the fourth, as a sign.
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector256<float> Level(Vector256<int> code, Vector256<float> negative, Vector256<float> positive) => Avx.BlendVariable(
-            Avx2.PermuteVar8x32(negative, code), Avx2.PermuteVar8x32(positive, code), (code << 28).AsSingle());
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Widen256<TStep>(byte* codes, int steps, nint bytes, float* scales, float* destination)
+        where TStep : struct, IPanelStep<Vector256<float>>
+    {
+        float* levels = s_levels;
+        for (; steps > 0; steps--, codes += bytes, destination += 16)
+        {
+            (Vector256<float> low, Vector256<float> high) = TStep.Read(codes, scales, levels);
+            low.Store(destination);
+            high.Store(destination + 8);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Row256<TStep>(byte* codes, int steps, nint bytes, float* scales, float* a, nint aStep, float* sums)
+        where TStep : struct, IPanelStep<Vector256<float>>
+    {
+        float* levels = s_levels;
+        Vector256<float> s0 = Vector256.Load(sums), s1 = Vector256.Load(sums + 8);
+        for (; steps > 0; steps--, codes += bytes, a += aStep)
+        {
+            (Vector256<float> low, Vector256<float> high) = TStep.Read(codes, scales, levels);
+            Vector256<float> x = Vector256.Create(*a);
+            s0 = Fma.MultiplyAdd(x, low, s0);
+            s1 = Fma.MultiplyAdd(x, high, s1);
+        }
+        s0.Store(sums);
+        s1.Store(sums + 8);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Widen128<TStep>(byte* codes, int steps, nint bytes, float* scales, float* destination)
+        where TStep : struct, IPanelStep<Vector128<float>>
+    {
+        float* levels = s_levels;
+        for (; steps > 0; steps--, codes += bytes, destination += 8)
+        {
+            (Vector128<float> low, Vector128<float> high) = TStep.Read(codes, scales, levels);
+            low.Store(destination);
+            high.Store(destination + 4);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Row128<TStep>(byte* codes, int steps, nint bytes, float* scales, float* a, nint aStep, float* sums)
+        where TStep : struct, IPanelStep<Vector128<float>>
+    {
+        float* levels = s_levels;
+        Vector128<float> s0 = Vector128.Load(sums), s1 = Vector128.Load(sums + 4);
+        for (; steps > 0; steps--, codes += bytes, a += aStep)
+        {
+            (Vector128<float> low, Vector128<float> high) = TStep.Read(codes, scales, levels);
+            Vector128<float> x = Vector128.Create(*a);
+            s0 = Vector128.MultiplyAddEstimate(x, low, s0);
+            s1 = Vector128.MultiplyAddEstimate(x, high, s1);
+        }
+        s0.Store(sums);
+        s1.Store(sums + 4);
     }
 }

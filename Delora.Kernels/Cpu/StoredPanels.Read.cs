@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Delora.Kernels;
 
@@ -32,9 +33,20 @@ internal readonly unsafe partial struct StoredPanels
         {
             int row = k0 + p, lane = row % nr, count = Math.Min(nr - lane, steps - p);
             float* from = Tile(row / nr, nr, column, columns, tile);
+            if (count < steps - p) Prefetch(row / nr + 1, nr, column, columns);
             TKernel.PackTransposed(from + lane, nr, columns, count, panel + p * nr, nr);
             p += count;
         }
+    }
+
+    /// <summary>Asks for the tile of another panel, which lies far from that of this one.</summary>
+    private void Prefetch(int panel, int nr, int step, int steps)
+    {
+        if (!Sse.IsSupported) return;
+        int kc = Gemm.BlockOfK(In), k0 = step / kc * kc;
+        byte* codes = Codes(panel, nr, k0, Math.Min(kc, In - k0), step - k0);
+        nint bytes = steps * nr * BitsOf(Storage) / 8;
+        for (nint i = 0; i < bytes; i += 64) Sse.Prefetch0(codes + i);
     }
 
     /// <summary>Steps of one panel as rows of Nr floats: where they lie, or in <paramref name="tile"/>.</summary>
@@ -52,20 +64,33 @@ internal readonly unsafe partial struct StoredPanels
         return tile;
     }
 
-    /// <summary>Steps of one panel and of one block of in, widened.</summary>
-    private void Read(int panel, int nr, int step, int steps, float* destination)
+    /// <summary>sums[Nr] += Σ a · steps <paramref name="k0"/> … of a panel, read as they are kept; they lie in one block of K.</summary>
+    /// <param name="k0">First step.</param>
+    /// <param name="steps">How many.</param>
+    /// <param name="column">First column, a multiple of Nr.</param>
+    /// <param name="a">A row, from step k0 on.</param>
+    /// <param name="step">Floats between its elements.</param>
+    /// <param name="sums">Nr floats.</param>
+    public void MultiplyRow(int k0, int steps, int column, float* a, nint step, float* sums)
     {
-        int kc = Gemm.BlockOfK(In), k0 = step / kc * kc;
-        byte* codes = Codes(panel, nr, k0, Math.Min(kc, In - k0), step - k0);
-        switch (Storage)
+        int nr = PackedMatrix.PanelWidth(Level);
+        PanelDecoder.MultiplyRow(Storage, Level, Part(column / nr, nr, k0, steps), a, step, sums);
+    }
+
+    /// <summary>Steps of one panel and of one block of in, widened.</summary>
+    private void Read(int panel, int nr, int step, int steps, float* destination) =>
+        PanelDecoder.Widen(Storage, Level, Part(panel, nr, step, steps), destination);
+
+    private PanelPart Part(int panel, int nr, int step, int steps)
+    {
+        int kc = Gemm.BlockOfK(In), k0 = step / kc * kc, block = BlockOf(Storage, In);
+        return new()
         {
-            case FrozenStorage.Float32:
-                new ReadOnlySpan<float>(codes, steps * nr).CopyTo(new Span<float>(destination, steps * nr));
-                break;
-            case FrozenStorage.BFloat16: PanelDecoder.BFloat16((ushort*)codes, steps * nr, destination); break;
-            case FrozenStorage.Float16: PanelDecoder.Float16((ushort*)codes, steps * nr, destination); break;
-            case FrozenStorage.Int8: PanelDecoder.Int8((sbyte*)codes, steps, nr, PanelScales(panel, nr), destination); break;
-            default: PanelDecoder.Nf4(codes, step, steps, nr, PanelScales(panel, nr), destination); break;
-        }
+            Codes = Codes(panel, nr, k0, Math.Min(kc, In - k0), step - k0),
+            First = step,
+            Steps = steps,
+            Scales = PanelScales(panel, nr),
+            Block = block > 0 ? block : In,
+        };
     }
 }

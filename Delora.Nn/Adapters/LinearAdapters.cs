@@ -13,7 +13,7 @@ public sealed class LinearAdapters : IDisposable
     private readonly Linear _layer;
     private readonly Dictionary<string, LinearAdapter> _adapters = [];
     private string[] _active = [];
-    private Tensor? _base;
+    private FrozenWeight? _base;
 
     internal LinearAdapters(Linear layer) => _layer = layer;
 
@@ -66,20 +66,30 @@ public sealed class LinearAdapters : IDisposable
         adapter.Dispose();
     }
 
-    /// <summary>The column norms w [in] of the base weight, also while adapters are merged. A new tensor.</summary>
+    /// <summary>
+    /// The column norms w [in] of the base weight, also while adapters are merged: of the weight that was given, before its storage rounded it. A new tensor.
+    /// </summary>
     public Tensor BaseColumnNorms()
     {
-        using Tensor? copy = _base is null ? _layer.CopyWeight() : null;
-        Tensor weight = _base ?? copy!;
-        Tensor norms = Tensor.Empty([_layer.In], weight.DType, weight.Device, "delora_w_norm");
+        const string Name = "delora_w_norm";
+        if ((_base ?? _layer.FrozenWeight) is { } frozen) return frozen.ColumnNorms(Name);
+        Tensor weight = _layer.Weight!.Value, norms = Tensor.Empty([_layer.In], weight.DType, weight.Device, Name);
         ColumnNormKernel.Forward(weight, norms);
         return norms;
     }
 
+    /// <inheritdoc cref="Merge(bool, IEnumerable{string})"/>
+    public void Merge(params IEnumerable<string> names) => Merge(dequantize: false, names);
+
     /// <summary>Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>.</summary>
+    /// <param name="dequantize">
+    /// Keeps the merged weight in float32. Otherwise it is kept as the base is: rounded where that has 16 bits, as PEFT does; refused where it is quantized.
+    /// </param>
+    /// <param name="names">Adapters; those that are not there are passed over.</param>
     /// <exception cref="InvalidOperationException">Adapters are merged already, or the weight is tied to an embedding.</exception>
+    /// <exception cref="QuantizedWeightException">The base weight is quantized.</exception>
     /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
-    public void Merge(params IEnumerable<string> names)
+    public void Merge(bool dequantize, params IEnumerable<string> names)
     {
         if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
         string[] wanted = [.. names.Where(_adapters.ContainsKey).Distinct()];
@@ -88,20 +98,23 @@ public sealed class LinearAdapters : IDisposable
             throw new InvalidOperationException(
                 $"{string.Join(", ", wanted)} cannot be merged: the weight is the embedding's as well, which the adapter leaves as it is.");
         FrozenWeight weight = _layer.FrozenWeight!;
+        if (weight.Storage.IsQuantized && !dequantize)
+            throw new QuantizedWeightException(
+                $"{string.Join(", ", wanted)} cannot be merged into a weight [{weight.Out}, {weight.In}] that is kept as {weight.Storage.Name}: quantized again, "
+                + "much of ΔW would be lost. Merge with dequantize, which keeps the merged weight in float32, or into the model as it was before.");
         using IDisposable pause = Tape.Pause();
-        Tensor original = weight.ToTensor("base weight");
-        Tensor merged = Tensor.CopyOf(original, weight.Device, "merged weight");
+        using Tensor merged = weight.ToTensor("merged weight");
         foreach (string name in wanted)
         {
             (Tensor a, Tensor b) = _adapters[name].Fold();
             DeltaWeightKernel.Add(a, b, merged);
         }
-        Tensor count = Tensor.Empty([1], DType.Int32, weight.Device, "non-finite elements");
+        using Tensor count = Tensor.Empty([1], DType.Int32, weight.Device, "non-finite elements");
         NonFiniteKernel.Forward(count, merged);
         if (count.ToArray<int>()[0] is var bad and > 0)
             throw new NonFiniteException($"Merging {string.Join(", ", wanted)} into a weight {merged.Shape} would give {bad} elements that are NaN or infinite.");
-        weight.Replace(merged);
-        _base = original.Own();
+        FrozenDirections directions = weight.Directions;
+        _base = _layer.Exchange(FrozenWeight.Create(merged, dequantize ? FrozenStorage.Float32 : weight.Storage, directions));
         Merged = wanted;
     }
 
@@ -109,8 +122,7 @@ public sealed class LinearAdapters : IDisposable
     public void Unmerge()
     {
         if (_base is null) return;
-        _layer.FrozenWeight!.Replace(_base);
-        _base.Dispose();
+        _layer.Exchange(_base).Dispose();
         _base = null;
         Merged = [];
     }

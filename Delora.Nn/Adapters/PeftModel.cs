@@ -1,5 +1,6 @@
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -117,13 +118,18 @@ public sealed partial class PeftModel : IDisposable
         if (config.Bias != AdapterBias.None) ApplyBiases();
     }
 
+    /// <inheritdoc cref="Merge(bool)"/>
+    public void Merge() => Merge(dequantize: false);
+
     /// <summary>
     /// Adds ΔW of the active adapters to the base weights; the base weights are kept for <see cref="Unmerge"/>. Merged adapters cannot be
     /// trained, exchanged for others or deleted.
     /// </summary>
+    /// <param name="dequantize">Keeps merged weights in float32, which alone can be merged into where the base is quantized.</param>
     /// <exception cref="InvalidOperationException">Adapters are merged already.</exception>
+    /// <exception cref="QuantizedWeightException">A base weight is quantized; no weight was changed.</exception>
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity; no weight was changed.</exception>
-    public void Merge()
+    public void Merge(bool dequantize)
     {
         using IDisposable? alone = WaitUntilAlone();
         List<Linear> done = [];
@@ -131,7 +137,7 @@ public sealed partial class PeftModel : IDisposable
         {
             foreach ((_, Linear layer) in AdaptedLayers)
             {
-                layer.Adapters.Merge(_active);
+                layer.Adapters.Merge(dequantize, _active);
                 done.Add(layer);
             }
         }

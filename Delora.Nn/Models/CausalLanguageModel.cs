@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -33,20 +34,35 @@ public abstract class CausalLanguageModel : Module, IAdaptable
     /// <param name="device">Where.</param>
     /// <param name="warn">Hears of what is ignored, and of NaN or infinity in the weights.</param>
     /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <param name="frozen">How linear layers keep their weights: float32 where nothing is given.</param>
     /// <exception cref="DeloraFormatException">
     /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the family is not supported.
     /// </exception>
+    /// <exception cref="NonFiniteException">The storage of frozen weights cannot keep a number.</exception>
+    /// <exception cref="ArgumentException">The storage of frozen weights does not keep the directions that are asked for.</exception>
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
-    public static CausalLanguageModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
+    public static CausalLanguageModel Load(
+        string folder, Device device, Action<string>? warn = null, bool strict = false, FrozenWeightOptions? frozen = null)
     {
         ModelConfig config = ModelConfig.Load(folder, warn);
         var options = new SafetensorsOptions { Strict = strict };
-        using WeightFiles weights = WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn });
-        return config switch
+        using WeightFiles weights = WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn }, frozen);
+        CausalLanguageModel model = config switch
         {
             LlamaConfig llama => LlamaForCausalLM.Load(llama, weights, device),
             _ => throw config.Wrong("model_type", $"'{config.ModelType}' is no language model that is supported."),
         };
+        try
+        {
+            // Families that have done so themselves have needed less memory meanwhile.
+            model.Freeze(weights.Frozen, weights.TypeOf);
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
     }
 
     /// <summary>

@@ -68,6 +68,9 @@ public sealed class Linear : Module, ITensorModule
     /// <summary>Whether the weight is an embedding's as well, which lists it among its own.</summary>
     internal bool IsTied { get; set; }
 
+    /// <summary>How the weight is kept from the next freezing on.</summary>
+    internal (FrozenStorage Storage, FrozenDirections Directions) Keeping { get; private set; }
+
     internal ModuleState WeightState => new([Out, In], () => CopyWeight(), WriteWeight);
 
     /// <summary>y = x Wᵀ + b, plus the branches of the active adapters.</summary>
@@ -102,7 +105,34 @@ public sealed class Linear : Module, ITensorModule
     public Tensor CopyWeight(string name = "weight") =>
         FrozenWeight is null ? Tensor.CopyOf(_weight!.Value, Device, name) : FrozenWeight.ToTensor(name);
 
-    /// <summary>Makes the weight trainable again.</summary>
+    /// <summary>Chooses how the weight is kept while it is frozen. One that is frozen already is changed, from float32 alone: nothing is rounded twice.</summary>
+    /// <exception cref="InvalidOperationException">It is kept in another storage, or adapters are merged into it.</exception>
+    /// <exception cref="NonFiniteException">The storage cannot keep a number; the weight is as it was.</exception>
+    internal void Keep(FrozenStorage storage, FrozenDirections directions)
+    {
+        if (FrozenWeight is { } frozen && (frozen.Storage, frozen.Directions) != (storage, directions))
+        {
+            if (frozen.Storage != storage && frozen.Storage != FrozenStorage.Float32)
+                throw new InvalidOperationException(
+                    $"The weight [{Out}, {In}] is kept as {frozen.Storage.Name}, and cannot become {storage.Name}: it would be rounded twice.");
+            if (Adapters.Merged.Count > 0)
+                throw new InvalidOperationException($"{string.Join(", ", Adapters.Merged)} is merged into the weight [{Out}, {In}]; unmerge first.");
+            using Tensor weight = frozen.ToTensor();
+            Exchange(FrozenWeight.Create(weight, storage, directions)).Dispose();
+        }
+        Keeping = (storage, directions);
+    }
+
+    /// <summary>Computes with another prepared weight from now on.</summary>
+    /// <returns>The one before, which is the caller's.</returns>
+    internal FrozenWeight Exchange(FrozenWeight weight)
+    {
+        FrozenWeight before = FrozenWeight!;
+        FrozenWeight = weight;
+        return before;
+    }
+
+    /// <summary>Makes the weight trainable again: what was kept of it, in the device's floating-point type.</summary>
     /// <exception cref="InvalidOperationException">Adapters are attached.</exception>
     public void Unfreeze()
     {
@@ -142,7 +172,7 @@ public sealed class Linear : Module, ITensorModule
         base.FreezeOwn();
         if (_weight is null || KeepsParameters) return;
         _weight.RequiresGradient = false;
-        FrozenWeight = FrozenWeight.Create(_weight.Value);
+        FrozenWeight = FrozenWeight.Create(_weight.Value, Keeping.Storage, Keeping.Directions);
         _weight.Dispose();
         _weight = null;
     }

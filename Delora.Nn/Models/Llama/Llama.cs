@@ -70,7 +70,7 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
         var model = new LlamaForCausalLM(config, device, WeightSource.Gather(shapes, (name, _) => files.ReadFloat(name, device)));
         try
         {
-            model.Freeze();
+            model.Freeze(files.Frozen, files.TypeOf);
             return model;
         }
         catch

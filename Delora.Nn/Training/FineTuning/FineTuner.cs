@@ -169,15 +169,22 @@ public sealed class FineTuner : IDisposable
     }
 
     /// <summary>What the numbers of the run depend on.</summary>
-    private Dictionary<string, string> Settings() => new(_options.Settings())
+    private Dictionary<string, string> Settings()
     {
-        ["model"] = _fingerprint,
-        // The number of threads changes nothing; another vector width rounds differently.
-        ["device"] = Model.Device is CpuDevice cpu ? $"CPU, {(int)cpu.Simd}-bit vectors" : Model.Device.Name,
-        ["training data"] = _training.Fingerprint,
-        ["rows"] = _training.Count.ToString(CultureInfo.InvariantCulture),
-        ["length of a row"] = _training.Length.ToString(CultureInfo.InvariantCulture),
-    };
+        var settings = new Dictionary<string, string>(_options.Settings())
+        {
+            ["model"] = _fingerprint,
+            // The number of threads changes nothing; another vector width rounds differently.
+            ["device"] = Model.Device is CpuDevice cpu ? $"CPU, {(int)cpu.Simd}-bit vectors" : Model.Device.Name,
+            ["training data"] = _training.Fingerprint,
+            ["rows"] = _training.Count.ToString(CultureInfo.InvariantCulture),
+            ["length of a row"] = _training.Length.ToString(CultureInfo.InvariantCulture),
+        };
+        // Left out where all is float32, as it was before there were others.
+        FrozenWeightReport report = FrozenWeightReport.Of(Model);
+        if (report.Layers.Any(layer => layer.Storage != FrozenStorage.Float32)) settings["weights"] = report.Storages;
+        return settings;
+    }
 
     /// <summary>Evaluates and saves in the course of a run.</summary>
     private sealed class Session(FineTuner tuner, string? output, Dictionary<string, string> settings, CancellationToken cancellation)
