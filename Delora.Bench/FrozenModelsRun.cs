@@ -7,7 +7,9 @@ using Delora.Nn;
 
 namespace Delora.Bench;
 
-/// <summary>Whole models whose frozen weights are kept in different storages, in turn in one process: training steps with their peak memory, and decoding.</summary>
+/// <summary>
+/// Whole models whose frozen weights are kept in different storages, in turn in one process: training steps with their peak memory, and decoding.
+/// </summary>
 internal static class FrozenModelsRun
 {
     private const int Rounds = 5, Tokens = 24, Context = 64;
@@ -32,7 +34,8 @@ internal static class FrozenModelsRun
         foreach ((int i, OwnStep side) in sides.Index())
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{s_ways[i],-44}{s_ways[i].Directions,-6}{LayerRun.Median(times[i]),10:F1} ms{Ratio(times, i),8:F3}{side.PeakBytes / (double)(1 << 20),10:F0} MiB at most"));
+                $"{s_ways[i],-44}{s_ways[i].Directions,-6}{LayerRun.Median(times[i]),10:F1} ms{Ratio(times, i),8:F3}"
+                + $"{side.PeakBytes / (double)(1 << 20),10:F0} MiB at most"));
             side.Dispose();
         }
         return 0;

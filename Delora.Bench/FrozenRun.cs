@@ -1,13 +1,13 @@
-using System.Globalization;
 using System.Diagnostics;
+using System.Globalization;
 using Delora.Core;
 using Delora.Kernels;
 
 namespace Delora.Bench;
 
 /// <summary>
-/// What the storage of a frozen weight costs and saves: memory, error, and the time of y = x Wᵀ and dx = dy W, of one token (out of memory: as many weights as a
-/// cache does not hold, one after the other) and of many. All storages take turns in one process.
+/// What the storage of a frozen weight costs and saves: memory, error, and the time of y = x Wᵀ and dx = dy W, of one token (out of memory: as many
+/// weights as a cache does not hold, one after the other) and of many. All storages take turns in one process.
 /// </summary>
 internal static class FrozenRun
 {

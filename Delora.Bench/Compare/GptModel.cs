@@ -26,7 +26,7 @@ internal sealed class GptModel : IDisposable
         _layers = [.. Enumerable.Range(0, shape.Layers).Select(i => new Layer(this, device, i.ToString(CultureInfo.InvariantCulture)))];
         _norm = new Norm(this, device, "norm");
         if (shape.Rank == 0) return;
-        _head.Freeze(frozen with { Storage = frozen.EffectiveOutputStorage });
+        _head.Freeze(frozen with { Storage = frozen.StorageOf(isOutput: true) });
         foreach (Parameter parameter in _own) parameter.RequiresGradient = false;
         foreach (Layer layer in _layers) layer.Adapt(shape.Rank, frozen);
     }

@@ -58,8 +58,8 @@ internal readonly unsafe struct BFloat16Step : IPanelStep<Vector512<float>>, IPa
 }
 
 /// <summary>
-/// IEEE half precision, in integers: .NET has no conversion of its own. With exponent and fraction moved to their places a half is 2^−112 of its value, denormals
-/// included; infinity and NaN get their exponent back.
+/// IEEE half precision, in integers: .NET has no conversion of its own. With exponent and fraction moved to their places a half is 2^−112 of its value,
+/// denormals included; infinity and NaN get their exponent back.
 /// </summary>
 internal readonly unsafe struct Float16Step : IPanelStep<Vector512<float>>, IPanelStep<Vector256<float>>, IPanelStep<Vector128<float>>
 {
@@ -119,7 +119,8 @@ internal readonly unsafe struct Int8Step : IPanelStep<Vector512<float>>, IPanelS
     static (Vector512<float>, Vector512<float>) IPanelStep<Vector512<float>>.Read(byte* codes, float* scales, float* levels) => Avx512F.IsSupported
         ? (Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load((sbyte*)codes))) * Vector512.Load(scales),
             Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load((sbyte*)codes + 16))) * Vector512.Load(scales + 16))
-        : (Vector512.Create(Eight(codes, scales), Eight(codes + 8, scales + 8)), Vector512.Create(Eight(codes + 16, scales + 16), Eight(codes + 24, scales + 24)));
+        : (Vector512.Create(Eight(codes, scales), Eight(codes + 8, scales + 8)),
+            Vector512.Create(Eight(codes + 16, scales + 16), Eight(codes + 24, scales + 24)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static (Vector256<float>, Vector256<float>) IPanelStep<Vector256<float>>.Read(byte* codes, float* scales, float* levels) =>

@@ -35,7 +35,8 @@ public sealed record FrozenWeightReport(IReadOnlyList<FrozenLayer> Layers, long 
     /// <summary>Looks at a model.</summary>
     /// <param name="model">A model, or a part of one.</param>
     public static FrozenWeightReport Of(Module model) => new(
-        [.. model.NamedModules().Where(pair => pair.Module is Linear { FrozenWeight: not null }).Select(pair => Layer(pair.Name, ((Linear)pair.Module).FrozenWeight!))],
+        [.. model.NamedModules().Where(pair => pair.Module is Linear { FrozenWeight: not null })
+            .Select(pair => Layer(pair.Name, ((Linear)pair.Module).FrozenWeight!))],
         model.NamedParameters().Sum(entry => entry.Parameter.Value.ByteLength));
 
     private static FrozenLayer Layer(string name, FrozenWeight weight) =>

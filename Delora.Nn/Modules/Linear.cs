@@ -105,7 +105,9 @@ public sealed class Linear : Module, ITensorModule
     public Tensor CopyWeight(string name = "weight") =>
         FrozenWeight is null ? Tensor.CopyOf(_weight!.Value, Device, name) : FrozenWeight.ToTensor(name);
 
-    /// <summary>Chooses how the weight is kept while it is frozen. One that is frozen already is changed, from float32 alone: nothing is rounded twice.</summary>
+    /// <summary>
+    /// Chooses how the weight is kept while it is frozen. One that is frozen already is changed, from float32 alone: nothing is rounded twice.
+    /// </summary>
     /// <exception cref="InvalidOperationException">It is kept in another storage, or adapters are merged into it.</exception>
     /// <exception cref="NonFiniteException">The storage cannot keep a number; the weight is as it was.</exception>
     internal void Keep(FrozenStorage storage, FrozenDirections directions)

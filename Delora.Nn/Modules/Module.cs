@@ -80,9 +80,9 @@ public abstract class Module : IDisposable
         {
             if (module is Linear { KeepsParameters: false } layer)
             {
-                bool isOutput = tied.ContainsKey(layer) || (output is not null && (name == output || name.EndsWith($".{output}", StringComparison.Ordinal)));
-                FrozenStorage storage = isOutput ? options.EffectiveOutputStorage : options.Storage;
-                layer.Keep(storage.Of(stored(Join(tied.GetValueOrDefault(layer, name), "weight")) ?? DType.Float32), options.Directions);
+                bool isOutput = tied.ContainsKey(layer)
+                    || (output is not null && (name == output || name.EndsWith($".{output}", StringComparison.Ordinal)));
+                layer.Keep(options.StorageOf(isOutput).Of(stored(Join(tied.GetValueOrDefault(layer, name), "weight")) ?? DType.Float32), options.Directions);
             }
             module.FreezeOwn();
         }

@@ -14,7 +14,9 @@ public enum FrozenStorage
     /// <summary>IEEE half precision, rounded to nearest, ties to even: 2 bytes. Weights of a float16 file lose nothing.</summary>
     Float16,
 
-    /// <summary>As the file has it: bfloat16 and float16 stay what they are, float32 and float64 become <see cref="Float32"/>. Only where a file is read.</summary>
+    /// <summary>
+    /// As the file has it: bfloat16 and float16 stay what they are, float32 and float64 become <see cref="Float32"/>. Only where a file is read.
+    /// </summary>
     AsStored,
 
     /// <summary>

@@ -21,10 +21,11 @@ public sealed record FrozenWeightOptions
     /// </summary>
     public FrozenStorage? OutputStorage { get; init; }
 
-    /// <summary>The storage of the output layer, whether given or not.</summary>
-    public FrozenStorage EffectiveOutputStorage => OutputStorage ?? (Storage.IsQuantized ? FrozenStorage.AsStored : Storage);
+    /// <summary>The storage of a layer.</summary>
+    /// <param name="isOutput">Whether it is the output layer.</param>
+    public FrozenStorage StorageOf(bool isOutput) =>
+        !isOutput ? Storage : OutputStorage ?? (Storage.IsQuantized ? FrozenStorage.AsStored : Storage);
 
-    /// <summary>What the options say, as checkpoints remember it.</summary>
-    public override string ToString() =>
-        $"{Storage.Name}, output layer {EffectiveOutputStorage.Name}";
+    /// <summary>For instance <c>nf4, output layer stored</c>.</summary>
+    public override string ToString() => $"{Storage.Name}, output layer {StorageOf(isOutput: true).Name}";
 }

@@ -18,12 +18,12 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
         Config = config;
         if (config.TieWordEmbeddings)
         {
-            _head = new Linear(weights.Take("model.embed_tokens.weight"));
+            _head = weights.TiedOutput("model.embed_tokens.weight");
             _model = new LlamaModel(config, new Embedding(_head), device, weights.Within("model"));
         }
         else
         {
-            _head = weights.Linear("lm_head");
+            _head = weights.Linear("lm_head", isOutput: true);
             _model = new LlamaModel(config, new Embedding(weights.Take("model.embed_tokens.weight")), device, weights.Within("model"));
         }
         Register("model", _model);
@@ -66,19 +66,7 @@ public sealed class LlamaForCausalLM : CausalLanguageModel
         // Early exporters saved the rotary frequencies, and some save a tied output layer.
         files.Check(shapes, name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal)
             || (config.TieWordEmbeddings && name == "lm_head.weight"));
-        using var scope = new TensorScope("load model");
-        var model = new LlamaForCausalLM(config, device, WeightSource.Gather(shapes, (name, _) => files.ReadFloat(name, device)));
-        try
-        {
-            model.Freeze(files.Frozen, files.TypeOf);
-            return model;
-        }
-        catch
-        {
-            // Preparing the weights takes memory too, and the scope no longer owns them.
-            model.Dispose();
-            throw;
-        }
+        return WeightSource.Load(shapes, files, device, weights => new LlamaForCausalLM(config, device, weights));
     }
 
     private protected override Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
@@ -102,7 +90,7 @@ internal sealed class LlamaModel : Module
 
     internal LlamaModel(LlamaConfig config, Embedding embedding, Device device, WeightSource weights)
     {
-        _rotary = new RotaryTable(config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta, device);
+        _rotary = weights.Freed(new RotaryTable(config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta, device));
         _embedding = Register("embed_tokens", embedding);
         _layers = new LlamaDecoderLayer[config.NumHiddenLayers];
         var layers = Register("layers", new ModuleList());

@@ -207,15 +207,30 @@ public sealed class FrozenModelTests : IDisposable
         }
     }
 
-    [Fact]
-    public void ARefusedWeightLeavesNothingBehind()
+    [Theory, InlineData("lm_head.weight"), InlineData("model.layers.1.mlp.up_proj.weight"), InlineData("model.embed_tokens.weight")]
+    public void ARefusedWeightLeavesNothingBehind(string spoiled)
     {
-        string folder = Save(DType.Float32, false, spoil: true);
+        string folder = Save(DType.Float32, spoiled.Contains("embed", StringComparison.Ordinal), spoiled);
         long blocks = Devices.Cpu.Memory.Statistics.LiveAllocations;
-        Assert.Contains("lm_head", Assert.Throws<NonFiniteException>(
+        Assert.Contains(spoiled, Assert.Throws<NonFiniteException>(
             () => CausalLanguageModel.Load(folder, Devices.Cpu, _ => { }, frozen: new() { Storage = FrozenStorage.Nf4, OutputStorage = FrozenStorage.Nf4 }))
             .Message);
+        Assert.Contains(spoiled, Assert.Throws<DeloraFormatException>(() => CausalLanguageModel.Load(folder, Devices.Cpu, strict: true)).Message);
         Assert.Equal(blocks, Devices.Cpu.Memory.Statistics.LiveAllocations);
+    }
+
+    [Fact]
+    public void AModelOfFewBitsIsNeverThereInFloat32()
+    {
+        string folder = _folder.File("wide");
+        LlamaConfig config = TinyLlama.Config with { HiddenSize = 128, IntermediateSize = 256, NumHiddenLayers = 8, TieWordEmbeddings = true };
+        using (LlamaForCausalLM model = LlamaForCausalLM.Create(config, Devices.Cpu, new Generator(7))) model.Save(folder);
+        using var cpu = new CpuDevice(2);
+        using (CausalLanguageModel model = CausalLanguageModel.Load(folder, cpu, frozen: new() { Storage = FrozenStorage.Nf4 }))
+        {
+            long most = cpu.Memory.Statistics.PeakBytesInUse, all = 4 * config.ParameterCount;
+            Assert.True(most < all / 3, $"{most} bytes were in use, {all} are the parameters in float32");
+        }
     }
 
     private static CausalLanguageModel Load(string folder, FrozenWeightOptions options) =>
@@ -249,9 +264,9 @@ public sealed class FrozenModelTests : IDisposable
     }
 
     /// <summary>Saves a tiny model whose file has numbers of that type.</summary>
-    private string Save(DType type, bool tied, bool spoil = false)
+    private string Save(DType type, bool tied, string? spoiled = null)
     {
-        string folder = _folder.File($"model {type} {tied} {spoil}");
+        string folder = _folder.File($"model {type} {tied} {spoiled is null}");
         using LlamaForCausalLM model = TinyLlama.Create(TinyLlama.Config with { TieWordEmbeddings = tied, NumHiddenLayers = 2 });
         model.Save(folder);
         Dictionary<string, Tensor> tensors = [];
@@ -259,7 +274,7 @@ public sealed class FrozenModelTests : IDisposable
         foreach ((string name, ModuleState state) in model.NamedState())
         {
             Tensor from = state.Read(), to = Tensor.Empty(from.Shape, type, Devices.Cpu, name);
-            if (spoil && name == "lm_head.weight")
+            if (name == spoiled)
             {
                 float[] numbers = from.ToArray<float>();
                 numbers[5] = float.PositiveInfinity;
