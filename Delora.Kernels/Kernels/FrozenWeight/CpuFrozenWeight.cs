@@ -106,20 +106,7 @@ internal sealed unsafe class CpuFrozenWeight : FrozenWeight
     /// <summary>The panels of Wᵀ: rows are columns of W.</summary>
     private StoredPanels BackwardView(Tensor panels) => new(Start(panels), null, Storage, In, Out, Cpu.Simd);
 
-    private void FillBackward(Tensor panels)
-    {
-        using HostScratch rows = new(Cpu, checked((long)Out * In * sizeof(float)), "frozen weight");
-        Panels.Unpack(Cpu.Team, rows.Floats);
-        if (Storage == FrozenStorage.Float32)
-        {
-            PackedMatrix.Pack(Cpu.Team, Cpu.Simd, rows.Floats, In, 1, Out, In, panels.Pointer<float>());
-            return;
-        }
-        using HostScratch columns = new(Cpu, checked((long)Out * In * sizeof(float)), "frozen weight");
-        for (int i = 0; i < Out; i++)
-            for (int j = 0; j < In; j++) columns.Floats[(long)j * Out + i] = rows.Floats[(long)i * In + j];
-        BackwardView(panels).Pack(Cpu, columns.Floats, nameof(FrozenWeight));
-    }
+    private void FillBackward(Tensor panels) => Panels.Turned().CopyTo(Cpu, BackwardView(panels));
 
     /// <summary>Room for the codes of a [rows, steps] matrix.</summary>
     private Tensor Codes(int rows, int steps)
