@@ -154,7 +154,7 @@ internal static unsafe class GemmDriver<TKernel>
     {
         int mr = TKernel.Mr, nr = TKernel.Nr;
         bool privateRight = PacksPrivately(p), stored = p.Stored.Data != null;
-        // Stored panels are read once for each tile: tall ones repay it.
+        // Stored panels are read once for each tile: few and tall ones repay it.
         int tallest = stored ? 2 * TKernel.Mc : TKernel.Mc;
         long panels = Count(p.M, mr), m = Count(panels, tallest / mr);
         // A low-rank branch comes cheapest from tiles as wide as C.
@@ -162,7 +162,7 @@ internal static unsafe class GemmDriver<TKernel>
         int n = Even(p.N, widest, nr);
         if (teamSize > 1 && Flops(p) > SerialFlops)
         {
-            long wanted = 4L * teamSize;
+            long wanted = (stored ? 2L : 4L) * teamSize;
             while (m * Count(p.N, n) * p.Batch < wanted)
             {
                 long each = Count(panels, m);
@@ -222,7 +222,9 @@ internal static unsafe class GemmDriver<TKernel>
             GemmFilterTarget.LowRank => (long)mTile * GemmTiles<TKernel>.FilteredColumns,
             _ => 0,
         };
-        long right = privateRight ? (long)nTile * kc : p.Stored.Data != null ? (long)TKernel.Nr * kc + StoredPanels.TileFloats : 0;
+        long right = privateRight ? (long)nTile * kc : 0;
+        if (p.Stored.Data != null)
+            right = (long)GemmTiles<TKernel>.PanelColumns(p.Stored, nTile) * kc + StoredPanels.TileFloats;
         long scratch = left + raw + right;
         long q = p.Rank > 0 ? Gemm.RoundUp(p.N, TKernel.Nr) * p.Rank : 0;
         long down = fusesH ? GemmDown<TKernel>.Width(p.Rank) * p.K : 0;

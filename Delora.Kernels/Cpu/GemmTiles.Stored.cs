@@ -8,18 +8,24 @@ internal unsafe partial struct GemmTiles<TKernel>
     /// <summary>Steps of a panel that few rows pass at a time: they stay in L1.</summary>
     private const int FewSteps = 64;
 
+    /// <summary>
+    /// Columns of turned panels that are read together: so many neighbors lie together in each panel that is turned, and the cache holds them.
+    /// </summary>
+    public const int TurnedColumns = 256;
+
     /// <summary>As <see cref="Macro"/>, over stored panels: each is read once for all rows of the tile, and stays near while they pass.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private readonly void MacroStored(
         int rows, int columns, int k0, int k, float* a, int j0, float* c, float* bias, bool accumulate, int k2, float* a2, float* b2, float* panel)
     {
-        int mr = TKernel.Mr, nr = TKernel.Nr;
-        float* tile = panel + (nint)Kc * nr;
-        for (int j = 0; j < columns; j += nr, b2 += (nint)nr * k2)
+        int mr = TKernel.Mr, nr = TKernel.Nr, width = P.Stored.Transposed ? TurnedColumns : nr;
+        for (int j = 0; j < columns; j += width, b2 += (nint)width * k2)
         {
-            P.Stored.ReadPanel<TKernel>(k0, k, j0 + j, panel, tile);
+            int part = Math.Min(width, columns - j);
+            nint size = width == nr ? 0 : (nint)nr * k;
+            P.Stored.ReadPanels<TKernel>(k0, k, j0 + j, part, panel, Tile(panel));
             Macro(
-                rows, Math.Min(nr, columns - j), k, a, (nint)mr * k, panel, 0, nr, c + j, P.CRow, bias == null ? null : bias + j, accumulate, k2, a2, b2);
+                rows, part, k, a, (nint)mr * k, panel, size, nr, c + j, P.CRow, bias == null ? null : bias + j, accumulate, k2, a2, b2);
         }
     }
 
@@ -46,7 +52,6 @@ internal unsafe partial struct GemmTiles<TKernel>
         float* a2, float* b2, float* panel)
     {
         int nr = TKernel.Nr;
-        float* tile = panel + (nint)Kc * nr;
         float* sums = stackalloc float[TKernel.FewRows * nr];
         // Nothing is gained by keeping what one row alone sees.
         bool inRegisters = rows == 1 && b == null && !P.Stored.Transposed;
@@ -63,7 +68,7 @@ internal unsafe partial struct GemmTiles<TKernel>
                 }
                 float* part = panel;
                 if (b == null)
-                    P.Stored.ReadPanel<TKernel>(k0 + s, steps, j0 + j, panel, tile);
+                    P.Stored.ReadPanels<TKernel>(k0 + s, steps, j0 + j, Math.Min(nr, columns - j), panel, Tile(panel));
                 else
                     part = b + (nint)j * k + (nint)s * nr;
                 for (int i = 0; i < rows; i++)
@@ -74,4 +79,10 @@ internal unsafe partial struct GemmTiles<TKernel>
             StoreEdge(sums, nr, rows, Math.Min(nr, columns - j), c + j, P.CRow, bias == null ? null : bias + j, accumulate);
         }
     }
+
+    /// <summary>The working memory behind that of the panels.</summary>
+    private readonly float* Tile(float* panel) => panel + (nint)Kc * PanelColumns(P.Stored, NTile);
+
+    /// <summary>Columns of panels that are there at a time.</summary>
+    internal static int PanelColumns(StoredPanels stored, int nTile) => stored.Transposed ? Math.Min(TurnedColumns, nTile) : TKernel.Nr;
 }

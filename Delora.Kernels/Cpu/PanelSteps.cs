@@ -66,6 +66,9 @@ internal readonly unsafe struct Float16Step : IPanelStep<Vector512<float>>, IPan
     /// <summary>2^112, the difference between the exponents' biases.</summary>
     private const float Two112 = 5.192296858534828e33f;
 
+    /// <summary>Sign, exponent and fraction where float32 has them; and the exponent of infinity and NaN there.</summary>
+    private const uint Placed = 0x8FFF_E000, Largest = 0x0F80_0000;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static (Vector512<float>, Vector512<float>) IPanelStep<Vector512<float>>.Read(byte* codes, float* scales, float* levels)
     {
@@ -75,9 +78,9 @@ internal readonly unsafe struct Float16Step : IPanelStep<Vector512<float>>, IPan
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static Vector512<float> Wide(Vector512<uint> h)
         {
-            Vector512<float> small = ((h & Vector512.Create(0x7FFFu)) << 13).AsSingle() * Vector512.Create(Two112);
-            Vector512<uint> special = Vector512.GreaterThanOrEqual(small, Vector512.Create(65536f)).AsUInt32() & Vector512.Create(0x7F80_0000u);
-            return (small.AsUInt32() | special | ((h & Vector512.Create(0x8000u)) << 16)).AsSingle();
+            Vector512<uint> placed = ((((h.AsInt32() << 16) >> 3).AsUInt32()) & Vector512.Create(Placed)), exponent = placed & Vector512.Create(Largest);
+            Vector512<uint> special = Vector512.Equals(exponent, Vector512.Create(Largest)) & Vector512.Create(0x7F80_0000u);
+            return ((placed.AsSingle() * Vector512.Create(Two112)).AsUInt32() | special).AsSingle();
         }
     }
 
@@ -90,9 +93,9 @@ internal readonly unsafe struct Float16Step : IPanelStep<Vector512<float>>, IPan
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static Vector256<float> Wide(Vector256<uint> h)
         {
-            Vector256<float> small = ((h & Vector256.Create(0x7FFFu)) << 13).AsSingle() * Vector256.Create(Two112);
-            Vector256<uint> special = Vector256.GreaterThanOrEqual(small, Vector256.Create(65536f)).AsUInt32() & Vector256.Create(0x7F80_0000u);
-            return (small.AsUInt32() | special | ((h & Vector256.Create(0x8000u)) << 16)).AsSingle();
+            Vector256<uint> placed = ((((h.AsInt32() << 16) >> 3).AsUInt32()) & Vector256.Create(Placed)), exponent = placed & Vector256.Create(Largest);
+            Vector256<uint> special = Vector256.Equals(exponent, Vector256.Create(Largest)) & Vector256.Create(0x7F80_0000u);
+            return ((placed.AsSingle() * Vector256.Create(Two112)).AsUInt32() | special).AsSingle();
         }
     }
 
@@ -105,9 +108,9 @@ internal readonly unsafe struct Float16Step : IPanelStep<Vector512<float>>, IPan
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static Vector128<float> Wide(Vector128<uint> h)
         {
-            Vector128<float> small = ((h & Vector128.Create(0x7FFFu)) << 13).AsSingle() * Vector128.Create(Two112);
-            Vector128<uint> special = Vector128.GreaterThanOrEqual(small, Vector128.Create(65536f)).AsUInt32() & Vector128.Create(0x7F80_0000u);
-            return (small.AsUInt32() | special | ((h & Vector128.Create(0x8000u)) << 16)).AsSingle();
+            Vector128<uint> placed = ((((h.AsInt32() << 16) >> 3).AsUInt32()) & Vector128.Create(Placed)), exponent = placed & Vector128.Create(Largest);
+            Vector128<uint> special = Vector128.Equals(exponent, Vector128.Create(Largest)) & Vector128.Create(0x7F80_0000u);
+            return ((placed.AsSingle() * Vector128.Create(Two112)).AsUInt32() | special).AsSingle();
         }
     }
 }

@@ -6,40 +6,47 @@ namespace Delora.Kernels;
 /// <summary>Reading panels as a micro-kernel wants them.</summary>
 internal readonly unsafe partial struct StoredPanels
 {
-    /// <summary>Floats of working memory that <see cref="ReadPanel"/> needs beside its result.</summary>
+    /// <summary>Floats of working memory that <see cref="ReadPanels"/> needs beside its result.</summary>
     public const int TileFloats = 32 * 32;
 
     /// <summary>
-    /// Steps <paramref name="k0"/> … of the columns <paramref name="column"/> …: <c>panel[p·Nr + j]</c>, zeros beyond the last column. Read as they are
-    /// kept, the steps lie in one block of K.
+    /// Steps <paramref name="k0"/> … of the columns <paramref name="column"/> …, panel by panel: <c>panels[(j / Nr)·Nr·steps + p·Nr + j % Nr]</c>, zeros beyond
+    /// the last column. Read as they are kept, the steps lie in one block of K.
     /// </summary>
     /// <param name="k0">First step.</param>
     /// <param name="steps">How many.</param>
     /// <param name="column">First column, a multiple of Nr.</param>
-    /// <param name="panel">Receives steps · Nr floats.</param>
+    /// <param name="columns">How many.</param>
+    /// <param name="panels">Receives steps · Nr floats for each panel.</param>
     /// <param name="tile"><see cref="TileFloats"/> floats.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void ReadPanel<TKernel>(int k0, int steps, int column, float* panel, float* tile) where TKernel : struct, IMicroKernel
+    public void ReadPanels<TKernel>(int k0, int steps, int column, int columns, float* panels, float* tile) where TKernel : struct, IMicroKernel
     {
         int nr = TKernel.Nr;
         if (!Transposed)
         {
-            Read(column / nr, nr, k0, steps, panel);
+            for (int j = 0; j < columns; j += nr, panels += (nint)steps * nr) Read((column + j) / nr, nr, k0, steps, panels);
             return;
         }
-        // Steps are rows of W, and columns the steps of its panels: each tile of them is turned.
-        int columns = Math.Min(nr, In - column);
+        // Steps are rows of W, and columns the steps of its panels: each tile of them is turned. The tiles of a panel lie behind each other.
+        columns = Math.Min(columns, In - column);
         for (int p = 0; p < steps;)
         {
             int row = k0 + p, lane = row % nr, count = Math.Min(nr - lane, steps - p);
-            float* from = Tile(row / nr, nr, column, columns, tile);
-            if (count < steps - p) Prefetch(row / nr + 1, nr, column, columns);
-            TKernel.PackTransposed(from + lane, nr, columns, count, panel + p * nr, nr);
+            float* to = panels + p * nr;
+            for (int j = 0; j < columns; j += nr, to += (nint)steps * nr)
+            {
+                int width = Math.Min(nr, columns - j);
+                float* from = Tile(row / nr, nr, column + j, width, tile);
+                if (j + nr < columns) Prefetch(row / nr, nr, column + j + nr, Math.Min(nr, columns - j - nr));
+                else if (count < steps - p) Prefetch(row / nr + 1, nr, column, Math.Min(nr, columns));
+                TKernel.PackTransposed(from + lane, nr, width, count, to, nr);
+            }
             p += count;
         }
     }
 
-    /// <summary>Asks for the tile of another panel, which lies far from that of this one.</summary>
+    /// <summary>Asks for the next tile, which the processor does not see coming: it lies in another page.</summary>
     private void Prefetch(int panel, int nr, int step, int steps)
     {
         if (!Sse.IsSupported) return;

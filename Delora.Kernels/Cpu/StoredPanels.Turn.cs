@@ -45,7 +45,7 @@ internal readonly unsafe partial struct StoredPanels
                 {
                     int steps = Math.Min(kc, Source.K - k0);
                     byte* codes = Target.Codes(panel, nr, k0, steps, 0);
-                    Source.ReadPanel<TKernel>(k0, steps, panel * nr, numbers, tile);
+                    Source.ReadPanels<TKernel>(k0, steps, panel * nr, nr, numbers, tile);
                     switch (Source.Storage)
                     {
                         case FrozenStorage.Float32: Write<Float32Codec>(numbers, codes, steps * nr); break;

@@ -143,6 +143,22 @@ public sealed class FrozenStorageTests
         Assert.Equal(wantedDx.ToArray<double>(), dx.ToArray<double>());
     }
 
+    /// <summary>Every half there is, infinities and NaN included, in vectors of each width.</summary>
+    [Theory, InlineData(SimdLevel.Vector512), InlineData(SimdLevel.Vector256), InlineData(SimdLevel.Vector128)]
+    public unsafe void EveryHalfIsWidened(SimdLevel level)
+    {
+        if (level > Simd.Best && !Avx2.IsSupported) Assert.Skip("the processor has no such vectors");
+        ushort[] codes = [.. Enumerable.Range(0, 65536).Select(i => (ushort)i)];
+        float[] found = new float[codes.Length];
+        fixed (ushort* from = codes)
+        fixed (float* to = found)
+            PanelDecoder.Widen(
+                FrozenStorage.Float16, level, new PanelPart { Codes = (byte*)from, Steps = 65536 / PackedMatrix.PanelWidth(level), Block = int.MaxValue }, to);
+        Assert.Equal(codes.Select(code => (float)BitConverter.UInt16BitsToHalf(code)), found);
+        Assert.Equal(float.NegativeZero, found[0x8000]);
+        Assert.True(float.IsNegative(found[0x8000]));
+    }
+
     [Fact]
     public void MemoryIsThatOfTheStorage()
     {
