@@ -11,6 +11,9 @@ using Delora.Bench.Compare;
 // quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
 // layer          what a DeLoRA adapter costs beside the frozen layer, the two in turn
 // step [TEXT]    whole training steps of language models (whose name contains TEXT)
+// frozen [TEXT]  frozen weights in every storage: memory, error, products (of the shapes that begin with TEXT)
+// frozen steps MODEL   training steps of a model with its weights in different storages
+// frozen decode        tokens of a Llama, one at a time, likewise
 // compare cpu [TEXT]   Delora beside libtorch (what has TEXT in its name), in turn; writes artifacts/compare-cpu.json
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
@@ -29,6 +32,14 @@ switch (args)
         return StepRun.Run("");
     case ["step", var text]:
         return StepRun.Run(text);
+    case ["frozen"]:
+        return FrozenRun.Run("");
+    case ["frozen", "steps", var text]:
+        return FrozenModelsRun.Steps(text);
+    case ["frozen", "decode"]:
+        return FrozenModelsRun.Decode();
+    case ["frozen", var text]:
+        return FrozenRun.Run(text);
     case ["compare", "cpu"]:
         return CompareRun.Run("");
     case ["compare", "cpu", var text]:

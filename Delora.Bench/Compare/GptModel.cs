@@ -17,7 +17,7 @@ internal sealed class GptModel : IDisposable
     private readonly Layer[] _layers;
     private readonly List<Parameter> _own = [];
 
-    internal GptModel(ModelShape shape, Device device)
+    internal GptModel(ModelShape shape, Device device, FrozenWeightOptions frozen)
     {
         _shape = shape;
         _head = new Linear(Own.Weight(device, "embedding.weight", shape.Vocabulary, shape.Width));
@@ -26,9 +26,9 @@ internal sealed class GptModel : IDisposable
         _layers = [.. Enumerable.Range(0, shape.Layers).Select(i => new Layer(this, device, i.ToString(CultureInfo.InvariantCulture)))];
         _norm = new Norm(this, device, "norm");
         if (shape.Rank == 0) return;
-        _head.Freeze();
+        _head.Freeze(frozen with { Storage = frozen.StorageOf(isOutput: true) });
         foreach (Parameter parameter in _own) parameter.RequiresGradient = false;
-        foreach (Layer layer in _layers) layer.Adapt(shape.Rank);
+        foreach (Layer layer in _layers) layer.Adapt(shape.Rank, frozen);
     }
 
     internal IEnumerable<Parameter> Trained() => _shape.Rank == 0
@@ -101,9 +101,9 @@ internal sealed class GptModel : IDisposable
 
         internal IEnumerable<Linear> Linears => [_q, _k, _v, _o, _up, _down];
 
-        internal void Adapt(int rank)
+        internal void Adapt(int rank, FrozenWeightOptions frozen)
         {
-            foreach (Linear linear in Linears) linear.Freeze();
+            foreach (Linear linear in Linears) linear.Freeze(frozen);
             Own.Adapt(_q, $"{_number}.q", rank);
             Own.Adapt(_v, $"{_number}.v", rank);
         }

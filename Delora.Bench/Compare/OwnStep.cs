@@ -14,24 +14,30 @@ internal sealed class OwnStep : ICompareWork
     private readonly AdamW _optimizer;
     private readonly Tensor _ids, _targets;
 
-    internal OwnStep(ModelShape shape, int threads)
+    internal OwnStep(ModelShape shape, int threads, FrozenWeightOptions? frozen = null)
     {
+        frozen ??= FrozenWeightOptions.Default;
         _cpu = new CpuDevice(threads);
         IEnumerable<Parameter> trained;
         if (shape.IsLlama)
         {
-            PeftModel peft = Llama(shape, _cpu, out LlamaForCausalLM model);
+            PeftModel peft = Llama(shape, _cpu, frozen, out LlamaForCausalLM model);
             (_model, _loss, trained) = (peft, (ids, targets) => model.Loss(ids, targets), peft.TrainableParameters().Select(entry => entry.Parameter));
         }
         else
         {
-            var model = new GptModel(shape, _cpu);
+            var model = new GptModel(shape, _cpu, frozen);
             (_model, _loss, trained) = (model, model.Loss, model.Trained());
         }
         _optimizer = new AdamW(trained, ModelShape.LearningRate, weightDecay: ModelShape.WeightDecay);
         _ids = Tensor.From(shape.Ids(0), [shape.Batch, shape.Length], _cpu, "ids");
         _targets = Tensor.From(shape.Ids(1), [shape.Batch, shape.Length], _cpu, "targets");
     }
+
+    /// <summary>The most bytes that the device had in use since the last call of <see cref="ResetPeak"/>.</summary>
+    internal long PeakBytes => _cpu.Memory.Statistics.PeakBytesInUse;
+
+    internal void ResetPeak() => _cpu.Memory.ResetPeak();
 
     public void Run() => Step();
 
@@ -74,11 +80,12 @@ internal sealed class OwnStep : ICompareWork
         RopeTheta = ModelShape.RopeTheta,
     };
 
-    private static PeftModel Llama(ModelShape shape, Device device, out LlamaForCausalLM model)
+    private static PeftModel Llama(ModelShape shape, Device device, FrozenWeightOptions frozen, out LlamaForCausalLM model)
     {
         model = LlamaForCausalLM.Create(Config(shape), device, new Generator(1));
         foreach ((string name, Parameter parameter) in model.NamedParameters())
             Own.Fill(name is "model.embed_tokens.weight" or "lm_head.weight" ? "embedding.weight" : name, parameter);
+        model.Freeze(frozen);
         var peft = new PeftModel(model);
         peft.AddAdapter(
             new DeloraConfig { R = shape.Rank, DeloraLambda = ModelShape.Lambda, TargetModules = ModuleSelector.AllLinear }, new Generator(1));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -12,10 +13,10 @@ internal static class EvalCommand
         Option<string?> model = ModelOptions.Model(), data = ModelOptions.Data(), adapter = ModelOptions.Adapter();
         Option<int?> length = ModelOptions.Length();
         Option<int> batch = ModelOptions.Batch();
-        Option<string> device = ValueOptions.Device();
+        Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
         Command command = new("eval", "Shows how well a model predicts a text, or a classifier labels texts, and how well with an adapter.")
         {
-            model, data, adapter, length, batch, device,
+            model, data, adapter, weights, length, batch, device,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -23,7 +24,8 @@ internal static class EvalCommand
                 ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
                 Request request = new(
                     console, folder, parsed.GetRequiredValue(data)!, folder.LengthOf(parsed.GetValue(length)), parsed.GetValue(adapter),
-                    parsed.GetRequiredValue(batch), parsed.GetRequiredValue(device), stop);
+                    parsed.GetRequiredValue(batch), parsed.GetRequiredValue(device), ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
+                    stop);
                 return folder.Config is EncoderConfig ? LabelTexts(request) : PredictText(request);
             },
             stop));
@@ -33,7 +35,7 @@ internal static class EvalCommand
     private static int PredictText(Request request)
     {
         TokenRows rows = request.Folder.Rows(request.File, request.Length);
-        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device));
+        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             Evaluation evaluation = Evaluation.Of(model, rows, request.Batch, request.Stop);
@@ -44,7 +46,7 @@ internal static class EvalCommand
     private static int LabelTexts(Request request)
     {
         ClassificationRows rows = request.Folder.LabelledRows(request.File, request.Length);
-        using SequenceClassifier model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device));
+        using SequenceClassifier model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             ClassificationEvaluation evaluation = ClassificationEvaluation.Of(model, rows, request.Batch, request.Stop);
@@ -57,6 +59,7 @@ internal static class EvalCommand
         CliConsole console = request.Console;
         console.Output.WriteLine($"Model: {request.Folder.Path}, {request.Folder.Description}");
         console.Output.WriteLine($"Device: {model.Device.Name}");
+        console.Output.WriteLine($"Weights: {ModelFolder.Describe(FrozenWeightReport.Of(model))}");
         console.Output.WriteLine($"Data: {data}");
         Show("base");
         if (request.Adapter is null)
@@ -85,5 +88,6 @@ internal static class EvalCommand
         : string.Create(CultureInfo.InvariantCulture, $"mean squared error {evaluation.Loss:G5}");
 
     private sealed record Request(
-        CliConsole Console, ModelFolder Folder, string File, int Length, string? Adapter, int Batch, string Device, CancellationToken Stop);
+        CliConsole Console, ModelFolder Folder, string File, int Length, string? Adapter, int Batch, string Device, FrozenWeightOptions Frozen,
+        CancellationToken Stop);
 }

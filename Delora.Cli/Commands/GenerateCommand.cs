@@ -33,11 +33,11 @@ internal static class GenerateCommand
             "--top-p", "Choose among the most likely tokens that have this probability together. [default: all]");
         Option<bool> greedy = new("--greedy") { Description = "Always take the most likely token." };
         Option<ulong> seed = ValueOptions.Seed(0);
-        Option<string> device = ValueOptions.Device();
+        Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
         Option<bool> verbose = new("--verbose", "-v") { Description = "Tell on standard error how fast it went." };
         Command command = new("generate", "Continues a text with a model, and an adapter where one is named.")
         {
-            model, adapter, prompt, promptFile, echo, special, most, temperature, topK, topP, greedy, seed, device, verbose,
+            model, adapter, prompt, promptFile, echo, special, most, temperature, topK, topP, greedy, seed, weights, device, verbose,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -54,6 +54,7 @@ internal static class GenerateCommand
                         Prompt = Prompt(parsed.GetValue(prompt), parsed.GetValue(promptFile)),
                         Echo = parsed.GetValue(echo),
                         Device = parsed.GetRequiredValue(device),
+                        Frozen = ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                         Verbose = parsed.GetValue(verbose),
                         Generation = new GenerationOptions
                         {

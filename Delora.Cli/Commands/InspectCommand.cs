@@ -13,32 +13,40 @@ internal static class InspectCommand
         {
             Description = "A safetensors file, a model folder, an adapter folder, or a folder with adapters in its subfolders.",
         };
+        Option<string?> weights = ModelOptions.WeightsOrNone(
+            "For a model folder: loads the model with its linear layers kept so, and shows what memory that takes and how far it is from the file.");
         Command command = new("inspect", "Shows what a safetensors file, a model or an adapter holds, and how far an adapter moves layers.")
         {
-            path,
+            path, weights,
         };
         command.SetAction((parsed, cancellationToken) =>
-            Task.Run(() => Show(console, parsed.GetRequiredValue(path), cancellationToken), cancellationToken));
+            Task.Run(() => Show(console, parsed.GetRequiredValue(path), parsed.GetValue(weights), cancellationToken), cancellationToken));
         return command;
     }
 
     /// <summary>Shows a file or a folder.</summary>
     /// <exception cref="InputException">There is no such thing, or the folder holds nothing to show.</exception>
     /// <exception cref="DeloraFormatException">A file is damaged or holds something else.</exception>
-    internal static int Show(CliConsole console, string path, CancellationToken cancellationToken)
+    internal static int Show(CliConsole console, string path, string? weights, CancellationToken cancellationToken)
     {
         if (path.Length == 0)
             throw new InputException("a file or a folder is wanted, not an empty name");
-        if (!Directory.Exists(path))
+        bool isFolder = Directory.Exists(path);
+        IReadOnlyList<string> adapters = isFolder ? AdaptersIn(path) : [];
+        bool isModel = isFolder && !adapters.Contains(path) && Path.Exists(Path.Combine(path, ModelConfig.FileName));
+        if (weights is not null && !isModel)
+            throw new InputException($"{path}: --weights belongs to a model folder");
+        if (!isFolder)
         {
             SafetensorsListing.Show(console, path);
             return ExitCode.Success;
         }
 
-        IReadOnlyList<string> adapters = AdaptersIn(path);
-        if (!adapters.Contains(path) && Path.Exists(Path.Combine(path, ModelConfig.FileName)))
+        if (isModel)
         {
             ModelListing.Show(console, path);
+            if (weights is not null)
+                FrozenListing.Show(console, path, ModelOptions.Frozen(weights));
             return ExitCode.Success;
         }
 

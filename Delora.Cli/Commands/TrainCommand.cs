@@ -37,7 +37,7 @@ internal static class TrainCommand
             "--save-every", "Steps between checkpoints; 0: at the end and when interrupted.", 100, least: 0);
         Option<int> keep = ValueOptions.Count("--keep", "Checkpoints to keep.", 2);
         Option<ulong> seed = ValueOptions.Seed(0);
-        Option<string> device = ValueOptions.Device();
+        Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
         Option<bool> checkpointing = new("--checkpointing")
@@ -56,7 +56,7 @@ internal static class TrainCommand
         foreach (Option option in (Option[])
             [
                 batch, length, epochs, steps, accumulate, learningRate, schedule, warmup, decay, clip, evalEvery, boundsEvery, saveEvery, keep,
-                resume, skip, seed, device, checkpointing,
+                resume, skip, seed, weights, device, checkpointing,
             ])
             command.Add(option);
         command.SetAction((parsed, stop) =>
@@ -75,6 +75,7 @@ internal static class TrainCommand
                     Epochs = parsed.GetValue(epochs),
                     Steps = parsed.GetValue(steps),
                     Device = parsed.GetRequiredValue(device),
+                    Frozen = ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                     Resume = parsed.GetValue(resume),
                     Checkpointing = parsed.GetValue(checkpointing),
                     Tuning = new FineTuningOptions

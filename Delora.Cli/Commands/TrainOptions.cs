@@ -1,3 +1,4 @@
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -25,6 +26,9 @@ internal sealed record TrainOptions
 
     /// <summary>A name for <see cref="SelectedDevice.Open"/>.</summary>
     public required string Device { get; init; }
+
+    /// <summary>How the base model's weights are kept.</summary>
+    public FrozenWeightOptions Frozen { get; init; } = FrozenWeightOptions.Default;
 
     /// <summary>Whether to go on from the newest checkpoint in <see cref="Out"/>.</summary>
     public bool Resume { get; init; }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -36,13 +37,24 @@ internal sealed class ModelFolder
         $"{config.ModelType}, {config.ParameterCount:N0} parameters, vocabulary {config.VocabSize:N0}, context {ContextOf(config):N0}");
 
     /// <summary>Loads the weights.</summary>
+    /// <param name="device">Where to.</param>
+    /// <param name="frozen">How linear layers keep them.</param>
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
-    public CausalLanguageModel Load(Device device) => CausalLanguageModel.Load(Path, device, _console.Warn);
+    /// <exception cref="NonFiniteException">A weight cannot be kept so.</exception>
+    public CausalLanguageModel Load(Device device, FrozenWeightOptions frozen) =>
+        CausalLanguageModel.Load(Path, device, _console.Warn, frozen: frozen);
+
+    /// <summary>How a model's linear layers are kept, in words.</summary>
+    public static string Describe(FrozenWeightReport report)
+    {
+        string error = report.Error.Largest == 0 ? "exact" : string.Create(CultureInfo.InvariantCulture, $"relative error {report.Error.Relative:G3}");
+        return $"{report.Storages} layers, {Printable.Bytes(report.ByteLength)}, {error}; other weights {Printable.Bytes(report.ParameterLength)}";
+    }
 
     /// <summary>Loads the weights of a classifier of texts.</summary>
     /// <exception cref="InputException">The model is none.</exception>
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
-    public SequenceClassifier LoadClassifier(Device device)
+    public SequenceClassifier LoadClassifier(Device device, FrozenWeightOptions? frozen = null)
     {
         if (Config is not EncoderConfig { Head: EncoderHead.SequenceClassification })
         {
@@ -51,7 +63,7 @@ internal sealed class ModelFolder
                 + $"{Config.Architecture}; delora add-head makes one of an encoder");
         }
 
-        return (SequenceClassifier)PretrainedModel.Load(Path, device, _console.Warn);
+        return (SequenceClassifier)PretrainedModel.Load(Path, device, _console.Warn, frozen: frozen);
     }
 
     /// <summary>Puts an adapter on the model.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -21,6 +22,9 @@ internal static class TextSession
 
         public required string Device { get; init; }
 
+        /// <summary>How frozen weights are kept.</summary>
+        public required FrozenWeightOptions Frozen { get; init; }
+
         public bool Verbose { get; init; }
 
         public required GenerationOptions Generation { get; init; }
@@ -29,7 +33,7 @@ internal static class TextSession
     public static async Task<int> RunAsync(CliConsole console, Request request, CancellationToken stop)
     {
         ModelFolder folder = ModelFolder.Open(console, request.Model);
-        using CausalLanguageModel model = folder.Load(SelectedDevice.Open(request.Device));
+        using CausalLanguageModel model = folder.Load(SelectedDevice.Open(request.Device), request.Frozen);
         using PeftModel? peft = request.Adapter is { } adapter ? folder.Adapt(model, adapter) : null;
         TextGenerator generator = new(model, folder.Tokenizer);
         long start = console.Time.GetTimestamp();

@@ -27,11 +27,11 @@ internal static class TrainingSession
         FineTuningOptions tuning = Tuning(options, training.Count, "CAUSAL_LM");
         Device device = SelectedDevice.Open(options.Device);
         using OutputFolder output = OpenOutput(options);
-        using CausalLanguageModel model = folder.Load(device);
+        using CausalLanguageModel model = folder.Load(device, options.Frozen);
         model.Checkpointing = options.Checkpointing;
         using FineTuner tuner = new(model, training, tuning, evaluation, console.Warn);
         TellInputs(
-            console, folder, device, ModelFolder.Describe(options.Data, training),
+            console, folder, model, ModelFolder.Describe(options.Data, training),
             evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
         new TrainingSession<CausalLanguageModel, (int[] Inputs, int[] Targets), Evaluation>(console, options, output, tuner, tuning.Steps)
         {
@@ -50,11 +50,11 @@ internal static class TrainingSession
         FineTuningOptions tuning = Tuning(options, training.Count, "SEQ_CLS");
         Device device = SelectedDevice.Open(options.Device);
         using OutputFolder output = OpenOutput(options);
-        using SequenceClassifier model = folder.LoadClassifier(device);
+        using SequenceClassifier model = folder.LoadClassifier(device, options.Frozen);
         model.Checkpointing = options.Checkpointing;
         using ClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
         TellInputs(
-            console, folder, device, ModelFolder.Describe(options.Data, training),
+            console, folder, model, ModelFolder.Describe(options.Data, training),
             evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
         new TrainingSession<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>(console, options, output, tuner, tuning.Steps)
         {
@@ -78,10 +78,11 @@ internal static class TrainingSession
             : OutputFolder.Open(options.Out);
 
     private static void TellInputs(
-        CliConsole console, ModelFolder folder, Device device, string training, string? evaluation)
+        CliConsole console, ModelFolder folder, PretrainedModel model, string training, string? evaluation)
     {
         console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
-        console.Output.WriteLine($"Device: {device.Name}");
+        console.Output.WriteLine($"Device: {model.Device.Name}");
+        console.Output.WriteLine($"Weights: {ModelFolder.Describe(FrozenWeightReport.Of(model))}");
         console.Output.WriteLine($"Data: {training}");
         if (evaluation is not null)
             console.Output.WriteLine($"Evaluation: {evaluation}");

@@ -72,11 +72,17 @@ public static unsafe class Gemm
                 $"Gemm: the packed operand is [{p.Packed.K}, {p.Packed.N}] for {p.Packed.Level}, "
                 + $"the product wants [{p.K}, {p.N}] for {level}.");
         }
+        if (p.Stored.Data != null && (p.Packed.Data != null || p.Batch > 1 || p.Stored.K != p.K || p.Stored.N != p.N || p.Stored.Level != level))
+        {
+            throw new ArgumentException(
+                $"Gemm: the stored operand is [{p.Stored.K}, {p.Stored.N}] for {p.Stored.Level} and one product without another packed operand, "
+                + $"the product wants [{p.K}, {p.N}] for {level}, batch {p.Batch}.");
+        }
         if (p.Batch > 1 && (p.Rank > 0 || p.FilterTarget != GemmFilterTarget.None))
             throw new ArgumentException("Gemm: a batch takes neither a low-rank branch nor a filter.");
         if (p.FilterTarget != GemmFilterTarget.None && p.Filter == null)
             throw new ArgumentException("Gemm: a filter target without a filter.");
-        if (p.FilterTarget == GemmFilterTarget.Right && (p.Packed.Data != null || p.Rank > 0 || p.BCol != 1))
+        if (p.FilterTarget == GemmFilterTarget.Right && (p.HasPanels || p.Rank > 0 || p.BCol != 1))
             throw new ArgumentException("Gemm: only a row-major right operand, not packed and without a low-rank branch, can be filtered.");
         if (p.FilterTarget == GemmFilterTarget.LowRank && p.Rank == 0)
             throw new ArgumentException("Gemm: a filter on a low-rank branch that is not there.");

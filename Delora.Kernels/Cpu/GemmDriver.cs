@@ -105,7 +105,7 @@ internal static unsafe class GemmDriver<TKernel>
 
     private static Route RouteOf(in GemmProblem p)
     {
-        if (p.Packed.Data != null || p.Rank > 0 || p.FilterTarget == GemmFilterTarget.Left)
+        if (p.HasPanels || p.Rank > 0 || p.FilterTarget == GemmFilterTarget.Left)
             return Route.Tiles;
         if (p.FilterTarget == GemmFilterTarget.Right || (p.BCol == 1 && p.M <= DirectRows))
             return Route.Direct;
@@ -115,7 +115,7 @@ internal static unsafe class GemmDriver<TKernel>
     /// <summary>Partial sums over K for a small result with a long inner dimension, which would otherwise keep few threads busy.</summary>
     private static int SplitsOf(in GemmProblem p)
     {
-        bool possible = p.Batch == 1 && p.Rank == 0 && p.Packed.Data == null && p.FilterTarget != GemmFilterTarget.Left;
+        bool possible = p.Batch == 1 && p.Rank == 0 && !p.HasPanels && p.FilterTarget != GemmFilterTarget.Left;
         return possible && p.K >= 2048 && (long)p.M * p.N <= 65536 ? Math.Min(16, p.K / 1024) : 1;
     }
 
@@ -153,19 +153,21 @@ internal static unsafe class GemmDriver<TKernel>
     private static (int MTiles, int NTile, int NTiles) TileSizes(in GemmProblem p, int teamSize)
     {
         int mr = TKernel.Mr, nr = TKernel.Nr;
-        bool privateRight = PacksPrivately(p);
-        long panels = Count(p.M, mr), m = Count(panels, TKernel.Mc / mr);
+        bool privateRight = PacksPrivately(p), stored = p.Stored.Data != null;
+        // Stored panels are read once for each tile: few and tall ones repay it.
+        int tallest = stored ? 2 * TKernel.Mc : TKernel.Mc;
+        long panels = Count(p.M, mr), m = Count(panels, tallest / mr);
         // A low-rank branch comes cheapest from tiles as wide as C.
         int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= WideBranch ? p.N : BlockOfN;
         int n = Even(p.N, widest, nr);
         if (teamSize > 1 && Flops(p) > SerialFlops)
         {
-            long wanted = 4L * teamSize;
+            long wanted = (stored ? 2L : 4L) * teamSize;
             while (m * Count(p.N, n) * p.Batch < wanted)
             {
                 long each = Count(panels, m);
                 bool wide = p.Rank > 0 && Count(p.N, n) == 1 && m >= 2L * teamSize;
-                if (each > TKernel.Mc / mr / 2 && !privateRight)
+                if (each > tallest / mr / 2 && !privateRight && (!stored || wide || n <= PrivateBlockOfN))
                     m *= 2;
                 else if (n > PrivateBlockOfN && !wide)
                     n = Even(p.N, n / 2, nr);
@@ -183,7 +185,7 @@ internal static unsafe class GemmDriver<TKernel>
     /// <summary>Most rows of a tile.</summary>
     private static int TileRows(in GemmProblem p, int mTiles) => (int)Count(Count(p.M, TKernel.Mr), mTiles) * TKernel.Mr;
 
-    private static bool PacksPrivately(in GemmProblem p) => p.Packed.Data == null && (p.M <= TKernel.Mc || p.WholeK > 0);
+    private static bool PacksPrivately(in GemmProblem p) => !p.HasPanels && (p.M <= TKernel.Mc || p.WholeK > 0);
 
     private static long Count(long size, long tile) => (size + tile - 1) / tile;
 
@@ -220,12 +222,15 @@ internal static unsafe class GemmDriver<TKernel>
             GemmFilterTarget.LowRank => (long)mTile * GemmTiles<TKernel>.FilteredColumns,
             _ => 0,
         };
-        long scratch = left + raw + (privateRight ? (long)nTile * kc : 0);
+        long right = privateRight ? (long)nTile * kc : 0;
+        if (p.Stored.Data != null)
+            right = (long)GemmTiles<TKernel>.PanelColumns(p.Stored, nTile) * kc + StoredPanels.TileFloats;
+        long scratch = left + raw + right;
         long q = p.Rank > 0 ? Gemm.RoundUp(p.N, TKernel.Nr) * p.Rank : 0;
         long down = fusesH ? GemmDown<TKernel>.Width(p.Rank) * p.K : 0;
         int strip = p.N, group = p.Batch;
         long shared = 0;
-        if (!privateRight && p.Packed.Data == null)
+        if (!privateRight && !p.HasPanels)
         {
             // B is packed in pieces that bound the workspace: several elements of a batch, or a strip of one.
             long element = checked(Gemm.RoundUp(p.N, TKernel.Nr) * p.K);
@@ -260,7 +265,7 @@ internal static unsafe class GemmDriver<TKernel>
             if (tiles.FusesH)
                 GemmDown<TKernel>.Pack(team, p, tiles.Down);
         }
-        bool shared = !tiles.PrivateRight && p.Packed.Data == null;
+        bool shared = !tiles.PrivateRight && !p.HasPanels;
         for (int e = 0; e < p.Batch; e += tiles.Group)
             for (int n = 0; n < p.N; n += tiles.Strip)
             {

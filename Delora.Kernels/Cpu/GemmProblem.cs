@@ -55,7 +55,7 @@ public unsafe struct GemmProblem
     /// <summary>Distance between the left operands of a batch.</summary>
     public nint ABatch;
 
-    /// <summary>Right operand; not looked at when <see cref="Packed"/> is set.</summary>
+    /// <summary>Right operand; not looked at when it is given as panels.</summary>
     public float* B;
 
     /// <summary>Distance between rows of B.</summary>
@@ -69,6 +69,12 @@ public unsafe struct GemmProblem
 
     /// <summary>The right operand packed beforehand, shared by all elements of a batch.</summary>
     public PackedMatrix Packed;
+
+    /// <summary>The right operand as panels of any storage, read in either direction; not with a batch.</summary>
+    internal StoredPanels Stored;
+
+    /// <summary>Whether the right operand is given as panels.</summary>
+    internal readonly bool HasPanels => Packed.Data != null || Stored.Data != null;
 
     /// <summary>Result. Must not overlap an operand.</summary>
     public float* C;

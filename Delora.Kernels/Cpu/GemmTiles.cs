@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics;
 namespace Delora.Kernels;
 
 /// <summary>The tiles of C that <see cref="GemmDriver{TKernel}"/> hands out, with all that a member needs to compute one.</summary>
-internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
+internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
     where TKernel : struct, IMicroKernel
 {
     /// <summary>Columns of a filtered branch that are computed at a time, aside; a multiple of every Nr.</summary>
@@ -113,13 +113,21 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
         bool accumulate = P.Accumulate;
         if (accumulate && bias != null)
             AddBias(c, P.CRow, bias, rows, columns);
-        long padded = Gemm.RoundUp(P.Packed.Data != null ? P.N : Columns, nr);
+        bool prepared = P.HasPanels, few = prepared && rows <= TKernel.FewRows;
+        // Where nobody else needs packed rows of A, few are read where they lie.
+        bool inPlace = few && !FusesH && P.FilterTarget != GemmFilterTarget.Left;
+        long padded = Gemm.RoundUp(prepared ? P.N : Columns, nr);
         for (int k0 = 0; k0 < k; k0 += Kc)
         {
             int kb = Math.Min(Kc, k - k0);
-            PackLeft(P, a + k0 * P.ACol, i0, k0, rows, kb, scratch, scratch + RawOffset, P.FilterTarget == GemmFilterTarget.Left && P.Rank == 0);
-            float* b;
-            if (PrivateRight)
+            if (!inPlace)
+                PackLeft(P, a + k0 * P.ACol, i0, k0, rows, kb, scratch, scratch + RawOffset, P.FilterTarget == GemmFilterTarget.Left && P.Rank == 0);
+            float* b = null;
+            if (P.Stored.Data != null)
+            {
+                // Read panel by panel.
+            }
+            else if (PrivateRight)
             {
                 b = scratch + RightOffset;
                 GemmPacking.PackRightBlock<TKernel>(
@@ -127,8 +135,8 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
             }
             else
             {
-                long first = P.Packed.Data != null ? (long)k0 * padded : ((long)element * P.K + k0) * padded;
-                b = Right + first + (long)(P.Packed.Data != null ? j0 : column) * kb;
+                long first = prepared ? (long)k0 * padded : ((long)element * P.K + k0) * padded;
+                b = Right + first + (long)(prepared ? j0 : column) * kb;
             }
             if (FusesH)
                 GemmDown<TKernel>.Macro(P, i0, rows, k0, kb, scratch, Down);
@@ -138,9 +146,15 @@ internal unsafe struct GemmTiles<TKernel> : IWorkerRangeBody
                 k2 = P.Rank;
                 GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow, P.HRow, 1, rows, k2, scratch + BranchOffset);
             }
-            float* q = Q + (long)j0 * k2;
-            Macro(
-                rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate, k2, scratch + BranchOffset, q);
+            float* q = Q + (long)j0 * k2, branch = scratch + BranchOffset, panel = scratch + RightOffset;
+            if (few)
+                Few(
+                    rows, columns, k0, kb, inPlace ? a + k0 * P.ACol : scratch, inPlace ? P.ARow : 1, inPlace ? P.ACol : mr, b, j0, c, bias,
+                    accumulate, k2, branch, q, panel);
+            else if (b == null)
+                MacroStored(rows, columns, k0, kb, scratch, j0, c, bias, accumulate, k2, branch, q, panel);
+            else
+                Macro(rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate, k2, branch, q);
             accumulate = true;
         }
         if (P.Rank > 0 && !JoinsBranch)

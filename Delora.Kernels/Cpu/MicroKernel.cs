@@ -15,6 +15,9 @@ internal unsafe interface IMicroKernel
     /// <summary>Rows of A that are packed at a time, a multiple of <see cref="Mr"/>.</summary>
     static abstract int Mc { get; }
 
+    /// <summary>Up to so many rows over prepared panels, <see cref="MultiplyRow"/> for each is faster than a register tile.</summary>
+    static abstract int FewRows { get; }
+
     /// <summary>Rows of the smaller register tile of <see cref="MultiplyThin"/>.</summary>
     static abstract int ThinRows { get; }
 
@@ -51,6 +54,17 @@ internal unsafe interface IMicroKernel
     /// <param name="accumulate">Whether C is the base.</param>
     /// <param name="ahead">Floats from a row of b to the one to be asked for meanwhile.</param>
     static abstract void MultiplyThin(int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead);
+
+    /// <summary>
+    /// One row: sums[Nr] += Σ_k a[k·step] · b[k·Nr + j], each sum a chain of fused additions in the order of k as in <see cref="Multiply"/>, so that a
+    /// sum that is continued in parts has the same bits.
+    /// </summary>
+    /// <param name="k">Steps.</param>
+    /// <param name="a">Row of A.</param>
+    /// <param name="step">Floats between its elements.</param>
+    /// <param name="b">Panel of B.</param>
+    /// <param name="sums">Nr floats.</param>
+    static abstract void MultiplyRow(int k, float* a, nint step, float* b, float* sums);
 
     /// <summary>C[Mr, 8] = base + A·B with a narrow panel of B.</summary>
     /// <param name="k">Steps.</param>

@@ -15,6 +15,8 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
 
     public static int Mc => 144;
 
+    public static int FewRows => 2;
+
     public static int ThinRows => 4;
 
     public static int NarrowWidth => 8;
@@ -68,6 +70,16 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
         Store(c10, c11, c + ldc, bias, accumulate);
         Store(c20, c21, c + 2 * ldc, bias, accumulate);
         Store(c30, c31, c + 3 * ldc, bias, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyRow(int k, float* a, nint step, float* b, float* sums)
+    {
+        V s0 = Vector128.Load(sums), s1 = Vector128.Load(sums + 4);
+        for (; k > 0; k--, a += step, b += 8)
+            Row(*a, Vector128.Load(b), Vector128.Load(b + 4), ref s0, ref s1);
+        s0.Store(sums);
+        s1.Store(sums + 4);
     }
 
     public static void MultiplyNarrow(int k, float* a, float* b, float* c, nint ldc, bool accumulate) =>

@@ -14,6 +14,8 @@ internal readonly unsafe partial struct MicroKernel256 : IMicroKernel
 
     public static int Mc => 144;
 
+    public static int FewRows => 2;
+
     public static int ThinRows => 4;
 
     public static int NarrowWidth => 8;
@@ -85,6 +87,20 @@ internal readonly unsafe partial struct MicroKernel256 : IMicroKernel
         Store(c10, c11, c + ldc, bias, accumulate);
         Store(c20, c21, c + 2 * ldc, bias, accumulate);
         Store(c30, c31, c + 3 * ldc, bias, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyRow(int k, float* a, nint step, float* b, float* sums)
+    {
+        V s0 = Vector256.Load(sums), s1 = Vector256.Load(sums + 8);
+        for (; k > 0; k--, a += step, b += 16)
+        {
+            V x = Vector256.Create(*a);
+            s0 = Fma.MultiplyAdd(x, Vector256.Load(b), s0);
+            s1 = Fma.MultiplyAdd(x, Vector256.Load(b + 8), s1);
+        }
+        s0.Store(sums);
+        s1.Store(sums + 8);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -14,6 +14,8 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
 
     public static int Mc => 144;
 
+    public static int FewRows => 4;
+
     public static int ThinRows => 8;
 
     /// <summary>Each number twice: one vector serves two rows.</summary>
@@ -105,6 +107,16 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
         Store(c50, c51, c + 5 * ldc, bias, accumulate);
         Store(c60, c61, c + 6 * ldc, bias, accumulate);
         Store(c70, c71, c + 7 * ldc, bias, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyRow(int k, float* a, nint step, float* b, float* sums)
+    {
+        V s0 = Vector512.Load(sums), s1 = Vector512.Load(sums + 16);
+        for (; k > 0; k--, a += step, b += 32)
+            Row(*a, Vector512.Load(b), Vector512.Load(b + 16), ref s0, ref s1);
+        s0.Store(sums);
+        s1.Store(sums + 16);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -1,4 +1,5 @@
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -41,14 +42,26 @@ public interface IAdaptedLayer
     /// <summary>A copy of the weight in the layout that the layer computes with: [out, in], a table [vocabulary, dim].</summary>
     internal Tensor CopyOwn(string name);
 
-    /// <summary>Overwrites the weight with one in that layout.</summary>
-    internal void Replace(Tensor own);
+    /// <summary>How the weight is kept.</summary>
+    internal FrozenStorage Storage { get; }
+
+    /// <summary>
+    /// Computes with another weight in that layout from now on, kept as the one before is (rounded where that has 16 bits), or in float32.
+    /// </summary>
+    /// <returns>The weight before, which is the caller's.</returns>
+    internal BaseWeight Exchange(Tensor own, bool dequantize);
+
+    /// <summary>Computes with a weight again that <see cref="Exchange"/> gave, and takes it over.</summary>
+    internal void Restore(BaseWeight before);
 
     /// <summary>Adds ΔW = B'A', A' [r, in] and B' [out, r], to a weight in that layout.</summary>
     internal void AddDelta(Tensor a, Tensor b, Tensor own);
 
-    /// <summary>The norms ‖W_:,j‖ [in] of a weight in that layout, as a new tensor.</summary>
-    internal Tensor ColumnNorms(Tensor own, string name);
+    /// <summary>
+    /// The norms ‖W_:,j‖ [in] of the weight, or of one that it had before, as a new tensor: those of the weight that was given, before a storage of fewer
+    /// bits rounded it; of an embedding over the weight of an output layer, those of the rounded one.
+    /// </summary>
+    internal Tensor ColumnNorms(BaseWeight? before, string name);
 
     /// <summary>A copy of a weight in that layout as files have it.</summary>
     internal Tensor CopyAsStored(Tensor own);

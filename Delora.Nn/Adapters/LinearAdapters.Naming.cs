@@ -15,12 +15,7 @@ public sealed partial class LinearAdapters
     /// <summary>
     /// The column norms [in] of the weight as it is, with what is merged into it: what PEFT takes for a new adapter. A new tensor.
     /// </summary>
-    internal Tensor CurrentColumnNorms()
-    {
-        if (_base is null) return BaseColumnNorms();
-        using Tensor weight = _layer.CopyOwn("weight");
-        return _layer.ColumnNorms(weight, "delora_w_norm");
-    }
+    internal Tensor CurrentColumnNorms() => _layer.ColumnNorms(before: null, "delora_w_norm");
 
     /// <summary>Gives an adapter another name, in its place; nothing where the layer lacks it.</summary>
     internal void Rename(string from, string to)

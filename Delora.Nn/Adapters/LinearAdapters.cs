@@ -13,7 +13,7 @@ public sealed partial class LinearAdapters : IDisposable
     private readonly IAdaptedLayer _layer;
     private readonly Dictionary<string, LinearAdapter> _adapters = [];
     private string[] _active = [];
-    private Tensor? _base;
+    private BaseWeight? _base;
 
     internal LinearAdapters(IAdaptedLayer layer) => _layer = layer;
 
@@ -28,6 +28,9 @@ public sealed partial class LinearAdapters : IDisposable
 
     /// <summary>Names of the adapters that are merged into the weight; empty where none is.</summary>
     public IReadOnlyList<string> Merged { get; private set; } = [];
+
+    /// <summary>Whether what was merged last was asked to be kept in float32.</summary>
+    internal bool KeepsFloat32 { get; private set; }
 
     /// <summary>The adapter of that name.</summary>
     /// <exception cref="KeyNotFoundException">There is none.</exception>
@@ -68,11 +71,12 @@ public sealed partial class LinearAdapters : IDisposable
         adapter.Dispose();
     }
 
-    /// <summary>The column norms w [in] of the base weight, also while adapters are merged. A new tensor.</summary>
+    /// <summary>
+    /// The column norms w [in] of the base weight, also while adapters are merged: of the weight that was given, before its storage rounded it. A new tensor.
+    /// </summary>
     public Tensor BaseColumnNorms()
     {
-        using Tensor? copy = _base is null ? _layer.CopyOwn("weight") : null;
-        return _layer.ColumnNorms(_base ?? copy!, "delora_w_norm");
+        return _layer.ColumnNorms(_base, "delora_w_norm");
     }
 
     /// <summary>
@@ -80,50 +84,63 @@ public sealed partial class LinearAdapters : IDisposable
     /// <see cref="Unmerge"/>. A weight that two layers share (tied embeddings) changes for both, although the adapters left the other as it was.
     /// </summary>
     /// <exception cref="InvalidOperationException">Adapters are merged into the layer that has the same weight.</exception>
+    /// <exception cref="QuantizedWeightException">The weight is quantized.</exception>
     /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
     public void Merge(params IEnumerable<string> names) => Merge(names, safe: true);
 
     /// <inheritdoc cref="Merge(IEnumerable{string})"/>
     /// <param name="names">The adapters; those that the layer lacks are passed over.</param>
     /// <param name="safe">Whether a weight that would hold NaN or infinity is refused.</param>
-    public void Merge(IEnumerable<string> names, bool safe)
+    /// <param name="dequantize">
+    /// Keeps the merged weight in float32. Otherwise it is kept as the base is: rounded where that has 16 bits, as PEFT does; refused where it is quantized.
+    /// </param>
+    public void Merge(IEnumerable<string> names, bool safe, bool dequantize = false)
     {
         string[] wanted = [.. names.Where(_adapters.ContainsKey).Except(Merged)];
         if (wanted.Length == 0) return;
         if (_layer.Partner is { Adapters.Merged: { Count: > 0 } others })
             throw new InvalidOperationException(
                 $"{string.Join(", ", wanted)} cannot be merged: the weight is another layer's as well, into which {string.Join(", ", others)} is merged.");
+        if (_layer.Storage.IsQuantized && !dequantize)
+            throw new QuantizedWeightException(
+                $"{string.Join(", ", wanted)} cannot be merged into a weight [{_layer.Out}, {_layer.In}] that is kept as {_layer.Storage.Name}: "
+                + "quantized again, much of ΔW would be lost. Merge with dequantize, which keeps the merged weight in float32, or into the model as it was before.");
         using IDisposable pause = Tape.Pause();
-        Tensor original = _layer.CopyOwn(_base is null ? "base weight" : "weight with adapters merged");
-        Tensor merged = Tensor.CopyOf(original, original.Device, "merged weight");
+        using Tensor merged = _layer.CopyOwn("merged weight");
         foreach (string name in wanted)
         {
             (Tensor a, Tensor b) = _adapters[name].Fold();
             _layer.AddDelta(a, b, merged);
         }
         if (safe) RefuseNonFinite(merged, wanted);
-        _layer.Replace(merged);
-        _base ??= original.Own();
+        BaseWeight before = _layer.Exchange(merged, dequantize);
+        if (_base is null) _base = before;
+        else before.Dispose();
+        KeepsFloat32 = dequantize;
         Merged = [.. Merged, .. wanted];
     }
 
     private static void RefuseNonFinite(Tensor merged, string[] wanted)
     {
-        Tensor count = Tensor.Empty([1], DType.Int32, merged.Device, "non-finite elements");
+        using Tensor count = Tensor.Empty([1], DType.Int32, merged.Device, "non-finite elements");
         NonFiniteKernel.Forward(count, merged);
         if (count.ToArray<int>()[0] is var bad and > 0)
             throw new NonFiniteException($"Merging {string.Join(", ", wanted)} into a weight {merged.Shape} would give {bad} elements that are NaN or infinite.");
     }
 
     /// <summary>A copy of the base weight as files have it, also while adapters are merged.</summary>
-    internal Tensor CopyBase() => _base is null ? _layer.WeightState.Read() : _layer.CopyAsStored(_base);
+    internal Tensor CopyBase()
+    {
+        if (_base is null) return _layer.WeightState.Read();
+        using Tensor own = _base.CopyOwn("base weight");
+        return _layer.CopyAsStored(own);
+    }
 
     /// <summary>Restores the base weight, bit by bit.</summary>
     public void Unmerge()
     {
         if (_base is null) return;
-        _layer.Replace(_base);
-        _base.Dispose();
+        _layer.Restore(_base);
         _base = null;
         Merged = [];
     }

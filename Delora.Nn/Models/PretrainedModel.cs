@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -39,14 +40,18 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <param name="device">Where.</param>
     /// <param name="warn">Hears of what is ignored, and of NaN or infinity in the weights.</param>
     /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <param name="frozen">How linear layers keep their weights: float32 where nothing is given.</param>
     /// <exception cref="DeloraFormatException">
     /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the family is not supported.
     /// </exception>
+    /// <exception cref="NonFiniteException">The storage of frozen weights cannot keep a number.</exception>
+    /// <exception cref="ArgumentException">The storage of frozen weights does not keep the directions that are asked for.</exception>
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
-    public static PretrainedModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
+    public static PretrainedModel Load(
+        string folder, Device device, Action<string>? warn = null, bool strict = false, FrozenWeightOptions? frozen = null)
     {
         ModelConfig config = GenerationConfig.AddTo(ModelConfig.Load(folder, warn), folder);
-        using WeightFiles weights = OpenWeights(folder, warn, strict);
+        using WeightFiles weights = OpenWeights(folder, warn, strict, frozen);
         return config is EncoderConfig encoder
             ? EncoderModel.Load(encoder, weights, device, warn)
             : CausalLanguageModel.Load(config, weights, device);
@@ -127,10 +132,10 @@ public abstract class PretrainedModel : Module, IAdaptable
         }
     }
 
-    private protected static WeightFiles OpenWeights(string folder, Action<string>? warn, bool strict)
+    private protected static WeightFiles OpenWeights(string folder, Action<string>? warn, bool strict, FrozenWeightOptions? frozen = null)
     {
         var options = new SafetensorsOptions { Strict = strict };
-        return WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn });
+        return WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn }, frozen);
     }
 
     /// <summary>Begins a computation; whoever changes the model waits for its end.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -26,6 +27,9 @@ public sealed class WeightFiles : IDisposable
     /// <summary>The file or index, as error messages say it.</summary>
     public string Source { get; }
 
+    /// <summary>How the model that is read keeps its linear layers.</summary>
+    public FrozenWeightOptions Frozen { get; init; } = FrozenWeightOptions.Default;
+
     /// <summary>Every tensor.</summary>
     public IEnumerable<SafetensorsEntry> Entries => _of.Select(pair => pair.Value.File[pair.Value.Name] with { Name = pair.Key });
 
@@ -43,17 +47,22 @@ public sealed class WeightFiles : IDisposable
         }
     }
 
+    /// <summary>The type of a tensor in its file; null where there is none, or its type cannot be read.</summary>
+    internal DType? TypeOf(string name) => _of.TryGetValue(name, out (SafetensorsFile File, string Name) place) ? place.File[place.Name].DType : null;
+
     /// <summary>Opens the weights of a model folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="options">What to do about NaN and infinity: a warning where nothing is given.</param>
+    /// <param name="frozen">How the model keeps its linear layers: float32 where nothing is given.</param>
     /// <exception cref="DeloraFormatException">
     /// There are none, only pickled ones, an index is wrong, or a file is damaged; says which and why.
     /// </exception>
-    public static WeightFiles Open(string folder, SafetensorsOptions? options = null)
+    public static WeightFiles Open(string folder, SafetensorsOptions? options = null, FrozenWeightOptions? frozen = null)
     {
+        frozen ??= FrozenWeightOptions.Default;
         string single = Path.Combine(folder, SingleName), index = Path.Combine(folder, IndexName);
-        if (Path.Exists(single)) return Open(single, [(null, single)], options);
-        if (Path.Exists(index)) return OpenIndex(folder, index, options);
+        if (Path.Exists(single)) return Open(single, [(null, single)], options, frozen);
+        if (Path.Exists(index)) return OpenIndex(folder, index, options, frozen);
         if (s_pickled.FirstOrDefault(name => Path.Exists(Path.Combine(folder, name))) is { } pickled)
             throw new DeloraFormatException(
                 folder, pickled, "is a pickle file, which can run code when it is read: convert the model to safetensors.");
@@ -106,7 +115,7 @@ public sealed class WeightFiles : IDisposable
             ? stored
             : throw new DeloraFormatException(Source, name, $"is not among the {_of.Count} tensors.");
 
-    private static WeightFiles OpenIndex(string folder, string index, SafetensorsOptions? options)
+    private static WeightFiles OpenIndex(string folder, string index, SafetensorsOptions? options, FrozenWeightOptions frozen)
     {
         JsonFields fields = JsonFields.Load(index);
         if (!fields.TryTake("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object)
@@ -122,13 +131,14 @@ public sealed class WeightFiles : IDisposable
         if (parts.Count == 0) throw fields.Wrong("weight_map", "names no tensor.");
         string[] absent = [.. parts.Select(part => part.File).Distinct().Where(file => !File.Exists(file)).Select(file => Path.GetFileName(file))];
         if (absent.Length > 0) throw fields.Wrong("weight_map", $"names files that are not there: {Names.List(absent)}.");
-        return Open(index, parts, options);
+        return Open(index, parts, options, frozen);
     }
 
     /// <summary>Opens files; a part without a tensor's name stands for all tensors of its file.</summary>
-    private static WeightFiles Open(string source, IReadOnlyList<(string? Tensor, string File)> parts, SafetensorsOptions? options)
+    private static WeightFiles Open(
+        string source, IReadOnlyList<(string? Tensor, string File)> parts, SafetensorsOptions? options, FrozenWeightOptions frozen)
     {
-        var weights = new WeightFiles(source);
+        var weights = new WeightFiles(source) { Frozen = frozen };
         try
         {
             Dictionary<string, SafetensorsFile> opened = [];

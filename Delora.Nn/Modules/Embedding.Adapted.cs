@@ -33,14 +33,34 @@ public sealed partial class Embedding : IAdaptedLayer
 
     Tensor IAdaptedLayer.CopyOwn(string name) => _tied?.CopyWeight(name) ?? Tensor.CopyOf(_weight!.Value, Device, name);
 
-    void IAdaptedLayer.Replace(Tensor own) => State.Write(own);
+    FrozenStorage IAdaptedLayer.Storage => _tied is IAdaptedLayer { Storage: var storage } ? storage : FrozenStorage.Float32;
+
+    BaseWeight IAdaptedLayer.Exchange(Tensor own, bool dequantize)
+    {
+        if (_tied is IAdaptedLayer layer) return layer.Exchange(own, dequantize);
+        Tensor before = Tensor.CopyOf(_weight!.Value, Device, "base weight");
+        _weight.Value.CopyFrom(own);
+        return new BaseWeight(before.Own());
+    }
+
+    void IAdaptedLayer.Restore(BaseWeight before)
+    {
+        if (_tied is IAdaptedLayer layer)
+        {
+            layer.Restore(before);
+            return;
+        }
+        _weight!.Value.CopyFrom(before.Table!);
+        before.Dispose();
+    }
 
     // The table is Wᵀ, and (B'A')ᵀ = A'ᵀ B'ᵀ. The factors are small, and turned in no time.
     void IAdaptedLayer.AddDelta(Tensor a, Tensor b, Tensor own) =>
         DeltaWeightKernel.Add(Transposition.Of(b, "B'ᵀ"), Transposition.Of(a, "A'ᵀ"), own);
 
-    Tensor IAdaptedLayer.ColumnNorms(Tensor own, string name)
+    Tensor IAdaptedLayer.ColumnNorms(BaseWeight? before, string name)
     {
+        using Tensor own = before?.CopyOwn("table") ?? ((IAdaptedLayer)this).CopyOwn("table");
         Tensor norms = Tensor.Empty([In], own.DType, own.Device, name);
         RowNormKernel.Forward(own, norms);
         return norms;

@@ -43,6 +43,9 @@ public sealed partial class Embedding : Module, ITensorModule
     /// <summary>Whether the table is the weight of a linear layer as well.</summary>
     internal bool IsTied => _tied is not null;
 
+    /// <summary>The layer whose weight the table is; null where it is its own.</summary>
+    internal Linear? Tied => _tied;
+
     /// <summary>The table [vocabulary, dim]; null where it is tied to a layer that is frozen.</summary>
     public Parameter? Weight => _tied is null ? _weight : _tied.Weight;
 

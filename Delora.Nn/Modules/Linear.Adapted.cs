@@ -27,12 +27,19 @@ public sealed partial class Linear : IAdaptedLayer
 
     Tensor IAdaptedLayer.CopyOwn(string name) => CopyWeight(name);
 
-    void IAdaptedLayer.Replace(Tensor own) => FrozenWeight!.Replace(own);
+    FrozenStorage IAdaptedLayer.Storage => FrozenWeight!.Storage;
+
+    BaseWeight IAdaptedLayer.Exchange(Tensor own, bool dequantize) =>
+        new(Exchange(FrozenWeight.Create(own, dequantize ? FrozenStorage.Float32 : FrozenWeight!.Storage, FrozenWeight!.Directions)));
+
+    void IAdaptedLayer.Restore(BaseWeight before) => Exchange(before.Frozen!).Dispose();
 
     void IAdaptedLayer.AddDelta(Tensor a, Tensor b, Tensor own) => DeltaWeightKernel.Add(a, b, own);
 
-    Tensor IAdaptedLayer.ColumnNorms(Tensor own, string name)
+    Tensor IAdaptedLayer.ColumnNorms(BaseWeight? before, string name)
     {
+        if ((before?.Frozen ?? FrozenWeight) is { } frozen) return frozen.ColumnNorms(name);
+        using Tensor own = CopyWeight();
         Tensor norms = Tensor.Empty([In], own.DType, own.Device, name);
         ColumnNormKernel.Forward(own, norms);
         return norms;

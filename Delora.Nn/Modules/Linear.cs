@@ -82,6 +82,9 @@ public sealed partial class Linear : Module, ITensorModule
     /// </summary>
     internal bool KeepsParameters { get; set; }
 
+    /// <summary>How the weight is kept from the next freezing on.</summary>
+    internal (FrozenStorage Storage, FrozenDirections Directions) Keeping { get; private set; }
+
     /// <summary>The weight as files have it.</summary>
     internal ModuleState WeightState => new(IsTransposed ? [In, Out] : [Out, In], CopyStored, WriteStored);
 
@@ -124,7 +127,36 @@ public sealed partial class Linear : Module, ITensorModule
         : IsTransposed ? Transposition.Of(_weight!.Value, name)
         : Tensor.CopyOf(_weight!.Value, Device, name);
 
-    /// <summary>Makes the weight trainable again.</summary>
+    /// <summary>
+    /// Chooses how the weight is kept while it is frozen. One that is frozen already is changed, from float32 alone: nothing is rounded twice.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">It is kept in another storage, or adapters are merged into it.</exception>
+    /// <exception cref="NonFiniteException">The storage cannot keep a number; the weight is as it was.</exception>
+    internal void Keep(FrozenStorage storage, FrozenDirections directions)
+    {
+        if (FrozenWeight is { } frozen && (frozen.Storage, frozen.Directions) != (storage, directions))
+        {
+            if (frozen.Storage != storage && frozen.Storage != FrozenStorage.Float32)
+                throw new InvalidOperationException(
+                    $"The weight [{Out}, {In}] is kept as {frozen.Storage.Name}, and cannot become {storage.Name}: it would be rounded twice.");
+            if (Adapters.Merged.Count > 0)
+                throw new InvalidOperationException($"{string.Join(", ", Adapters.Merged)} is merged into the weight [{Out}, {In}]; unmerge first.");
+            using Tensor weight = frozen.ToTensor();
+            Exchange(FrozenWeight.Create(weight, storage, directions)).Dispose();
+        }
+        Keeping = (storage, directions);
+    }
+
+    /// <summary>Computes with another prepared weight from now on.</summary>
+    /// <returns>The one before, which is the caller's.</returns>
+    internal FrozenWeight Exchange(FrozenWeight weight)
+    {
+        FrozenWeight before = FrozenWeight!;
+        FrozenWeight = weight;
+        return before;
+    }
+
+    /// <summary>Makes the weight trainable again: what was kept of it, in the device's floating-point type.</summary>
     /// <exception cref="InvalidOperationException">Adapters are attached.</exception>
     public void Unfreeze()
     {
@@ -167,11 +199,11 @@ public sealed partial class Linear : Module, ITensorModule
         if (IsTransposed)
         {
             using Tensor turned = CopyWeight();
-            FrozenWeight = FrozenWeight.Create(turned);
+            FrozenWeight = FrozenWeight.Create(turned, Keeping.Storage, Keeping.Directions);
         }
         else
         {
-            FrozenWeight = FrozenWeight.Create(_weight.Value);
+            FrozenWeight = FrozenWeight.Create(_weight.Value, Keeping.Storage, Keeping.Directions);
         }
         _weight.Dispose();
         _weight = null;

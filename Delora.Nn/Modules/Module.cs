@@ -1,5 +1,6 @@
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -55,6 +56,36 @@ public abstract class Module : IDisposable
     public Module Freeze()
     {
         foreach ((_, Module module) in NamedModules()) module.FreezeOwn();
+        return this;
+    }
+
+    /// <summary>As <see cref="Freeze()"/>, and chooses how linear layers keep their weights; see <see cref="FrozenWeightOptions"/>.</summary>
+    /// <param name="options">How.</param>
+    /// <returns>This module.</returns>
+    /// <exception cref="InvalidOperationException">A layer is frozen in another storage already, or adapters are merged into it.</exception>
+    /// <exception cref="NonFiniteException">A storage cannot keep a number.</exception>
+    /// <exception cref="ArgumentException">A storage does not keep the directions that are asked for.</exception>
+    public Module Freeze(FrozenWeightOptions options) => Freeze(options, _ => null);
+
+    /// <param name="options">How.</param>
+    /// <param name="stored">The type of a tensor in the file that the model comes from, by its name; null where there is none.</param>
+    internal Module Freeze(FrozenWeightOptions options, Func<string, DType?> stored)
+    {
+        (string Name, Module Module)[] modules = [.. NamedModules()];
+        Dictionary<Linear, string> tied = [];
+        foreach ((string name, Module module) in modules)
+            if (module is Embedding { Tied: { } layer }) tied.Add(layer, name);
+        string? output = (this as IAdaptable)?.Targets.OutputModule;
+        foreach ((string name, Module module) in modules)
+        {
+            if (module is Linear { KeepsParameters: false } layer)
+            {
+                bool isOutput = tied.ContainsKey(layer)
+                    || (output is not null && (name == output || name.EndsWith($".{output}", StringComparison.Ordinal)));
+                layer.Keep(options.StorageOf(isOutput).Of(stored(Join(tied.GetValueOrDefault(layer, name), "weight")) ?? DType.Float32), options.Directions);
+            }
+            module.FreezeOwn();
+        }
         return this;
     }
 

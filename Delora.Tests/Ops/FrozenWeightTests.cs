@@ -78,7 +78,7 @@ public sealed class FrozenWeightTests
     {
         using var cpu = new CpuDevice(2);
         using (Tensor w = LinearAssert.Operand(1, [65, 33], cpu), dy = LinearAssert.Operand(2, [7, 65], cpu))
-        using (FrozenWeight weight = FrozenWeight.Create(w), alone = FrozenWeight.Create(w))
+        using (FrozenWeight weight = Both(w), alone = Both(w))
         {
             float[] expected = Back(alone, dy);
             long before = weight.ByteLength, blocks = cpu.Memory.Statistics.LiveAllocations;
@@ -101,6 +101,8 @@ public sealed class FrozenWeightTests
             Assert.True(weight.ByteLength > before);
         }
         Assert.Equal(0, cpu.Memory.Statistics.LiveAllocations);
+
+        static FrozenWeight Both(Tensor w) => FrozenWeight.Create(w, directions: FrozenDirections.Both);
 
         static float[] Back(FrozenWeight weight, Tensor dy)
         {

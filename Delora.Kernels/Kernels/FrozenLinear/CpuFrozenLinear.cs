@@ -12,32 +12,40 @@ internal static unsafe class CpuFrozenLinear
         Gemm.Run(cpu, BackwardProblem(dy, weight, dx, accumulate));
 
     /// <summary>y = x Wᵀ + bias.</summary>
-    internal static GemmProblem ForwardProblem(Tensor x, CpuFrozenWeight weight, Tensor? bias, Tensor y) => new()
+    internal static GemmProblem ForwardProblem(Tensor x, CpuFrozenWeight weight, Tensor? bias, Tensor y)
     {
-        M = x.Shape[0],
-        N = weight.Out,
-        K = weight.In,
-        A = x.Pointer<float>(),
-        ARow = weight.In,
-        ACol = 1,
-        Packed = weight.Forward,
-        C = y.Pointer<float>(),
-        CRow = weight.Out,
-        Bias = bias is null ? null : bias.Pointer<float>(),
-    };
+        GemmProblem problem = new()
+        {
+            M = x.Shape[0],
+            N = weight.Out,
+            K = weight.In,
+            A = x.Pointer<float>(),
+            ARow = weight.In,
+            ACol = 1,
+            C = y.Pointer<float>(),
+            CRow = weight.Out,
+            Bias = bias is null ? null : bias.Pointer<float>(),
+        };
+        weight.SetForward(ref problem);
+        return problem;
+    }
 
     /// <summary>dx (+)= dy W.</summary>
-    internal static GemmProblem BackwardProblem(Tensor dy, CpuFrozenWeight weight, Tensor dx, bool accumulate) => new()
+    internal static GemmProblem BackwardProblem(Tensor dy, CpuFrozenWeight weight, Tensor dx, bool accumulate)
     {
-        M = dy.Shape[0],
-        N = weight.In,
-        K = weight.Out,
-        A = dy.Pointer<float>(),
-        ARow = weight.Out,
-        ACol = 1,
-        Packed = weight.Backward,
-        C = dx.Pointer<float>(),
-        CRow = weight.In,
-        Accumulate = accumulate,
-    };
+        GemmProblem problem = new()
+        {
+            M = dy.Shape[0],
+            N = weight.In,
+            K = weight.Out,
+            A = dy.Pointer<float>(),
+            ARow = weight.Out,
+            ACol = 1,
+            C = dx.Pointer<float>(),
+            CRow = weight.In,
+            Accumulate = accumulate,
+        };
+        weight.SetBackward(ref problem);
+        return problem;
+    }
 }

@@ -2,38 +2,123 @@ using Delora.Core;
 
 namespace Delora.Kernels;
 
-/// <summary>A frozen weight kept as the row-major tensor that it was: the reference device's, and the portable one of GPUs.</summary>
-internal class TensorFrozenWeight : FrozenWeight
+/// <summary>
+/// A frozen weight kept row by row: the reference device's, and the portable one of GPUs. In float32 it is the tensor that it was; else codes and scales,
+/// [out, in] of 16 bits or [out, bytes of a row], from which a product makes a tensor for the time of its call.
+/// </summary>
+internal abstract class TensorFrozenWeight : FrozenWeight
 {
-    internal TensorFrozenWeight(Tensor weight) : base(weight.Device, weight.Shape[0], weight.Shape[1])
+    private readonly Tensor _codes;
+    private readonly Tensor? _scales;
+
+    private protected TensorFrozenWeight(Tensor weight, FrozenStorage storage)
+        : base(weight.Device, weight.Shape[0], weight.Shape[1], storage, FrozenDirections.One)
     {
-        Weight = Tensor.Empty(weight.Shape, weight.DType, weight.Device, nameof(FrozenWeight)).Own();
-        Weight.CopyFrom(weight);
+        _codes = storage switch
+        {
+            FrozenStorage.Float32 => Make([Out, In], weight.DType),
+            FrozenStorage.BFloat16 => Make([Out, In], DType.BFloat16),
+            FrozenStorage.Float16 => Make([Out, In], DType.Float16),
+            _ => Make([Out, EncodedRows.RowBytes(storage, In)], DType.UInt8),
+        };
+        if (storage.IsQuantized) _scales = Make([Out, StoredPanels.ScalesOf(storage, In)], DType.Float32);
+        try
+        {
+            SetWeight(weight);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <inheritdoc/>
-    public override long ByteLength => Weight.ByteLength;
-
-    /// <summary>W [out, in].</summary>
-    internal Tensor Weight { get; }
+    public override long ByteLength => base.ByteLength + _codes.ByteLength + (_scales?.ByteLength ?? 0);
 
     /// <inheritdoc/>
     public override Tensor ToTensor(string name = "weight")
     {
-        Tensor copy = Tensor.Empty(Weight.Shape, Weight.DType, Device, name);
-        copy.CopyFrom(Weight);
+        Tensor copy = Tensor.Empty([Out, In], Device.FloatType, Device, name);
+        try
+        {
+            Fill(copy);
+        }
+        catch
+        {
+            copy.Dispose();
+            throw;
+        }
         return copy;
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => Weight.Dispose();
+    public override void Dispose()
+    {
+        base.Dispose();
+        _codes.Dispose();
+        _scales?.Dispose();
+    }
 
-    private protected override void ReplaceCore(Tensor weight) => Weight.CopyFrom(weight);
+    /// <summary>W [out, in] as a tensor, to be disposed after use.</summary>
+    internal DenseWeight Dense() => Storage == FrozenStorage.Float32 ? new(_codes, owned: false) : new(ToTensor(nameof(FrozenWeight)), owned: true);
 
-    private protected override void RowsCore(Tensor ids, Tensor y) => EmbeddingKernel.Forward(ids, Weight, y);
+    private protected override WeightError WriteCore(Tensor weight)
+    {
+        if (Storage != FrozenStorage.Float32) return EncodedRows.Write(weight, Storage, _codes, _scales);
+        _codes.CopyFrom(weight);
+        return default;
+    }
 
-    private protected override void ColumnNormsCore(Tensor norms) => ColumnNormKernel.Forward(Weight, norms);
+    private protected override void RowsCore(Tensor ids, Tensor y)
+    {
+        using DenseWeight weight = Dense();
+        EmbeddingKernel.Forward(ids, weight.Tensor, y);
+    }
+
+    private protected override void ColumnNormsCore(Tensor norms)
+    {
+        using DenseWeight weight = Dense();
+        ColumnNormKernel.Forward(weight.Tensor, norms);
+    }
+
+    /// <summary>Numbers from codes of 8 or 4 bits with scales.</summary>
+    private protected abstract void Decode(Tensor codes, Tensor scales, Tensor weight);
+
+    private void Fill(Tensor weight)
+    {
+        if (Storage == FrozenStorage.Float32) weight.CopyFrom(_codes);
+        else if (_scales is null) CastKernel.Forward(_codes, weight);
+        else Decode(_codes, _scales, weight);
+    }
+
+    private Tensor Make(Shape shape, DType dtype) => Tensor.Empty(shape, dtype, Device, nameof(FrozenWeight)).Own();
+}
+
+/// <summary>A weight as a tensor: the kept one, or one made for the time of a call.</summary>
+internal readonly ref struct DenseWeight(Tensor tensor, bool owned)
+{
+    public Tensor Tensor { get; } = tensor;
+
+    public void Dispose()
+    {
+        if (owned) Tensor.Dispose();
+    }
 }
 
 /// <summary>The reference device's frozen weight.</summary>
-internal sealed class ReferenceFrozenWeight(Tensor weight) : TensorFrozenWeight(weight);
+internal sealed class ReferenceFrozenWeight(Tensor weight, FrozenStorage storage) : TensorFrozenWeight(weight, storage)
+{
+    private protected override unsafe void Decode(Tensor codes, Tensor scales, Tensor weight)
+    {
+        float[] row = new float[In];
+        Span<double> to = weight.Span<double>();
+        fixed (float* values = row)
+            for (int i = 0; i < Out; i++)
+            {
+                EncodedRows.Decode(
+                    Storage, codes.Pointer<byte>() + (long)i * codes.Shape[1], scales.Pointer<float>() + (long)i * scales.Shape[1], In, values);
+                for (int j = 0; j < In; j++) to[i * In + j] = row[j];
+            }
+    }
+}

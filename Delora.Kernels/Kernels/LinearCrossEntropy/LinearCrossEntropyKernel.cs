@@ -95,7 +95,8 @@ public static partial class LinearCrossEntropyKernel
         if (count == 0) throw CrossEntropyKernel.NothingCounts(Op, labels, ignoreIndex);
         if (device is ReferenceDevice)
         {
-            ReferenceForward(x, weight.Reference, labels, loss, dx, dweight, count, ignoreIndex);
+            using DenseWeight dense = weight.Reference();
+            ReferenceForward(x, dense.Tensor, labels, loss, dx, dweight, count, ignoreIndex);
             return count;
         }
         int total = checked((int)x.Shape.Rows);

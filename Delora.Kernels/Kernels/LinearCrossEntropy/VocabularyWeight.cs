@@ -18,8 +18,8 @@ internal readonly struct VocabularyWeight
 
     internal int Dim { get; }
 
-    /// <summary>The tensor, on the reference device.</summary>
-    internal Tensor Reference => Tensor ?? ((ReferenceFrozenWeight)_frozen!).Weight;
+    /// <summary>The tensor, on the reference device; to be disposed after use.</summary>
+    internal DenseWeight Reference() => Tensor is null ? ((ReferenceFrozenWeight)_frozen!).Dense() : new(Tensor, owned: false);
 
     internal void CheckDevice(string op, Tensor x)
     {

@@ -15,7 +15,8 @@ internal static class GpuLowRankLinear
         MatMulSize down = new(1, rows, rank, weight.In);
         if (dropout is { } mask) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, down, x, a, h, mask: mask);
         else GpuTiledProduct.Run<LayoutNT, NoMask>(gpu, down, x, a, h);
-        GpuTiledProduct.Run<LayoutNT, NoMask>(gpu, new(1, rows, weight.Out, weight.In), x, weight.Weight, h, b, rank, y, bias, false, default);
+        using DenseWeight dense = weight.Dense();
+        GpuTiledProduct.Run<LayoutNT, NoMask>(gpu, new(1, rows, weight.Out, weight.In), x, dense.Tensor, h, b, rank, y, bias, false, default);
     }
 
     internal static void Backward(GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da,
@@ -33,10 +34,11 @@ internal static class GpuLowRankLinear
             else GpuTiledProduct.Run<LayoutTN, NoMask>(gpu, size, v, x, da);
         }
         if (dx is null) return;
+        using DenseWeight dense = weight.Dense();
         MatMulSize back = new(1, rows, weight.In, weight.Out);
         if (dropout is { } branchMask)
-            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back, dy, weight.Weight, v, a, rank, dx, null, accumulateDx, branchMask);
+            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back, dy, dense.Tensor, v, a, rank, dx, null, accumulateDx, branchMask);
         else
-            GpuTiledProduct.Run<LayoutNN, NoMask>(gpu, back, dy, weight.Weight, v, a, rank, dx, null, accumulateDx, default);
+            GpuTiledProduct.Run<LayoutNN, NoMask>(gpu, back, dy, dense.Tensor, v, a, rank, dx, null, accumulateDx, default);
     }
 }

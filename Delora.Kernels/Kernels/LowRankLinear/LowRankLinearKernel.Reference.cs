@@ -8,7 +8,8 @@ public static partial class LowRankLinearKernel
     {
         using Tensor? masked = dropout is { } mask ? ReferenceMask(x, mask) : null;
         MatMulKernel.Forward(masked ?? x, a, h, MatMulLayout.NT);
-        MatMulKernel.Forward(x, weight.Weight, y, MatMulLayout.NT, bias);
+        using DenseWeight dense = weight.Dense();
+        MatMulKernel.Forward(x, dense.Tensor, y, MatMulLayout.NT, bias);
         MatMulKernel.Forward(h, b, y, MatMulLayout.NT, accumulate: true);
     }
 
@@ -21,7 +22,8 @@ public static partial class LowRankLinearKernel
         using Tensor? masked = dropout is { } mask ? ReferenceMask(x, mask) : null;
         if (da is not null) MatMulKernel.Forward(v, masked ?? x, da, MatMulLayout.TN);
         if (dx is null) return;
-        MatMulKernel.Forward(dy, weight.Weight, dx, accumulate: accumulateDx);
+        using DenseWeight dense = weight.Dense();
+        MatMulKernel.Forward(dy, dense.Tensor, dx, accumulate: accumulateDx);
         using Tensor branch = Tensor.Empty(dx.Shape, dx.DType, dx.Device, "LowRankLinear.branch");
         MatMulKernel.Forward(v, a, branch);
         using Tensor? maskedBranch = dropout is { } again ? ReferenceMask(branch, again) : null;

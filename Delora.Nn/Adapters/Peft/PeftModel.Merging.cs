@@ -1,4 +1,5 @@
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -18,10 +19,15 @@ public sealed partial class PeftModel
     /// <param name="safe">
     /// Whether a weight that would hold NaN or infinity is refused. Where nothing is said it is, but strictly it is not: that is PEFT's default.
     /// </param>
+    /// <param name="dequantize">
+    /// Keeps merged weights in float32, which alone can be merged into where the base is quantized. Otherwise weights that are kept in 16 bits are rounded
+    /// again, as PEFT does.
+    /// </param>
     /// <exception cref="ArgumentException">There is no adapter of that name; the strict mode passes it over, as PEFT does.</exception>
+    /// <exception cref="QuantizedWeightException">A base weight is quantized; no weight was changed.</exception>
     /// <exception cref="InvalidOperationException">Adapters sit on both an embedding and the output layer that shares its weight.</exception>
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity.</exception>
-    public void Merge(IEnumerable<string>? names = null, bool? safe = null)
+    public void Merge(IEnumerable<string>? names = null, bool? safe = null, bool dequantize = false)
     {
         using IDisposable? alone = WaitUntilAlone();
         bool isStrict = Compatibility == PeftCompatibility.Strict, isSafe = safe ?? !isStrict;
@@ -37,7 +43,7 @@ public sealed partial class PeftModel
         }
         if (merged.Length > 0)
             Warn?.Invoke($"Already {string.Join(",", merged)} is merged. You are now additionally merging {string.Join(",", added)}.");
-        MergeAll(added, isSafe);
+        MergeAll(added, isSafe, dequantize);
         if (!isSafe) WarnOfNonFinite();
         if (!isStrict && _active.Except(MergedAdapters).ToArray() is { Length: > 0 } idle)
             Warn?.Invoke($"{string.Join(", ", idle)} is active and not merged: it does not act before the others are unmerged.");
@@ -61,11 +67,11 @@ public sealed partial class PeftModel
     /// </summary>
     /// <inheritdoc cref="Merge"/>
     /// <returns>The base model.</returns>
-    public Module MergeAndUnload(IEnumerable<string>? names = null, bool? safe = null)
+    public Module MergeAndUnload(IEnumerable<string>? names = null, bool? safe = null, bool dequantize = false)
     {
         using IDisposable? alone = WaitUntilAlone();
         string[] wanted = [.. (names ?? _active).Distinct()];
-        Merge(wanted, safe);
+        Merge(wanted, safe, dequantize);
         foreach (SavedModule saved in _savedModules.Values)
             if (wanted.LastOrDefault(saved.Has) is { } adapter) saved.Keep(adapter);
         foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.KeepMerged();
@@ -81,25 +87,26 @@ public sealed partial class PeftModel
         return Base;
     }
 
-    private void MergeAll(string[] names, bool safe)
+    private void MergeAll(string[] names, bool safe, bool dequantize)
     {
-        List<(IAdaptedLayer Layer, string[] Before)> done = [];
+        List<(IAdaptedLayer Layer, string[] Before, bool KeepsFloat32)> done = [];
         try
         {
             foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
             {
                 string[] before = [.. layer.Adapters.Merged];
-                layer.Adapters.Merge(names, safe);
-                done.Add((layer, before));
+                bool keepsFloat32 = layer.Adapters.KeepsFloat32;
+                layer.Adapters.Merge(names, safe, dequantize);
+                done.Add((layer, before, keepsFloat32));
             }
         }
         catch
         {
-            foreach ((IAdaptedLayer layer, string[] before) in done)
+            foreach ((IAdaptedLayer layer, string[] before, bool keepsFloat32) in done)
             {
                 layer.Adapters.Unmerge();
                 // As it was done before; the same sum gives the same bits.
-                layer.Adapters.Merge(before, safe: false);
+                layer.Adapters.Merge(before, safe: false, keepsFloat32);
             }
             throw;
         }

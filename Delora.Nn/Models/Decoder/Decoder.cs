@@ -24,12 +24,12 @@ public abstract class DecoderForCausalLM : CausalLanguageModel
         _config = config;
         if (config.TieWordEmbeddings)
         {
-            _head = new Linear(weights.Take("model.embed_tokens.weight"));
+            _head = weights.TiedOutput("model.embed_tokens.weight");
             _model = new DecoderModel(config, new Embedding(_head), device, weights.Within("model"));
         }
         else
         {
-            _head = weights.Linear("lm_head");
+            _head = weights.Linear("lm_head", isOutput: true);
             _model = new DecoderModel(config, new Embedding(weights.Take("model.embed_tokens.weight")), device, weights.Within("model"));
         }
         Register("model", _model);
@@ -69,19 +69,7 @@ public abstract class DecoderForCausalLM : CausalLanguageModel
         // Early exporters saved the rotary frequencies, and some save a tied output layer.
         files.Check(shapes, name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal)
             || (config.TieWordEmbeddings && name == "lm_head.weight"));
-        using var scope = new TensorScope("load model");
-        DecoderForCausalLM model = config.Build(device, WeightSource.Gather(shapes, (name, _) => files.ReadFloat(name, device)));
-        try
-        {
-            model.Freeze();
-            return model;
-        }
-        catch
-        {
-            // Preparing the weights takes memory too, and the scope no longer owns them.
-            model.Dispose();
-            throw;
-        }
+        return WeightSource.Load(shapes, files, device, weights => config.Build(device, weights));
     }
 
     private protected override Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
@@ -105,8 +93,8 @@ internal sealed class DecoderModel : Module
 
     internal DecoderModel(DecoderConfig config, Embedding embedding, Device device, WeightSource weights)
     {
-        _rotary = new RotaryTable(
-            config.MaxPositionEmbeddings, config.RotaryFrequencies(), (float)config.RotaryFactor(), device);
+        _rotary = weights.Freed(new RotaryTable(
+            config.MaxPositionEmbeddings, config.RotaryFrequencies(), (float)config.RotaryFactor(), device));
         _embedding = Register("embed_tokens", embedding);
         _layers = new DecoderLayer[config.NumHiddenLayers];
         var layers = Register("layers", new ModuleList());

@@ -34,20 +34,9 @@ internal static class EncoderWeights
             .Where(name => (made.Contains(name) || !shapes.ContainsKey(name)) && !IsBuffer(config, name))];
         if (left.Length > 0) warn?.Invoke($"{files.Source}: not used: {Names.List(left)}.");
         if (made.Count > 0) warn?.Invoke($"{files.Source}: new, to be trained: {Names.List(made)}.");
-        using var scope = new TensorScope("load model");
-        EncoderModel model = EncoderModel.Of(
-            config, device, WeightSource.Gather(shapes, (name, shape) => made.Contains(name) ? make!(name, shape) : files.ReadFloat(name, device)));
-        try
-        {
-            model.Freeze();
-            return model;
-        }
-        catch
-        {
-            // Preparing the weights takes memory too, and the scope no longer owns them.
-            model.Dispose();
-            throw;
-        }
+        return WeightSource.Load(
+            shapes, files, device, weights => EncoderModel.Of(config, device, weights),
+            other: name => made.Contains(name) ? make!(name, shapes[name]) : null);
     }
 
     /// <summary>

@@ -38,14 +38,18 @@ public sealed class TextEncoder : EncoderModel
     /// <param name="device">Where.</param>
     /// <param name="warn">Hears of what is ignored, and of NaN or infinity in the weights.</param>
     /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <param name="frozen">How linear layers keep their weights: float32 where nothing is given.</param>
     /// <exception cref="DeloraFormatException">
     /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the folder holds no encoder that is supported.
     /// </exception>
+    /// <exception cref="NonFiniteException">The storage of frozen weights cannot keep a number.</exception>
+    /// <exception cref="ArgumentException">The storage of frozen weights does not keep the directions that are asked for.</exception>
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
-    public static new TextEncoder Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
+    public static new TextEncoder Load(
+        string folder, Device device, Action<string>? warn = null, bool strict = false, FrozenWeightOptions? frozen = null)
     {
         EncoderConfig config = EncoderConfig.LoadEncoder(folder, warn);
-        using WeightFiles files = OpenWeights(folder, warn, strict);
+        using WeightFiles files = OpenWeights(folder, warn, strict, frozen);
         config = config with
         {
             Head = EncoderHead.None,

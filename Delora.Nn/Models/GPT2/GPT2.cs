@@ -21,12 +21,12 @@ public sealed class GPT2LMHeadModel : CausalLanguageModel
         Config = config;
         if (config.TieWordEmbeddings)
         {
-            _head = new Linear(weights.Take("transformer.wte.weight"));
+            _head = weights.TiedOutput("transformer.wte.weight");
             _model = new GPT2Model(config, new Embedding(_head), weights.Within("transformer"));
         }
         else
         {
-            _head = weights.Linear("lm_head");
+            _head = weights.Linear("lm_head", isOutput: true);
             _model = new GPT2Model(config, new Embedding(weights.Take("transformer.wte.weight")), weights.Within("transformer"));
         }
         Register("transformer", _model);
@@ -75,19 +75,7 @@ public sealed class GPT2LMHeadModel : CausalLanguageModel
         IReadOnlyDictionary<string, Shape> shapes = config.TensorShapes();
         bool isBare = !files.Contains("transformer.wte.weight") && files.Contains("wte.weight");
         files.Check(shapes.ToDictionary(pair => InFile(pair.Key), pair => pair.Value), IsIdle);
-        using var scope = new TensorScope("load model");
-        var model = new GPT2LMHeadModel(config, device, WeightSource.Gather(shapes, (name, _) => files.ReadFloat(InFile(name), device)));
-        try
-        {
-            model.Freeze();
-            return model;
-        }
-        catch
-        {
-            // Preparing the weights takes memory too, and the scope no longer owns them.
-            model.Dispose();
-            throw;
-        }
+        return WeightSource.Load(shapes, files, device, weights => new GPT2LMHeadModel(config, device, weights), InFile);
 
         string InFile(string name) => isBare && name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : name;
 

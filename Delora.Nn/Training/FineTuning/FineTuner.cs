@@ -229,6 +229,9 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
             ["device"] = Model.Device is CpuDevice cpu ? $"CPU, {(int)cpu.Simd}-bit vectors" : Model.Device.Name,
         };
         foreach ((string name, string value) in DataSettings()) settings.Add(name, value);
+        // Left out where all is float32, as it was before there were others.
+        FrozenWeightReport report = FrozenWeightReport.Of(Model);
+        if (report.Layers.Any(layer => layer.Storage != FrozenStorage.Float32)) settings["weights"] = report.Storages;
         return settings;
     }
 
