@@ -42,7 +42,10 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
                 ids.Add(model.Pieces[id].Text, id);
         var rules = new TokenizerRules(ids)
         {
-            BeginId = model.BeginId, EndId = model.EndId, PadId = ids.TryGetValue("<pad>", out int pad) ? pad : null, AddsBegin = true,
+            BeginId = model.BeginId,
+            EndId = model.EndId,
+            PadId = ids.TryGetValue("<pad>", out int pad) ? pad : null,
+            AddsBegin = true,
             PrefixesSpace = model.DummyPrefix,
         };
         var specials = TokenizerSpecials.Read(files, rules, warn);

@@ -43,7 +43,8 @@ internal sealed class AddedTokens
             for (int from = 0; Next(text, from) is { } found; from = found.End)
             {
                 (int left, int right, AddedToken token) = found;
-                if (token.Special && !parseSpecial) continue;
+                // The one before took this one's white space along.
+                if (left < start || (token.Special && !parseSpecial)) continue;
                 if (token.SingleWord && (IsWord(EndOf(text.AsSpan(0, left))) || IsWord(StartOf(text.AsSpan(right))))) continue;
                 if (token.TakesLeft)
                     while (left > start && char.IsWhiteSpace(text[left - 1]))

@@ -29,7 +29,7 @@ internal static class OlderFiles
         string file = files.PathOf(TokenizerFiles.Vocabulary);
         var json = JsonFields.Parse(files.Bytes(TokenizerFiles.Vocabulary), file).Left;
         AddedToken[] added = Added(files, names, name =>
-            json.TryGetValue(name, out JsonElement id) && id.ValueKind == JsonValueKind.Number && id.TryGetInt32(out int number) ? number : null);
+            json.GetValueOrDefault(name) is { ValueKind: JsonValueKind.Number } id && id.TryGetInt32(out int number) ? number : null);
         var vocabulary = VocabularyTable.Read(json, added, reason => new DeloraFormatException(file, null, reason));
         bool prefixes = config?.Flag("add_prefix_space", false) == true;
         int? cls = PipelineReader.Find(vocabulary, NameOf(files, "cls_token") ?? "<s>");

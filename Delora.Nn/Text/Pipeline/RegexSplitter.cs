@@ -6,7 +6,9 @@ namespace Delora.Nn;
 /// <summary>What becomes of what matches, as <c>tokenizer.json</c> names it.</summary>
 internal enum SplitBehavior { Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous }
 
-/// <summary>Cuts a text where a regular expression matches (Split). Source: HuggingFace's <c>tokenizers</c>, <c>NormalizedString::split</c>.</summary>
+/// <summary>
+/// Cuts a text where a regular expression matches (Split). Source: HuggingFace's <c>tokenizers</c>, <c>NormalizedString::split</c>.
+/// </summary>
 internal sealed class RegexSplitter : WordSplitter
 {
     /// <summary>A word of a million letters takes milliseconds; a pattern of a stranger that takes longer is stopped.</summary>

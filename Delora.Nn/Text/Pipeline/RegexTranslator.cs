@@ -98,7 +98,8 @@ internal sealed class RegexTranslator
                 return false;
             case '\\':
                 string escape = Escape();
-                if (ignoreCase && (escape == Han || escape[1] is 'p' or 'P' || char.IsLetter(_pattern[_at - 1]))) throw Wrong("an escape without regard to case is not supported");
+                if (ignoreCase && (escape == Han || escape[1] is 'p' or 'P' || char.IsLetter(_pattern[_at - 1])))
+                    throw Wrong("this escape without regard to case is not supported");
                 _result.Append(escape == Han ? $"[{escape}]" : escape);
                 return false;
             case '*' or '+' or '?' or '{' or '}' or '^' or '$' or ']':

@@ -90,7 +90,9 @@ internal static class TemplateReader
         }
         bool isWhole = parts.Count(part => part.Kind == TemplatePartKind.First) == 1
             && parts.Count(part => part.Kind == TemplatePartKind.Second) == (isPair ? 1 : 0);
-        return isWhole ? parts.ToImmutable() : throw component.Wrong(field, $"must have A{(isPair ? " and B" : "")} once{(isPair ? " each" : ", and no B")}.");
+        return isWhole
+            ? parts.ToImmutable()
+            : throw component.Wrong(field, isPair ? "must have A and B, each once." : "must have A once, and no B.");
     }
 
     /// <summary>A token and its id: ["[CLS]", 101].</summary>
@@ -99,7 +101,8 @@ internal static class TemplateReader
         if (!component.TryTake(field, out JsonElement value) || value.ValueKind != JsonValueKind.Array || value.GetArrayLength() != 2)
             throw component.Wrong(field, "must be a token and its id.");
         string name = component.Text(field, value[0]);
-        if (value[1].ValueKind != JsonValueKind.Number || !value[1].TryGetInt32(out int id) || !specials.TryGetValue(name, out int known) || known != id)
+        bool isKnown = specials.TryGetValue(name, out int id);
+        if (!isKnown || value[1].ValueKind != JsonValueKind.Number || !value[1].TryGetInt32(out int given) || given != id)
             throw component.Wrong(field, $"'{name}' with the id {JsonFields.Describe(value[1])} is no special token.");
         return id;
     }

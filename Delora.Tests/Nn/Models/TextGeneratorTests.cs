@@ -86,14 +86,16 @@ public sealed class TextGeneratorTests
     {
         using LlamaForCausalLM model = TinyLlama.Create(Config);
         using var scope = new TensorScope("test");
-        (int[] Inputs, int[] Targets) batch = ([1, 2, 3, 0, 0, 0, 4, 5, 0, 0, 0, 0], [2, 3, 9, -100, -100, -100, -100, 7, -100, -100, -100, -100]);
+        (int[] Inputs, int[] Targets) batch =
+            ([1, 2, 3, 0, 0, 0, 4, 5, 0, 0, 0, 0], [2, 3, 9, -100, -100, -100, -100, 7, -100, -100, -100, -100]);
         (var trimmed, int length) = TokenRows.Trim(batch, 6);
         Assert.Equal(3, length);
         Assert.Equal([1, 2, 3, 4, 5, 0], trimmed.Inputs);
         Assert.Equal([2, 3, 9, -100, 7, -100], trimmed.Targets);
         Assert.Equal(6, TokenRows.Trim((batch.Inputs, [.. batch.Targets[..11], 8]), 6).Length);
         Assert.Equal(6, TokenRows.Trim(([1, 2, 3, 4, 5, 6], [-100, -100, -100, -100, -100, -100]), 6).Length);
-        float whole = model.Loss(Tensor.From(batch.Inputs, [2, 6], Devices.Cpu), Tensor.From(batch.Targets, [2, 6], Devices.Cpu)).ToArray<float>()[0];
+        Tensor inputs = Tensor.From(batch.Inputs, [2, 6], Devices.Cpu), targets = Tensor.From(batch.Targets, [2, 6], Devices.Cpu);
+        float whole = model.Loss(inputs, targets).ToArray<float>()[0];
         Assert.Equal(whole, model.Loss(batch, 6).ToArray<float>()[0], 1e-6f * Math.Abs(whole));
     }
 

@@ -70,15 +70,25 @@ public sealed class PublishedTokenizersTests
         Gen.String.Sample(text => Assert.DoesNotContain(tokenizer.Encode(text), special.Contains), iter: 200);
     }
 
-    [Theory, MemberData(nameof(Names))]
-    public void ByteLevelTextComesBack(string name)
+    [Theory]
+    [InlineData("qwen2")]
+    [InlineData("llama3")]
+    [InlineData("nemo")]
+    [InlineData("roberta")]
+    [InlineData("gpt2_files")]
+    [InlineData("digits")]
+    [InlineData("several_splits")]
+    [InlineData("llama2")]
+    [InlineData("gemma")]
+    public void TextComesBack(string name)
     {
         TextTokenizer tokenizer = Load(name);
-        if (!tokenizer.Description.StartsWith("byte-level", StringComparison.Ordinal) || name is "prefix_space") return;
         Gen.OneOf(Gen.String, Gen.String[Gen.Char["aB1 \n\t'\u00E9\u65E5\uD83D\uDE00\u0000.?\u2003"], 0, 40]).Sample(text =>
         {
             // Composition may change a text that can be written in several ways; then what comes back is its composed form.
             string wanted = SentencePieceTokenizerTests.WellFormed(text);
+            // The sign of a space is a space for those that have one.
+            if (name is "llama2" or "gemma") wanted = wanted.Replace('\u2581', ' ');
             if (name == "qwen2") wanted = UnicodeNormalization.Compose(wanted);
             Assert.Equal(wanted, tokenizer.Decode([.. tokenizer.Encode(text)]));
         });

@@ -31,7 +31,6 @@ public sealed class TokenizerPartsTests
         Assert.Equal("\u0915\u093C", UnicodeNormalization.Compose("\u0958"));
         Assert.Equal("\u0301a", UnicodeNormalization.Compose("\u0301a"));
         // A mark of the same class stands between.
-        Assert.Equal("a\u0315\u0300\u05AE\u0062"[..1], UnicodeNormalization.Compose("a"));
         Assert.Equal("\u00E0\u05AE\u0315b", UnicodeNormalization.Compose("a\u0315\u0300\u05AEb"));
         Assert.Equal("\u1100\u0300\u1161", UnicodeNormalization.Compose("\u1100\u0300\u1161"));
         Gen.Char["ae\u0301\u0323\u0308\u00E9\u0958\u1100\u1161\u11A8\uAC00\u0344"].Array[0, 12].Select(chars => new string(chars)).Sample(text =>
@@ -149,6 +148,8 @@ public sealed class TokenizerPartsTests
         Assert.Equal("x<a><b>y<a>", Cut("x<a><b>y<a>", parseSpecial: false));
         Assert.Equal("cab |3|. abc \u00E9ab", Cut("cab ab. abc \u00E9ab", parseSpecial: false));
         Assert.Equal("a|4|4|b", Cut("a  #\n#\tb", parseSpecial: false));
+        var blank = new AddedTokens([(" ", new AddedToken(" ", 5, Special: false, TakesRight: true))]);
+        Assert.Equal([(0, 1, false), (1, 3, true), (4, 1, false)], blank.Split("a   b", false).Select(x => (x.Start, x.Length, x.Token is not null)));
         Assert.Equal("", Cut("", parseSpecial: true));
 
         string Cut(string text, bool parseSpecial) => string.Join('|', tokens.Split(text, parseSpecial)
@@ -198,6 +199,46 @@ public sealed class TokenizerPartsTests
         if (field != "model.byte_fallback") Assert.Contains(field, message);
         Assert.Contains(word, message);
         Assert.Contains("tokenizer.json", message);
+    }
+
+    [Theory]
+    [InlineData("qwen2")]
+    [InlineData("llama2")]
+    [InlineData("metaspace")]
+    [InlineData("roberta")]
+    [InlineData("bert")]
+    public void NoFileDoesMoreThanBeRefused(string name)
+    {
+        string file = Path.Combine(AppContext.BaseDirectory, "Golden", "Data", "tokenizer", name, "tokenizer.json");
+        string text = File.ReadAllText(file);
+        string[] values = ["null", "-1", "1e999", "\"\"", "\"x\"", "[]", "{}", "[[[1]]]", "true", "{\"type\": \"Sequence\"}"];
+        using var folder = new TemporaryFolder();
+        Gen.Select(Gen.Int[0, 100_000], Gen.Int[0, values.Length]).Sample((place, value) =>
+        {
+            JsonNode json = JsonNode.Parse(text)!;
+            // Tokens and merges are many; what stands beside them is where the parts are.
+            JsonNode[] nodes = [.. Nodes(json).Where(node => node.Parent is not null).ToArray()
+                .GroupBy(node => node.Parent!.GetPath()).SelectMany(group => group.Take(12))];
+            JsonNode chosen = nodes[place % nodes.Length];
+            if (value < values.Length) chosen.ReplaceWith(JsonNode.Parse(values[value].Replace("1e999", "12345678901")));
+            else if (chosen.Parent is JsonObject parent) parent.Remove(chosen.GetPropertyName());
+            folder.Write("tokenizer.json", json.ToJsonString());
+            try
+            {
+                TextTokenizer.Load(folder.Path).EncodeForModel("a <s> \u65E5 [MASK] \U0001F600 12", "b");
+            }
+            catch (DeloraFormatException error)
+            {
+                Assert.Contains("tokenizer.json", error.Message);
+            }
+        }, iter: 300, threads: 1);
+    }
+
+    private static IEnumerable<JsonNode> Nodes(JsonNode node)
+    {
+        yield return node;
+        IEnumerable<JsonNode?> inner = node is JsonObject fields ? fields.Select(field => field.Value) : node is JsonArray list ? list : [];
+        foreach (JsonNode child in inner.OfType<JsonNode>().SelectMany(Nodes)) yield return child;
     }
 
     [Fact]
