@@ -37,7 +37,7 @@ public sealed record GemmaConfig : DecoderConfig
     /// <summary><c>attention_bias</c>: biases on the four projections of the attention.</summary>
     public bool AttentionBias { get; init; }
 
-    /// <summary><c>hidden_act</c>: written again, and not used: the first files named the exact function where the models have its tanh approximation.</summary>
+    /// <summary><c>hidden_act</c>: written again, and not used: the first files name the exact function, the models have its tanh approximation.</summary>
     public string HiddenAct { get; init; } = UsualActivation;
 
     /// <summary><c>hidden_activation</c>: the function of the gate; null: <c>gelu_pytorch_tanh</c>.</summary>
