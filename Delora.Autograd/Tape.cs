@@ -79,7 +79,15 @@ public sealed class Tape : IDisposable
     /// <param name="retain">Keeps the intermediates, so that another backward pass can follow.</param>
     /// <exception cref="GradientException">The root was not recorded on this tape, has several elements and no gradient was given, or the tape was spent by an
     /// earlier pass.</exception>
-    public void Backward(Tensor root, Tensor? gradient = null, bool retain = false)
+    public void Backward(Tensor root, Tensor? gradient = null, bool retain = false) => Backward(root, gradient, retain, null);
+
+    /// <summary>Makes a tensor one that operations of this tape take for its own result; <see cref="BackwardTo"/> gives its gradient.</summary>
+    internal void AddSource(Tensor source) => source.GradientState = _recorded;
+
+    /// <summary>The same, and the gradient that arrived at a source, which the caller owns; null where none did.</summary>
+    internal Tensor? BackwardTo(Tensor source, Tensor root, Tensor gradient) => Backward(root, gradient, retain: false, source);
+
+    private Tensor? Backward(Tensor root, Tensor? gradient, bool retain, Tensor? source)
     {
         ObjectDisposedException.ThrowIf(_closed, this);
         if (root.GradientState is not Recorded recorded || recorded.Tape != this)
@@ -112,6 +120,7 @@ public sealed class Tape : IDisposable
                 foreach (Tensor output in function.Outputs)
                     if (output != root && output.Scope == _scope) output.Dispose();
             }
+            return source is not null && flow.TryGet(source, out _) ? flow.Take(source).Own() : null;
         }
         finally
         {
@@ -123,6 +132,9 @@ public sealed class Tape : IDisposable
     /// <summary>Lets a tensor made under the tape outlive it; the caller, or the enclosing scope, disposes it.</summary>
     /// <returns>The same tensor.</returns>
     public Tensor Keep(Tensor tensor) => _scope.Keep(tensor);
+
+    /// <summary>Whether closing the tape would free the tensor.</summary>
+    internal bool Owns(Tensor tensor) => tensor.Scope == _scope;
 
     /// <summary>Frees every tensor made under the tape that was not kept.</summary>
     /// <exception cref="InvalidOperationException">A scope or tape opened inside this one is still open.</exception>

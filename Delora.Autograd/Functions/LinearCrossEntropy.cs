@@ -73,9 +73,8 @@ public static partial class Functions
             foreach ((Tensor input, Tensor saved) in _gradients)
             {
                 // Not in place: another pass over the same tape may follow.
-                Tensor gradient = Tensor.Empty(input.Shape, input.DType, input.Device, $"gradient of {input.Name}");
-                LinearCrossEntropyKernel.Backward(dloss, saved, gradient);
-                flow.Add(input, gradient);
+                Tensor gradient = flow.Target(input, out bool accumulate);
+                LinearCrossEntropyKernel.Backward(dloss, saved, gradient, accumulate);
             }
         }
     }

@@ -12,8 +12,11 @@ internal static class EmbedCommand
     {
         Option<string?> model = ModelOptions.Model(), adapter = ModelOptions.Adapter();
         TextInputs inputs = new();
-        Option<string> pooling = ValueOptions.Choice(
-            "--pooling", "How a text's tokens become one vector: their mean, the first token (cls), or the model's pooler.", "mean", "mean", "cls", "pooler");
+        Option<string?> pooling = ValueOptions.ChoiceOrNone(
+            "--pooling",
+            "How a text's tokens become one vector: their mean, the first token (cls), or the model's pooler. [default: what the folder's "
+            + "1_Pooling says, else mean]",
+            "mean", "cls", "pooler");
         Option<bool> raw = new("--no-normalize") { Description = "Leave the vectors as long as they are; else each has the length 1." };
         Option<int?> length = ModelOptions.Length();
         Option<int> batch = ModelOptions.Batch();
@@ -30,10 +33,11 @@ internal static class EmbedCommand
             {
                 IReadOnlyList<(string Text, string? Pair)> texts = inputs.Read(parsed, console);
                 ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
-                int most = folder.LengthOf(parsed.GetValue(length));
+                EmbeddingSettings settings = EmbeddingSettings.Load(folder.Path);
+                int most = folder.LengthOf(parsed.GetValue(length), settings.MaxTokens);
                 using TextEncoder encoder = TextEncoder.Load(folder.Path, SelectedDevice.Open(parsed.GetRequiredValue(device)), console.Warn);
                 using PeftModel? peft = parsed.GetValue(adapter) is { } path ? folder.Adapt(encoder, path) : null;
-                Pooling how = Enum.Parse<Pooling>(parsed.GetRequiredValue(pooling), ignoreCase: true);
+                Pooling how = parsed.GetValue(pooling) is { } name ? Enum.Parse<Pooling>(name, ignoreCase: true) : settings.Pooling;
                 if (how == Pooling.Pooler && !encoder.Config.HasPooler)
                     throw new InputException($"--pooling pooler: {folder.Path} has no pooler");
                 foreach ((string Text, string? Pair)[] some in texts.Chunk(parsed.GetRequiredValue(batch)))

@@ -20,6 +20,10 @@ internal static class GenerateCommand
         Option<string?> promptFile = ValueOptions.PathAsGiven(
             "--prompt-file", "FILE", "The text to continue, in UTF-8; a line break at its very end is left out.");
         Option<bool> echo = new("--echo") { Description = "Write the prompt in front; else what is written is the continuation alone." };
+        Option<bool> special = new("--special-tokens")
+        {
+            Description = "Names of special tokens in the prompt, such as <|im_start|>, are these tokens; else they are text.",
+        };
         Option<int> most = ValueOptions.Count("--max-tokens", "The most tokens to generate.", 256);
         Option<double?> temperature = ValueOptions.NotNegativeOrNone(
             "--temperature",
@@ -33,7 +37,7 @@ internal static class GenerateCommand
         Option<bool> verbose = new("--verbose", "-v") { Description = "Tell on standard error how fast it went." };
         Command command = new("generate", "Continues a text with a model, and an adapter where one is named.")
         {
-            model, adapter, prompt, promptFile, echo, most, temperature, topK, topP, greedy, seed, device, verbose,
+            model, adapter, prompt, promptFile, echo, special, most, temperature, topK, topP, greedy, seed, device, verbose,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -55,6 +59,7 @@ internal static class GenerateCommand
                         {
                             MaxNewTokens = parsed.GetRequiredValue(most),
                             Seed = parsed.GetRequiredValue(seed),
+                            ParseSpecial = parsed.GetValue(special),
                             Sampling = parsed.GetValue(greedy)
                                 ? SamplingOptions.Greedy
                                 : new SamplingOptions

@@ -40,8 +40,14 @@ internal static class TrainCommand
         Option<string> device = ValueOptions.Device();
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
+        Option<bool> checkpointing = new("--checkpointing")
+        {
+            Description = "Compute each layer again on the way back instead of keeping what it made: less memory, more time, the same numbers.",
+        };
         Command command = new(
-            "train", "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the last bit.")
+            "train",
+            "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the "
+            + "last bit.")
         {
             model, data, output, evalData,
         };
@@ -50,7 +56,7 @@ internal static class TrainCommand
         foreach (Option option in (Option[])
             [
                 batch, length, epochs, steps, accumulate, learningRate, schedule, warmup, decay, clip, evalEvery, boundsEvery, saveEvery, keep,
-                resume, skip, seed, device,
+                resume, skip, seed, device, checkpointing,
             ])
             command.Add(option);
         command.SetAction((parsed, stop) =>
@@ -70,6 +76,7 @@ internal static class TrainCommand
                     Steps = parsed.GetValue(steps),
                     Device = parsed.GetRequiredValue(device),
                     Resume = parsed.GetValue(resume),
+                    Checkpointing = parsed.GetValue(checkpointing),
                     Tuning = new FineTuningOptions
                     {
                         Adapter = config,

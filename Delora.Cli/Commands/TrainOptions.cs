@@ -29,6 +29,9 @@ internal sealed record TrainOptions
     /// <summary>Whether to go on from the newest checkpoint in <see cref="Out"/>.</summary>
     public bool Resume { get; init; }
 
+    /// <summary>Whether layers are computed again on the way back; see <see cref="CausalLanguageModel.Checkpointing"/>.</summary>
+    public bool Checkpointing { get; init; }
+
     /// <summary>All else; its number of steps is not known before the data are.</summary>
     public required FineTuningOptions Tuning { get; init; }
 }

@@ -33,7 +33,7 @@ internal sealed class ModelFolder
     /// <summary>What a configuration stands for, in words.</summary>
     public static string Describe(ModelConfig config) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{config.ModelType}, {config.ParameterCount:N0} parameters, vocabulary {config.VocabSize:N0}, context {config.MaxPositionEmbeddings:N0}");
+        $"{config.ModelType}, {config.ParameterCount:N0} parameters, vocabulary {config.VocabSize:N0}, context {ContextOf(config):N0}");
 
     /// <summary>Loads the weights.</summary>
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
@@ -71,14 +71,14 @@ internal sealed class ModelFolder
         }
     }
 
-    /// <summary>Positions of a row: what the user asked for, else the usual.</summary>
+    /// <summary>Positions of a row: what the user asked for, else the usual, which the model's folder may say.</summary>
     /// <exception cref="InputException">It is more than the model's context.</exception>
-    public int LengthOf(int? asked)
+    public int LengthOf(int? asked, int? usual = null)
     {
-        int context = (Config as EncoderConfig)?.MaxTokens ?? Config.MaxPositionEmbeddings;
+        int context = ContextOf(Config);
         return asked > context
             ? throw new InputException($"--length {asked}: the model's context holds {context} tokens")
-            : asked ?? Math.Min(ModelOptions.UsualLength, context);
+            : asked ?? Math.Min(usual ?? ModelOptions.UsualLength, context);
     }
 
     /// <summary>Reads a text file as rows for this model.</summary>
@@ -93,10 +93,10 @@ internal sealed class ModelFolder
 
     /// <summary>Reads labelled texts for this model, which is an encoder.</summary>
     /// <exception cref="DeloraFormatException">The file cannot be read, or a line is wrong.</exception>
-    /// <exception cref="InputException">The tokenizer makes tokens of it that the model does not know.</exception>
+    /// <exception cref="InputException">The tokenizer makes tokens of it that the model does not know, or cannot make what is asked for.</exception>
     public ClassificationRows LabelledRows(string file, int length)
     {
-        ClassificationRows rows = ClassificationData.Load(file, Tokenizer, (EncoderConfig)Config, length, _console.Warn);
+        ClassificationRows rows = Encoded(() => ClassificationData.Load(file, Tokenizer, (EncoderConfig)Config, length, _console.Warn));
         CheckLargest(rows.LargestId);
         return rows;
     }
@@ -107,12 +107,28 @@ internal sealed class ModelFolder
     {
         EncodedText[] encoded = [.. texts.Select(text =>
         {
-            (int[] ids, int[] types) = Tokenizer.EncodeForModel(text.Text, text.Pair, length);
+            (int[] ids, int[] types) = Encoded(() => Tokenizer.EncodeForModel(text.Text, text.Pair, length));
             return ids.Length > 0 ? new EncodedText(ids, types) : throw new InputException("a text has no token: it is empty");
         })];
         CheckLargest(encoded.Max(text => text.Ids.Max()));
         return EncodedBatch.Pad(encoded, ((EncoderConfig)Config).PadTokenId);
     }
+
+    /// <summary>What a tokenizer cannot do about texts is the user's to know.</summary>
+    private T Encoded<T>(Func<T> encode)
+    {
+        try
+        {
+            return encode();
+        }
+        catch (Exception e) when (e is NotSupportedException or ArgumentOutOfRangeException { ParamName: "maxLength" })
+        {
+            throw new InputException($"{Path}: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
+    }
+
+    /// <summary>The longest sequence in tokens; RoBERTa has more rows of positions than that.</summary>
+    private static int ContextOf(ModelConfig config) => (config as EncoderConfig)?.MaxTokens ?? config.MaxPositionEmbeddings;
 
     private void CheckLargest(int id)
     {

@@ -28,6 +28,7 @@ internal static class TrainingSession
         Device device = SelectedDevice.Open(options.Device);
         using OutputFolder output = OpenOutput(options);
         using CausalLanguageModel model = folder.Load(device);
+        model.Checkpointing = options.Checkpointing;
         using FineTuner tuner = new(model, training, tuning, evaluation, console.Warn);
         TellInputs(
             console, folder, device, ModelFolder.Describe(options.Data, training),
@@ -50,6 +51,7 @@ internal static class TrainingSession
         Device device = SelectedDevice.Open(options.Device);
         using OutputFolder output = OpenOutput(options);
         using SequenceClassifier model = folder.LoadClassifier(device);
+        model.Checkpointing = options.Checkpointing;
         using ClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
         TellInputs(
             console, folder, device, ModelFolder.Describe(options.Data, training),
@@ -140,6 +142,8 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
         _console.Output.WriteLine(TrainableParameters());
         TellWhereItStarts();
         TrainingResult result;
+        DeviceAllocator memory = _tuner.Model.Device.Memory;
+        memory.ResetPeak();
         try
         {
             using ProgressPhase phase = new(_console, "Training", _steps, Unit);
@@ -161,6 +165,7 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
 
         if (result.SkippedSteps > 0)
             _console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
+        _console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");
         _console.Output.WriteLine(Distance(_tuner.Peft.BoundReport()));
         _console.Output.WriteLine($"Adapter: {_output.Path}");
         _console.Output.WriteLine(

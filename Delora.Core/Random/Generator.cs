@@ -24,11 +24,18 @@ public sealed class Generator
         set { lock (_lock) _state = value; }
     }
 
-    /// <summary>Takes the next <paramref name="count"/> elements.</summary>
+    /// <summary>Takes the next <paramref name="count"/> elements, or in a <see cref="RandomReplay"/> those that were taken the first time.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The count is negative.</exception>
+    /// <exception cref="InvalidOperationException">The first time something else was taken.</exception>
     public RandomStream Reserve(long count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
+        return RandomReplay.Take(this, count);
+    }
+
+    /// <summary>The next elements, whatever is recorded or replayed.</summary>
+    internal RandomStream Next(long count)
+    {
         lock (_lock)
         {
             var stream = new RandomStream(_state.Seed, _state.Offset);

@@ -18,6 +18,42 @@ internal static unsafe class CpuRow
         for (; j < count; j++) V1.Store(op.Apply(V1.Load(x + j)), y + j);
     }
 
+    /// <summary>y[j] = f(x[j]), and Σ y[j]: blocks in float32, joined in float64, in an order that the count and the vectors' width fix.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static double MapSum<TOp, TVector>(TOp op, float* x, float* y, long count)
+        where TOp : struct, ICpuUnaryOp where TVector : unmanaged, ISimd<TVector>
+    {
+        double sum = 0;
+        long j = 0, last = count - count % TVector.Count;
+        while (j < last)
+        {
+            long end = Math.Min(j + CpuReduce.BlockLength, last);
+            TVector s0 = TVector.Set(0), s1 = s0;
+            for (; j + 2 * TVector.Count <= end; j += 2 * TVector.Count)
+            {
+                TVector first = op.Apply(TVector.Load(x + j)), second = op.Apply(TVector.Load(x + j + TVector.Count));
+                TVector.Store(first, y + j);
+                TVector.Store(second, y + j + TVector.Count);
+                s0 += first;
+                s1 += second;
+            }
+            for (; j < end; j += TVector.Count)
+            {
+                TVector value = op.Apply(TVector.Load(x + j));
+                TVector.Store(value, y + j);
+                s0 += value;
+            }
+            sum += TVector.Sum(s0 + s1);
+        }
+        for (; j < count; j++)
+        {
+            V1 value = op.Apply(V1.Load(x + j));
+            V1.Store(value, y + j);
+            sum += value.Value;
+        }
+        return sum;
+    }
+
     /// <summary>y[j] = f(a[j], b[j]).</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Map<TOp, TVector>(TOp op, float* a, float* b, float* y, long count)
@@ -29,11 +65,11 @@ internal static unsafe class CpuRow
     }
 }
 
-/// <summary>f(x) = factor · e^(x − shift): softmax with its maximum, or with its log-sum-exp.</summary>
+/// <summary>f(x) = factor · e^(x − shift) for x ≤ shift: softmax with its maximum, or with its log-sum-exp.</summary>
 internal readonly struct CpuShiftedExp(float shift, float factor) : ICpuUnaryOp
 {
     public TVector Apply<TVector>(TVector x) where TVector : unmanaged, ISimd<TVector> =>
-        TVector.Set(factor) * SimdMath.Exp(x - TVector.Set(shift));
+        TVector.Set(factor) * SimdMath.ExpNonPositive(x - TVector.Set(shift));
 }
 
 /// <summary>f(x) = factor · x.</summary>

@@ -49,6 +49,19 @@ public sealed class AdapterRows
     /// </summary>
     public IDisposable Use() => new Choice(this);
 
+    /// <summary>Everything that is chosen now, the innermost last: for <see cref="Restore"/>.</summary>
+    internal static AdapterRows[] Chosen()
+    {
+        List<AdapterRows> rows = [];
+        for (Choice? choice = s_current.Value; choice is not null; choice = choice.Outer)
+            if (choice.Rows is { } chosen) rows.Add(chosen);
+        rows.Reverse();
+        return [.. rows];
+    }
+
+    /// <summary>Computes with these choices and no others until the result is disposed, whatever is chosen around it.</summary>
+    internal static IDisposable Restore(AdapterRows[] rows) => new Restored(rows);
+
     /// <summary>The current choice for a layer; null where there is none.</summary>
     internal static AdapterRows? For(LinearAdapters layer)
     {
@@ -109,6 +122,19 @@ public sealed class AdapterRows
             yield return (group, row, taken[group], count);
             taken[group] += count;
         }
+    }
+
+    private sealed class Restored : IDisposable
+    {
+        private readonly Choice? _before = s_current.Value;
+
+        internal Restored(AdapterRows[] rows)
+        {
+            s_current.Value = null;
+            foreach (AdapterRows chosen in rows) _ = new Choice(chosen);
+        }
+
+        public void Dispose() => s_current.Value = _before;
     }
 
     /// <summary>One use. A flow that outlives it falls back to what was chosen around it.</summary>

@@ -12,7 +12,7 @@ namespace Delora.Nn;
 /// <param name="DirectionNorm">‖ΔW diag(1/w)‖ = ‖B diag(s) A‖: the update in units of the base weight's columns. Null for LoRA.</param>
 /// <param name="DirectionBound">|λ|, the paper's bound of it. Twice as large, as <paramref name="Bound"/> is, with the residual initialization.</param>
 /// <param name="Lambda">λ; null for LoRA.</param>
-/// <remarks>Source: Bini, Girrbach, Akata, ICLR 2025, section 3: λ sets the strength apart from the direction.</remarks>
+/// <remarks>Source: Bini, Girrbach, Akata, ICLR 2025: λ sets the strength apart from the direction.</remarks>
 public sealed record LayerBound(
     string Layer, string Adapter, int Rank, double Norm, double? Bound, double? DirectionNorm, double? DirectionBound, double? Lambda)
 {

@@ -127,7 +127,7 @@ public sealed class DeloraAdapter : LinearAdapter
     }
 
     /// <summary>
-    /// ‖B diag(s) A‖_F = ‖ΔW diag(1/w)‖_F and its bound |λ| (paper, section 3); twice that with the residual initialization. Where a column of the
+    /// ‖B diag(s) A‖_F = ‖ΔW diag(1/w)‖_F and its bound |λ| (the paper's); twice that with the residual initialization. Where a column of the
     /// base weight is zero, the direction counts although ΔW is zero there.
     /// </summary>
     public override (double Norm, double Bound)? DirectionNorm()

@@ -76,36 +76,43 @@ public sealed partial class LinearAdapters : IDisposable
     }
 
     /// <summary>
-    /// Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW. The base weight is kept for <see cref="Unmerge"/>. A weight that two layers share
-    /// (tied embeddings) changes for both, although the adapters left the other as it was.
+    /// Adds ΔW of the given adapters to the weight: W ← W + Σ ΔW; those that are merged already are passed over. The base weight is kept for
+    /// <see cref="Unmerge"/>. A weight that two layers share (tied embeddings) changes for both, although the adapters left the other as it was.
     /// </summary>
-    /// <exception cref="InvalidOperationException">
-    /// Adapters are merged already, into this layer or into the one that has the same weight.
-    /// </exception>
+    /// <exception cref="InvalidOperationException">Adapters are merged into the layer that has the same weight.</exception>
     /// <exception cref="NonFiniteException">The merged weight would hold NaN or infinity; nothing was changed.</exception>
-    public void Merge(params IEnumerable<string> names)
+    public void Merge(params IEnumerable<string> names) => Merge(names, safe: true);
+
+    /// <inheritdoc cref="Merge(IEnumerable{string})"/>
+    /// <param name="names">The adapters; those that the layer lacks are passed over.</param>
+    /// <param name="safe">Whether a weight that would hold NaN or infinity is refused.</param>
+    public void Merge(IEnumerable<string> names, bool safe)
     {
-        if (Merged.Count > 0) throw new InvalidOperationException($"Merged already: {string.Join(", ", Merged)}. Unmerge first.");
-        string[] wanted = [.. names.Where(_adapters.ContainsKey).Distinct()];
+        string[] wanted = [.. names.Where(_adapters.ContainsKey).Except(Merged)];
         if (wanted.Length == 0) return;
         if (_layer.Partner is { Adapters.Merged: { Count: > 0 } others })
             throw new InvalidOperationException(
                 $"{string.Join(", ", wanted)} cannot be merged: the weight is another layer's as well, into which {string.Join(", ", others)} is merged.");
         using IDisposable pause = Tape.Pause();
-        Tensor original = _layer.CopyOwn("base weight");
+        Tensor original = _layer.CopyOwn(_base is null ? "base weight" : "weight with adapters merged");
         Tensor merged = Tensor.CopyOf(original, original.Device, "merged weight");
         foreach (string name in wanted)
         {
             (Tensor a, Tensor b) = _adapters[name].Fold();
             _layer.AddDelta(a, b, merged);
         }
+        if (safe) RefuseNonFinite(merged, wanted);
+        _layer.Replace(merged);
+        _base ??= original.Own();
+        Merged = [.. Merged, .. wanted];
+    }
+
+    private static void RefuseNonFinite(Tensor merged, string[] wanted)
+    {
         Tensor count = Tensor.Empty([1], DType.Int32, merged.Device, "non-finite elements");
         NonFiniteKernel.Forward(count, merged);
         if (count.ToArray<int>()[0] is var bad and > 0)
             throw new NonFiniteException($"Merging {string.Join(", ", wanted)} into a weight {merged.Shape} would give {bad} elements that are NaN or infinite.");
-        _layer.Replace(merged);
-        _base = original.Own();
-        Merged = wanted;
     }
 
     /// <summary>A copy of the base weight as files have it, also while adapters are merged.</summary>

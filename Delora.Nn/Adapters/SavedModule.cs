@@ -43,6 +43,9 @@ internal sealed class SavedModule : IDisposable
     /// <summary>Whether any adapter has a copy.</summary>
     internal bool IsUsed => _copies.Count > 0;
 
+    /// <summary>The adapters that have a copy.</summary>
+    internal IEnumerable<string> Adapters => _copies.Keys;
+
     internal bool Has(string adapter) => _copies.ContainsKey(adapter);
 
     /// <summary>Makes an adapter's copy of the base parameters.</summary>
@@ -58,6 +61,18 @@ internal sealed class SavedModule : IDisposable
     {
         Parameter[]? copy = adapter is null ? null : _copies[adapter];
         for (int i = 0; i < _base.Count; i++) _base[i].Owner.ExchangeParameter(_base[i].OwnName, copy?[i] ?? _base[i].Base);
+    }
+
+    /// <summary>Gives an adapter's copy another name; nothing where it has none.</summary>
+    internal void Rename(string from, string to)
+    {
+        if (_copies.Remove(from, out Parameter[]? copy)) _copies.Add(to, copy);
+    }
+
+    /// <summary>Writes an adapter's copy into the base parameters, for good.</summary>
+    internal void Keep(string adapter)
+    {
+        for (int i = 0; i < _base.Count; i++) _base[i].Base.Value.CopyFrom(_copies[adapter][i].Value);
     }
 
     internal void Delete(string adapter)

@@ -21,8 +21,14 @@ public sealed record GenerationOptions
     /// </summary>
     public AdapterRows? Adapter { get; init; }
 
-    /// <summary>Tokens that end the text; null for the end tokens of the model's configuration.</summary>
+    /// <summary>Tokens that end the text; null for those of the model (<see cref="ModelConfig.StopTokenIds"/>).</summary>
     public ImmutableArray<int>? StopIds { get; init; }
+
+    /// <summary>
+    /// Whether names of special tokens in the prompt, for instance <c>&lt;|im_start|&gt;</c>, become these tokens. Only for prompts that are
+    /// trusted; otherwise they are text.
+    /// </summary>
+    public bool ParseSpecial { get; init; }
 }
 
 /// <summary>Why a text ended.</summary>

@@ -54,8 +54,8 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         if (options.Adapter is { } chosen && chosen.Names.Count != prompts.Count)
             throw new ArgumentException($"Adapters were chosen for {chosen.Names.Count} rows; the prompts are {prompts.Count}.", nameof(options));
         TextBatch batch = new([.. prompts.Select(prompt => new TextBatch.Row(
-            Prompt(prompt), new Generator(options.Seed), tokenizer.StartDecoding(continues: prompt.Length > 0)))]);
-        ImmutableArray<int> stops = options.StopIds ?? model.Config.EosTokenIds;
+            Prompt(prompt, options.ParseSpecial), new Generator(options.Seed), tokenizer.StartDecoding(continues: prompt.Length > 0)))]);
+        ImmutableArray<int> stops = options.StopIds ?? model.Config.StopTokenIds;
         int most = Math.Min(options.MaxNewTokens, model.Config.MaxPositionEmbeddings - batch.Longest + 1);
         // The last token is not computed on: it needs no place.
         using KeyValueCache cache = model.CreateCache(prompts.Count, batch.Longest + most - 1);
@@ -88,10 +88,11 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         return text.ToString();
     }
 
-    private int[] Prompt(string text)
+    private int[] Prompt(string text, bool parseSpecial)
     {
         // An empty prompt can only start from the begin token, whether or not the model expects it otherwise.
-        int[] ids = [.. tokenizer.Encode(text, addBegin: tokenizer.BeginId is not null && (tokenizer.AddsBegin || text.Length == 0))];
+        bool addBegin = tokenizer.BeginId is not null && (tokenizer.AddsBegin || text.Length == 0);
+        int[] ids = [.. tokenizer.EncodeTrusted(text, addBegin, parseSpecial)];
         if (ids.Length == 0) throw new PromptException("The prompt is empty, and the model has no begin token to start from.");
         if (ids.FirstOrDefault(id => id >= model.Config.VocabSize, -1) is var strange and >= 0)
             throw new PromptException(

@@ -23,7 +23,7 @@ public abstract class CausalLanguageModel : PretrainedModel
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
     public static new CausalLanguageModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
     {
-        ModelConfig config = ModelConfig.Load(folder, warn);
+        ModelConfig config = GenerationConfig.AddTo(ModelConfig.Load(folder, warn), folder);
         using WeightFiles weights = OpenWeights(folder, warn, strict);
         return Load(config, weights, device);
     }
@@ -90,12 +90,16 @@ public abstract class CausalLanguageModel : PretrainedModel
         return HiddenLoss(Hidden(ids, mask, null, null), targets);
     }
 
-    /// <summary>The loss of a batch of <see cref="TokenRows"/>; see <see cref="Loss(Tensor, Tensor, Tensor?)"/>.</summary>
+    /// <summary>
+    /// The loss of a batch of <see cref="TokenRows"/>; see <see cref="Loss(Tensor, Tensor, Tensor?)"/>. Positions at the right where no row has
+    /// a target are left out: they change no loss and no gradient.
+    /// </summary>
     /// <param name="batch">Inputs and targets, one row behind the other.</param>
     /// <param name="length">Positions in a row.</param>
     /// <returns>The loss, a scalar [].</returns>
     public Tensor Loss((int[] Inputs, int[] Targets) batch, int length)
     {
+        (batch, length) = TokenRows.Trim(batch, length);
         Shape shape = [batch.Inputs.Length / length, length];
         return Loss(Tensor.From(batch.Inputs, shape, Device, "inputs"), Tensor.From(batch.Targets, shape, Device, "targets"));
     }

@@ -57,6 +57,16 @@ public abstract record ModelConfig
     /// <summary><c>eos_token_id</c>: the tokens that end a text; empty for none.</summary>
     public ImmutableArray<int> EosTokenIds { get; init; } = [];
 
+    /// <summary>
+    /// The tokens at which generation stops: <c>eos_token_id</c> of <c>generation_config.json</c> where a model folder has it, else
+    /// <see cref="EosTokenIds"/>.
+    /// </summary>
+    public ImmutableArray<int> StopTokenIds
+    {
+        get => field.IsDefault ? EosTokenIds : field;
+        init;
+    }
+
     /// <summary>Fields of the file that this version does not use. They are written back.</summary>
     public ImmutableSortedDictionary<string, JsonElement> AdditionalFields { get; init; } =
         ImmutableSortedDictionary.Create<string, JsonElement>(StringComparer.Ordinal);
@@ -87,8 +97,9 @@ public abstract record ModelConfig
     }
 
     /// <summary>The contents of <c>config.json</c>, as transformers reads it.</summary>
+    /// <param name="storedAs">The type of the tensors beside it.</param>
     /// <exception cref="DeloraFormatException">A field is wrong.</exception>
-    public string ToJson()
+    public string ToJson(DType storedAs = DType.Float32)
     {
         Validate();
         var fields =
@@ -100,17 +111,19 @@ public abstract record ModelConfig
                 [ContextField] = MaxPositionEmbeddings,
                 ["bos_token_id"] = BosTokenId,
                 ["eos_token_id"] = EosTokenIds switch { [] => null, [int one] => one, _ => EosTokenIds.Select(id => (object)id) },
-                ["torch_dtype"] = "float32",
+                ["torch_dtype"] = storedAs.Name,
             };
         WriteOwnFields(fields);
         return PythonJson.Write(fields);
     }
 
     /// <summary>Writes <c>config.json</c> into a folder.</summary>
+    /// <param name="folder">An existing folder.</param>
+    /// <param name="storedAs">The type of the tensors beside it.</param>
     /// <exception cref="DeloraException">The system refused; the old file is as it was.</exception>
-    public void Save(string folder)
+    public void Save(string folder, DType storedAs = DType.Float32)
     {
-        byte[] json = Encoding.UTF8.GetBytes(ToJson());
+        byte[] json = Encoding.UTF8.GetBytes(ToJson(storedAs));
         AtomicFile.Write(Path.Combine(folder, FileName), stream => stream.Write(json));
     }
 

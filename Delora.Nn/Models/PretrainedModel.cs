@@ -27,6 +27,13 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <inheritdoc/>
     public abstract TargetOptions Targets { get; }
 
+    /// <summary>
+    /// Whether training keeps only what goes into each layer and computes the layer again on the way back
+    /// (<see cref="Autograd.Functions.Checkpoint"/>): memory for the activations of one layer instead of all, for one more forward pass. Gradients are
+    /// the same to the bit. The model must not change between a forward pass and its backward pass.
+    /// </summary>
+    public bool Checkpointing { get; set; }
+
     /// <summary>Loads a model folder, frozen and in evaluation mode; its configuration says which model it is.</summary>
     /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
     /// <param name="device">Where.</param>
@@ -38,7 +45,7 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
     public static PretrainedModel Load(string folder, Device device, Action<string>? warn = null, bool strict = false)
     {
-        ModelConfig config = ModelConfig.Load(folder, warn);
+        ModelConfig config = GenerationConfig.AddTo(ModelConfig.Load(folder, warn), folder);
         using WeightFiles weights = OpenWeights(folder, warn, strict);
         return config is EncoderConfig encoder
             ? EncoderModel.Load(encoder, weights, device, warn)
@@ -46,25 +53,31 @@ public abstract class PretrainedModel : Module, IAdaptable
     }
 
     /// <summary>
-    /// Writes the model as transformers does: <c>config.json</c> and float32 safetensors, as it computes now: with what is merged into it, and
+    /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
     /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
     /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
+    /// <param name="storeAs">
+    /// The type of the tensors in the file: float32, or bfloat16 and float16, which round them. A model whose file held one of these is
+    /// merged in float32 and rounded once.
+    /// </param>
     /// <exception cref="DeloraException">The system refused.</exception>
-    public void Save(string folder)
+    /// <exception cref="DTypeException">Tensors are not stored in that type.</exception>
+    /// <exception cref="NonFiniteException">A number is too large for the type.</exception>
+    public void Save(string folder, DType storeAs = DType.Float32)
     {
         using Lease lease = Enter();
         FolderFile.Make(folder);
         try
         {
-            WeightWriter.Write(folder, [.. NamedState()]);
+            WeightWriter.Write(folder, [.. NamedState()], storeAs: storeAs);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new DeloraException($"{folder}: the model could not be written: {error.Message}", error);
         }
-        Config.Save(folder);
+        Config.Save(folder, storeAs);
     }
 
     /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>

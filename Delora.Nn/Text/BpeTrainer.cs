@@ -40,7 +40,9 @@ public static class BpeTrainer
         int endId = tokens.Count;
         tokens.Add([]);
         var vocabulary = new ByteLevelVocabulary([.. tokens], merges, new Dictionary<string, int> { [EndOfText] = endId });
-        return new ByteLevelTokenizer(vocabulary, new TokenizerSpecials(vocabulary.Specials, endId, endId, AddsBegin: false),
+        var specials = new TokenizerSpecials(vocabulary.Specials, endId, endId, AddsBegin: false) { Template = TokenTemplate.Around(null, null) };
+        return new PipelineTokenizer(
+            [new AddedToken(EndOfText, endId, Special: true)], null, new Gpt2Splitter(), new ByteLevelModel(vocabulary), specials,
             new Dictionary<string, byte[]> { [TokenizerFiles.Json] = ByteLevelJson.Write(vocabulary), [TokenizerFiles.Config] = Config() });
     }
 

@@ -4,7 +4,7 @@ using Delora.Core;
 namespace Delora.Nn;
 
 /// <summary>Reads the examples of a file with one JSON object a line; empty lines don't count.</summary>
-internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length, Action<string>? warn)
+internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length, bool parseSpecial, Action<string>? warn)
 {
     private const string TextField = "text", PromptField = "prompt", CompletionField = "completion";
 
@@ -47,7 +47,7 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
                 warn?.Invoke($"{file}: line {line}: the field '{field}' is ignored.");
 
         text ??= prompt + completion;
-        List<int> ids = TokenBlocks.Document(tokenizer, text);
+        List<int> ids = TokenBlocks.Document(tokenizer, text, parseSpecial);
         if (text.Length == 0 || ids.Count < 2)
         {
             _empty++;
@@ -67,15 +67,15 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
     }
 
     /// <summary>
-    /// How many ids at the front hold nothing but the prompt. They are found by their bytes: the completion may change where the prompt
+    /// How many ids at the front hold nothing but the prompt. They are found by their extent: the completion may change where the prompt
     /// is cut into tokens.
     /// </summary>
     private int CountMasked(List<int> ids, string prompt)
     {
         int count = 0, last = tokenizer.EndId is null ? ids.Count : ids.Count - 1;
-        for (int left = tokenizer.ByteCount(prompt); count < last; count++)
+        for (int left = tokenizer.EncodeTrusted(prompt, tokenizer.AddsBegin, parseSpecial).Sum(tokenizer.ExtentOf); count < last; count++)
         {
-            left -= tokenizer.BytesOf(ids[count]).Length;
+            left -= tokenizer.ExtentOf(ids[count]);
             if (left < 0) break;
         }
         return count;

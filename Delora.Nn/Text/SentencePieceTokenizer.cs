@@ -17,10 +17,15 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
     /// <summary>Whether no piece has a space behind another character, so that nothing is merged across the beginning of a word.</summary>
     private readonly bool _hasWords;
 
-    private SentencePieceTokenizer(SentencePieceModel model, TokenizerSpecials specials, TokenizerFiles files)
+    private readonly AddedTokens _control;
+    private readonly bool _prefixesAll;
+
+    private SentencePieceTokenizer(SentencePieceModel model, TokenizerSpecials specials, TokenizerFiles files, bool prefixesAll)
         : base([.. model.Pieces.Select((piece, id) => BytesOf(piece, id - model.FirstByte))], specials, files.All)
     {
         _model = model;
+        _prefixesAll = prefixesAll;
+        _control = new AddedTokens([.. specials.Ids.Select(entry => (entry.Key, new AddedToken(entry.Key, entry.Value, Special: true)))]);
         _hasWords = !model.Pieces.Any(piece => piece.Kind == PieceKind.Normal && FirstLength(piece.Text) < piece.Text.Length);
         AddMerges();
     }
@@ -35,26 +40,36 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
         for (int id = 0; id < model.Pieces.Count; id++)
             if (model.Pieces[id].Kind is PieceKind.Control or PieceKind.Unknown)
                 ids.Add(model.Pieces[id].Text, id);
-        var specials = TokenizerSpecials.Read(files, ids, model.BeginId, model.EndId, addsBegin: true, model.DummyPrefix, warn);
-        WarnOfAddedTokens(files, model, warn);
-        return new SentencePieceTokenizer(model, specials, files);
+        var rules = new TokenizerRules(ids)
+        {
+            BeginId = model.BeginId, EndId = model.EndId, PadId = ids.TryGetValue("<pad>", out int pad) ? pad : null, AddsBegin = true,
+            PrefixesSpace = model.DummyPrefix,
+        };
+        var specials = TokenizerSpecials.Read(files, rules, warn);
+        files.WarnOfAddedTokens(model.Pieces.Count, warn);
+        // Before 2023 transformers put a space behind every special token as well, and files that do not say otherwise mean that.
+        bool prefixesAll = files.Fields(TokenizerFiles.Config)?.Flag("legacy", true) ?? true;
+        return new SentencePieceTokenizer(model, specials, files, prefixesAll);
     }
 
     internal override bool StartsWithPrefix(int id) =>
         _model.DummyPrefix && _model.Pieces[id] is { Kind: PieceKind.Normal } piece && piece.Text[0] == Space;
 
-    internal override int ByteCount(string text) => text.Length == 0
-        ? 0
-        : base.ByteCount(text.Replace(Space, ' ')) + (_model.DummyPrefix ? 1 : 0);
+    private protected override void Encode(string text, bool parseSpecial, List<int> ids)
+    {
+        foreach ((int start, int length, AddedToken? token) in _control.Split(text, parseSpecial))
+            if (token is not null) ids.Add(token.Id);
+            else Encode(text.AsSpan(start, length), _model.DummyPrefix && (start == 0 || _prefixesAll), ids);
+    }
 
-    private protected override void Encode(string text, List<int> ids)
+    private void Encode(ReadOnlySpan<char> text, bool prefixes, List<int> ids)
     {
         var merger = new BpeMerger(_merges);
         var seen = new SeenWords(ids);
         int[] symbols = [];
         for (ReadOnlySpan<char> left = text; !left.IsEmpty;)
         {
-            bool prefixed = left.Length == text.Length && _model.DummyPrefix;
+            bool prefixed = prefixes && left.Length == text.Length;
             ReadOnlySpan<char> word = _hasWords ? left[..FirstLength(left)] : left;
             left = left[word.Length..];
             if (!prefixed && seen.Repeat(word)) continue;
@@ -88,24 +103,6 @@ internal sealed class SentencePieceTokenizer : TextTokenizer
                 continue;
             }
             foreach (byte value in bytes[..new Rune(~symbol).EncodeToUtf8(bytes)]) ids.Add(_model.FirstByte + value);
-        }
-    }
-
-    /// <summary>Tokens that other libraries add to the vocabulary are not known here: the model may have rows for them.</summary>
-    private static void WarnOfAddedTokens(TokenizerFiles files, SentencePieceModel model, Action<string>? warn)
-    {
-        if (files.Fields(TokenizerFiles.Config)?.Object("added_tokens_decoder") is { } decoder)
-            Warn(TokenizerFiles.Config, decoder.Left.Keys.Where(id => !int.TryParse(id, out int number) || number >= model.Pieces.Count));
-        if (files.Fields(TokenizerFiles.Added) is { } added)
-            Warn(TokenizerFiles.Added, added.Left.Keys.ToArray().Select(name => added.Integer(name, -1))
-                .Where(id => id >= model.Pieces.Count).Select(id => $"{id}"));
-
-        void Warn(string file, IEnumerable<string> ids)
-        {
-            string[] unknown = [.. ids];
-            if (unknown.Length > 0)
-                warn?.Invoke($"{files.PathOf(file)}: added tokens beyond the SentencePiece vocabulary are ignored: ids "
-                    + $"{string.Join(", ", unknown.Take(10))}.");
         }
     }
 

@@ -22,24 +22,29 @@ public static class TextData
     /// <param name="tokenizer">Encodes it.</param>
     /// <param name="length">Positions in a row; JSON rows may be shorter, and longer ones are cut.</param>
     /// <param name="warn">Told how many rows were cut or left out, and of fields that are not used.</param>
+    /// <param name="parseSpecial">
+    /// Whether names of special tokens in the texts become these tokens: for conversations that were written with a chat template. Only for
+    /// data that is trusted.
+    /// </param>
     /// <exception cref="DeloraFormatException">
     /// The file can't be read, a line is wrong, or nothing is there to learn: no row, or every target masked.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">
     /// <paramref name="length"/> is below 1, or for plain text above <see cref="TokenBlocks.MaxLength"/>.
     /// </exception>
-    public static TokenRows Load(string path, TextTokenizer tokenizer, int length, Action<string>? warn = null)
+    public static TokenRows Load(
+        string path, TextTokenizer tokenizer, int length, Action<string>? warn = null, bool parseSpecial = false)
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
         byte[] bytes = RegularFile.ReadAll(path, MaxBytes);
         if (Path.GetExtension(path).ToLowerInvariant() is ".jsonl" or ".json")
-            return new JsonLines(path, tokenizer, length, warn).Read(bytes);
+            return new JsonLines(path, tokenizer, length, parseSpecial, warn).Read(bytes);
 
         string text = StrictUtf8.Decode(bytes, path);
         if (text.Length == 0) throw new DeloraFormatException(path, null, "holds no text.");
-        List<int> ids = TokenBlocks.Document(tokenizer, text);
+        List<int> ids = TokenBlocks.Document(tokenizer, text, parseSpecial);
         return ids.Count >= 2
             ? new TokenBlocks(ids, length)
             : throw new DeloraFormatException(path, null, "holds a single token: there is nothing to learn.");

@@ -5,27 +5,29 @@ using Delora.Core;
 namespace Delora.Nn;
 
 /// <summary>
-/// Turns text into token ids and back: SentencePiece BPE (<c>tokenizer.model</c>, as Llama) or byte-level BPE (<c>tokenizer.json</c>, as
-/// GPT-2). Immutable, and for any number of threads.
+/// Turns text into token ids and back: byte-level BPE (as GPT-2, RoBERTa, Llama 3, Qwen), BPE of characters with byte fallback (as
+/// Llama 2, Mistral), SentencePiece BPE or WordPiece (as BERT). Immutable, and for any number of threads.
 /// </summary>
 /// <remarks>
 /// Text is only text: a special token's name in it, for instance <c>&lt;/s&gt;</c>, is encoded letter by letter and never becomes that
-/// token, so data can't end a document or take another role. Who wants the token takes its id from <see cref="SpecialTokens"/>. A lone
-/// surrogate, which no UTF-8 can hold, is encoded as U+FFFD.
+/// token, so data can't end a document or take another role (transformers: <c>split_special_tokens=True</c>). Who wants the token takes
+/// its id from <see cref="SpecialTokens"/>, or asks for it with <c>parseSpecial</c>, which is transformers' default. A lone surrogate,
+/// which no UTF-8 can hold, is encoded as U+FFFD.
 /// </remarks>
 public abstract class TextTokenizer
 {
     private readonly byte[][] _bytes;
     private readonly FrozenDictionary<string, byte[]> _files;
+    private readonly TokenizerSpecials _specials;
+    private readonly Lazy<Dictionary<int, string>> _names;
 
     private protected TextTokenizer(byte[][] bytes, TokenizerSpecials specials, IReadOnlyDictionary<string, byte[]> files)
     {
         _bytes = bytes;
         _files = files.ToFrozenDictionary();
+        _specials = specials;
+        _names = new Lazy<Dictionary<int, string>>(() => specials.Ids.ToDictionary(entry => entry.Value, entry => entry.Key));
         SpecialTokens = specials.Ids.ToFrozenDictionary();
-        BeginId = specials.BeginId;
-        EndId = specials.EndId;
-        AddsBegin = specials.AddsBegin;
     }
 
     /// <summary>What it is, in words for a person: kind and size.</summary>
@@ -35,22 +37,29 @@ public abstract class TextTokenizer
     public int VocabularySize => _bytes.Length;
 
     /// <summary>The token that stands before a text (<c>bos</c>); null where there is none.</summary>
-    public int? BeginId { get; }
+    public int? BeginId => _specials.BeginId;
 
     /// <summary>The token that ends a text (<c>eos</c>); null where there is none.</summary>
-    public int? EndId { get; }
+    public int? EndId => _specials.EndId;
 
-    /// <summary>Whether the model expects <see cref="BeginId"/> before every text (<c>add_bos_token</c>).</summary>
-    public bool AddsBegin { get; }
+    /// <summary>Whether the model expects <see cref="BeginId"/> before every text (<c>add_bos_token</c>, or a post-processor).</summary>
+    public bool AddsBegin => _specials.AddsBegin;
 
-    /// <summary>The tokens that no text is encoded to, and their ids.</summary>
+    /// <summary>The token that fills up the shorter texts of a batch (<c>pad_token</c>); null where there is none.</summary>
+    public int? PadId => _specials.PadId;
+
+    /// <summary>Whether the model expects <see cref="PadId"/> at the left of a text (<c>padding_side</c>).</summary>
+    public bool PadsLeft => _specials.PadsLeft;
+
+    /// <summary>The special tokens, to which no text is encoded unless it is asked for, and their ids.</summary>
     public IReadOnlyDictionary<string, int> SpecialTokens { get; }
 
     /// <summary>
-    /// Reads a model folder's tokenizer: <c>tokenizer.model</c> (SentencePiece BPE with byte fallback), else <c>tokenizer.json</c>
-    /// (byte-level BPE as GPT-2's). Every part of these that would change ids and is not understood is refused by its name. Where there is
-    /// a <c>tokenizer_config.json</c> as well, its begin and end token count, its settings that would change ids otherwise
-    /// (<c>do_lower_case</c>, <c>sp_model_kwargs.enable_sampling</c>, <c>add_prefix_space</c>) are refused, and the rest is not read.
+    /// Reads a model folder's tokenizer: the first that is there of <c>tokenizer.json</c> (BPE of bytes, BPE of characters with byte fallback,
+    /// WordPiece), <c>tokenizer.model</c> (SentencePiece BPE with byte fallback), <c>vocab.json</c> with <c>merges.txt</c> (byte-level BPE of
+    /// GPT-2's and RoBERTa's tokenizer classes) and <c>vocab.txt</c> (WordPiece). Every part of these that would change ids and is not
+    /// understood is refused by its name. Where there is a <c>tokenizer_config.json</c> as well, the roles that it gives to tokens and the
+    /// sides of padding and truncation count, settings that contradict the vocabulary's own rules are refused, and the rest is not read.
     /// </summary>
     /// <param name="folder">The model's folder.</param>
     /// <param name="warn">Told what was ignored: it does not change the ids of a text, or adds tokens that no text is encoded to.</param>
@@ -59,9 +68,10 @@ public abstract class TextTokenizer
     {
         ArgumentNullException.ThrowIfNull(folder);
         TokenizerFiles files = TokenizerFiles.Read(folder);
-        return files.Has(TokenizerFiles.SentencePiece)
-            ? SentencePieceTokenizer.Load(files, warn)
-            : ByteLevelTokenizer.Load(files, warn);
+        return files.Has(TokenizerFiles.Json) ? PipelineReader.ReadJson(files, warn)
+            : files.Has(TokenizerFiles.SentencePiece) ? SentencePieceTokenizer.Load(files, warn)
+            : files.Has(TokenizerFiles.Merges) ? OlderFiles.ReadGpt2(files, warn)
+            : OlderFiles.ReadBert(files, warn);
     }
 
     /// <summary>
@@ -80,33 +90,39 @@ public abstract class TextTokenizer
     /// <summary>The ids of a text; none for the empty text, <paramref name="addBegin"/> aside.</summary>
     /// <param name="text">Any text.</param>
     /// <param name="addBegin">Whether <see cref="BeginId"/> stands before it.</param>
+    /// <param name="parseSpecial">
+    /// Whether names of special tokens in the text become these tokens. Only for text that is trusted, such as a chat template.
+    /// </param>
     /// <exception cref="InvalidOperationException">A begin token is asked for and there is none.</exception>
-    public IReadOnlyList<int> Encode(string text, bool addBegin = false)
+    public IReadOnlyList<int> Encode(string text, bool addBegin = false, bool parseSpecial = false)
     {
-        ArgumentNullException.ThrowIfNull(text);
         List<int> ids = [];
         if (addBegin) ids.Add(BeginId ?? throw new InvalidOperationException($"{Description} has no begin token."));
-        if (text.Length > 0) Encode(text, ids);
+        ids.AddRange(EncodeText(text, parseSpecial));
         return ids;
     }
 
-    /// <summary>What a classifier reads of a text: its ids, after the begin token where the model expects one, and token types of 0.</summary>
-    /// <param name="text">The text.</param>
+    /// <summary>
+    /// What a model reads that classifies a text or a pair of texts: ids with the special tokens around them where the vocabulary's
+    /// post-processor puts them (<c>[CLS] a [SEP] b [SEP]</c> for BERT, <c>&lt;s&gt; a &lt;/s&gt;&lt;/s&gt; b &lt;/s&gt;</c> for RoBERTa, the begin
+    /// token for Llama), and token type ids. What is too long is cut at the end (<c>truncation_side</c>), from the longer text first, and
+    /// the special tokens stay: the same as <c>tokenizer(text, pair, truncation="longest_first", max_length=…)</c> in transformers.
+    /// </summary>
+    /// <param name="text">The first text.</param>
     /// <param name="pair">The second text; null for none.</param>
-    /// <param name="maxLength">The most ids; more are cut at the end.</param>
-    /// <returns>The ids, and for each the number of its text.</returns>
-    /// <exception cref="NotSupportedException">A second text is given: these tokenizers say nothing about pairs.</exception>
-    public (int[] Ids, int[] TokenTypeIds) EncodeForModel(string text, string? pair = null, int maxLength = int.MaxValue)
-    {
-        if (pair is not null) throw new NotSupportedException($"{Description}: pairs of texts are not supported.");
-        int[] ids = [.. Encode(text, AddsBegin).Take(maxLength)];
-        return (ids, new int[ids.Length]);
-    }
+    /// <param name="maxLength">The most ids, special ones included.</param>
+    /// <param name="parseSpecial">See <see cref="Encode(string, bool, bool)"/>.</param>
+    /// <returns>The ids, and for each the number of its text as the model counts them.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The special tokens alone are more than <paramref name="maxLength"/>.</exception>
+    public (int[] Ids, int[] TokenTypeIds) EncodeForModel(
+        string text, string? pair = null, int maxLength = int.MaxValue, bool parseSpecial = false) =>
+        _specials.Template.Build(EncodeText(text, parseSpecial), pair is null ? null : EncodeText(pair, parseSpecial), maxLength,
+            _specials.TruncatesLeft);
 
     /// <summary>
     /// The text of some ids. Special tokens, the unknown token among them, are left out, and so are ids of <see cref="VocabularySize"/> and
     /// above: models have more rows than tokens where their makers rounded the number up. Bytes that are no UTF-8, which only a model can
-    /// make, come as U+FFFD.
+    /// make, come as U+FFFD. WordPiece keeps no spaces: its words come with one between them, signs included.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
     public string Decode(params ReadOnlySpan<int> ids)
@@ -130,11 +146,30 @@ public abstract class TextTokenizer
         return id < _bytes.Length ? _bytes[id] : [];
     }
 
-    /// <summary>How many bytes all tokens of a text have together.</summary>
-    internal virtual int ByteCount(string text) => Encoding.UTF8.GetByteCount(text);
+    /// <summary>The ids of a text; a begin token is not put before one that the text itself begins with.</summary>
+    internal List<int> EncodeTrusted(string text, bool addBegin, bool parseSpecial)
+    {
+        List<int> ids = EncodeText(text, parseSpecial);
+        if (addBegin && !(parseSpecial && ids.Count > 0 && ids[0] == BeginId)) ids.Insert(0, BeginId!.Value);
+        return ids;
+    }
+
+    /// <summary>
+    /// How much of a text a token stands for: all tokens of a text have the same sum however it is cut. A special token counts as its name.
+    /// </summary>
+    internal int ExtentOf(int id) => _names.Value.TryGetValue(id, out string? name) ? name.Length : BytesOf(id).Length;
 
     /// <summary>Whether a token's leading space is no part of a text that starts with the token.</summary>
     internal virtual bool StartsWithPrefix(int id) => false;
 
-    private protected abstract void Encode(string text, List<int> ids);
+    /// <summary>Adds the ids of a text, which is not empty.</summary>
+    private protected abstract void Encode(string text, bool parseSpecial, List<int> ids);
+
+    private List<int> EncodeText(string text, bool parseSpecial)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        List<int> ids = [];
+        if (text.Length > 0) Encode(text, parseSpecial, ids);
+        return ids;
+    }
 }

@@ -53,11 +53,11 @@ public sealed class TokenBlocks : TokenRows
         return new TokenBlocks(documents.SelectMany(text => Document(tokenizer, text)), length);
     }
 
-    /// <summary>The ids of a document with the tokens around it.</summary>
-    internal static List<int> Document(TextTokenizer tokenizer, string text)
+    /// <summary>The ids of a document with the tokens around it; those that a trusted text has itself are not there twice.</summary>
+    internal static List<int> Document(TextTokenizer tokenizer, string text, bool parseSpecial = false)
     {
-        List<int> ids = [.. tokenizer.Encode(text, tokenizer.AddsBegin)];
-        if (tokenizer.EndId is { } end) ids.Add(end);
+        List<int> ids = tokenizer.EncodeTrusted(text, tokenizer.AddsBegin, parseSpecial);
+        if (tokenizer.EndId is { } end && !(parseSpecial && ids.Count > 0 && ids[^1] == end)) ids.Add(end);
         return ids;
     }
 

@@ -3,8 +3,8 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// Examples, one a row: never two in one row, filled up at the right to the length of the longest with positions that do not count. What
-/// belongs to a prompt goes in and is no target.
+/// Examples, one a row: never two in one row, filled up at the right to the length of the longest with positions that do not count (a model
+/// computes them only to the longest row of a batch). What belongs to a prompt goes in and is no target.
 /// </summary>
 public sealed class TokenExamples : TokenRows
 {

@@ -56,6 +56,28 @@ public abstract class TokenRows
         return (inputs, targets);
     }
 
+    /// <summary>
+    /// A batch without the positions at the right from which on no row has a target. They change nothing: no position before them sees them.
+    /// So a batch is as long as its longest row, whatever the rows of other batches.
+    /// </summary>
+    /// <param name="batch">Inputs and targets, one row behind the other.</param>
+    /// <param name="length">Positions in a row.</param>
+    /// <returns>The batch, and the positions that its rows have now; as it was where it has no target at all.</returns>
+    internal static ((int[] Inputs, int[] Targets) Batch, int Length) Trim((int[] Inputs, int[] Targets) batch, int length)
+    {
+        int rows = batch.Inputs.Length / length, used = 0;
+        for (int row = 0; row < rows; row++)
+            used = Math.Max(used, batch.Targets.AsSpan(row * length, length).LastIndexOfAnyExcept(CrossEntropyKernel.IgnoreIndex) + 1);
+        return used == 0 || used == length ? (batch, length) : ((Cut(batch.Inputs), Cut(batch.Targets)), used);
+
+        int[] Cut(int[] all)
+        {
+            int[] cut = new int[rows * used];
+            for (int row = 0; row < rows; row++) all.AsSpan(row * length, used).CopyTo(cut.AsSpan(row * used));
+            return cut;
+        }
+    }
+
     /// <summary>Writes one row; both spans have <see cref="Length"/> elements.</summary>
     private protected abstract void Fill(int row, Span<int> inputs, Span<int> targets);
 

@@ -7,12 +7,12 @@ namespace Delora.Nn;
 internal sealed class TokenizerFiles
 {
     public const string SentencePiece = "tokenizer.model", Json = "tokenizer.json", Config = "tokenizer_config.json",
-        Added = "added_tokens.json";
+        Added = "added_tokens.json", Map = "special_tokens_map.json", Vocabulary = "vocab.json", Merges = "merges.txt", Words = "vocab.txt";
 
     /// <summary>The largest vocabularies there are stay below it.</summary>
     private const int MaxBytes = 64 << 20;
 
-    private static readonly string[] Names = [SentencePiece, Json, Config, Added, "special_tokens_map.json"];
+    private static readonly string[] Names = [SentencePiece, Json, Config, Added, Map, Vocabulary, Merges, Words];
 
     private readonly string _folder;
     private readonly Dictionary<string, byte[]> _files;
@@ -33,12 +33,16 @@ internal sealed class TokenizerFiles
         foreach (string name in Names)
             if (Path.Exists(Path.Combine(folder, name)))
                 files.Add(name, RegularFile.ReadAll(Path.Combine(folder, name), MaxBytes));
-        if (files.ContainsKey(SentencePiece) || files.ContainsKey(Json)) return new TokenizerFiles(folder, files);
-        string others = File.Exists(Path.Combine(folder, "vocab.json"))
-            ? " vocab.json with merges.txt is not read: save it as tokenizer.json."
-            : File.Exists(Path.Combine(folder, "vocab.txt")) ? " vocab.txt (WordPiece) is not supported." : "";
+        bool pair = files.ContainsKey(Vocabulary) && files.ContainsKey(Merges);
+        if (files.ContainsKey(Json) || files.ContainsKey(SentencePiece) || pair || files.ContainsKey(Words))
+        {
+            // One without the other is no tokenizer, and not read.
+            if (!pair) files.Remove(Merges);
+            return new TokenizerFiles(folder, files);
+        }
         throw new DeloraFormatException(folder, null,
-            $"holds no tokenizer: neither {SentencePiece} (SentencePiece) nor {Json} (byte-level BPE).{others}");
+            $"holds no tokenizer: neither {Json}, nor {SentencePiece} (SentencePiece), nor {Vocabulary} with {Merges} (byte-level BPE), nor "
+            + $"{Words} (WordPiece).");
     }
 
     /// <exception cref="DeloraException">The system refused.</exception>
@@ -59,6 +63,24 @@ internal sealed class TokenizerFiles
 
     /// <summary>A JSON file; null where it is absent.</summary>
     public JsonFields? Fields(string name) => Has(name) ? JsonFields.Parse(_files[name], PathOf(name)) : null;
+
+    /// <summary>Tokens that other libraries add to a vocabulary are not known here: the model may have rows for them.</summary>
+    /// <param name="count">Tokens of the vocabulary.</param>
+    /// <param name="warn">Is told of them.</param>
+    public void WarnOfAddedTokens(int count, Action<string>? warn)
+    {
+        if (Fields(Config)?.Object("added_tokens_decoder") is { } decoder)
+            Warn(Config, decoder.Left.Keys.Where(id => !int.TryParse(id, out int number) || number >= count));
+        if (Fields(Added) is { } added)
+            Warn(Added, added.Left.Keys.ToArray().Select(name => added.Integer(name, -1)).Where(id => id >= count).Select(id => $"{id}"));
+
+        void Warn(string file, IEnumerable<string> ids)
+        {
+            string[] unknown = [.. ids];
+            if (unknown.Length > 0)
+                warn?.Invoke($"{PathOf(file)}: added tokens beyond the vocabulary are ignored: ids {string.Join(", ", unknown.Take(10))}.");
+        }
+    }
 
     /// <summary>The text of a token in <c>tokenizer_config.json</c>: itself, or the content of an object.</summary>
     public static string? TokenName(JsonFields config, string field)

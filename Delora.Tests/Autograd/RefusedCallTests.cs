@@ -23,6 +23,7 @@ public sealed class RefusedCallTests
             o => o.Heads.Attention(o.Heads, o.Heads, keys: 1), o => o.Heads.Attention(o.Heads, o.Heads, scale: double.NaN),
         ],
         ["Cast"] = [o => o.Matrix.Cast(DType.Int32), o => o.Ids.Cast(DType.BFloat16)],
+        ["Checkpoint"] = [o => o.Gone.Checkpoint(x => x.Gelu()), o => o.Ids.Checkpoint(x => x.Gelu())],
         ["ColumnNorm"] = [o => o.Row.ColumnNorm(), o => o.Ids.ColumnNorm()],
         ["Concat"] =
         [
@@ -48,6 +49,8 @@ public sealed class RefusedCallTests
         ["EmbeddingBag"] = [o => o.Matrix.EmbeddingBag(o.BadIds, o.BadIds), o => o.Matrix.EmbeddingBag(o.Row, o.BadIds)],
         ["FrozenLinear"] =
             [o => o.Matrix.FrozenLinear(o.Weight, o.One), o => o.Ids.FrozenLinear(o.Weight), o => o.Scalar.FrozenLinear(o.Weight)],
+        ["GatherColumns"] =
+            [o => o.Matrix.GatherColumns(o.BadIds), o => o.Row.GatherColumns(o.Ids), o => o.Matrix.GatherColumns(o.Row), o => o.Gone.GatherColumns(o.Ids)],
         ["Gelu"] = [o => o.Ids.Gelu(), o => o.Gone.Gelu()],
         ["GeluTanh"] = [o => o.Ids.GeluTanh(), o => o.Gone.GeluTanh()],
         ["LayerNorm"] =
@@ -91,6 +94,7 @@ public sealed class RefusedCallTests
         ["Silu"] = [o => o.Ids.Silu(), o => o.Gone.Silu()],
         ["Slice"] = [o => o.Matrix.Slice(1, 2), o => o.Scalar.Slice(0, 1), o => o.Gone.Slice(0, 1)],
         ["Softmax"] = [o => o.Ids.Softmax(), o => o.Scalar.Softmax()],
+        ["Split"] = [o => o.Matrix.Split(2, 2), o => o.Matrix.Split(0, 1, 2), o => o.Scalar.Split(0, 1), o => o.Gone.Split(0, 1, 1)],
         ["Sum"] = [o => o.Ids.Sum(), o => o.Gone.Sum()],
         ["SumRows"] = [o => o.Ids.SumRows(), o => o.Scalar.SumRows()],
         ["SwiGlu"] = [o => o.Matrix.SwiGlu(o.Row), o => o.Ids.SwiGlu(o.Ids), o => o.Matrix.SwiGlu(o.Elsewhere)],

@@ -16,13 +16,18 @@ public sealed class ClassifierCommandsTests : IDisposable
     public ClassifierCommandsTests()
     {
         string[] words = ["good", "bad"];
-        _data = _folder.Write("data.csv", "text,label\n" + string.Concat(Enumerable.Range(0, 24).Select(i => $"\"the {i % 5} cats, are {words[i % 2]}\",{words[i % 2]}\n")));
+        IEnumerable<string> lines = Enumerable.Range(0, 24).Select(i => $"\"the {i % 5} cats, are {words[i % 2]}\",{words[i % 2]}\n");
+        _data = _folder.Write("data.csv", "text,label\n" + string.Concat(lines));
         TextTokenizer tokenizer = BpeTrainer.Train([File.ReadAllText(_data)], 290);
         _encoder = _folder.File("encoder");
         int special = tokenizer.EndId!.Value;
-        using TextEncoder encoder = TextEncoder.Create(
-            TinyEncoder.Config(RobertaConfig.Family, EncoderHead.None) with { VocabSize = tokenizer.VocabularySize, PadTokenId = special, MaxPositionEmbeddings = special + 41 },
-            Devices.Cpu, new Generator(3));
+        EncoderConfig config = TinyEncoder.Config(RobertaConfig.Family, EncoderHead.None) with
+        {
+            VocabSize = tokenizer.VocabularySize,
+            PadTokenId = special,
+            MaxPositionEmbeddings = special + 41,
+        };
+        using TextEncoder encoder = TextEncoder.Create(config, Devices.Cpu, new Generator(3));
         encoder.Save(_encoder);
         tokenizer.Save(_encoder);
     }
@@ -52,7 +57,10 @@ public sealed class ClassifierCommandsTests : IDisposable
         Assert.Matches(@"base: loss [0-9.]+, accuracy [0-9.]+ %, macro F1 [0-9.]+, 24 texts", scores);
         Assert.Matches(@"with the adapter: loss [0-9.]+, accuracy 100\.00 %, macro F1 1\.0000, 24 texts", scores);
 
-        string[] use = ["classify", "--model", Classifier, "--adapter", adapter, "--device", "cpu", "--text", "the 2 cats, are good", "--text", "the 3 cats, are bad"];
+        string[] use =
+        [
+            "classify", "--model", Classifier, "--adapter", adapter, "--device", "cpu", "--text", "the 2 cats, are good", "--text", "the 3 cats, are bad",
+        ];
         string[] lines = (await CliRun.Succeeds(use)).TrimEnd().Split(Environment.NewLine);
         Assert.Matches(@"^good 0\.[5-9][0-9]{3}, bad 0\.[0-9]{4}$", lines[0]);
         Assert.StartsWith("bad ", lines[1], StringComparison.Ordinal);
@@ -92,6 +100,20 @@ public sealed class ClassifierCommandsTests : IDisposable
         Assert.NotEqual(rows[0].Vector, (await Rows([.. embed, "--pooling", "cls"]))[0].Vector);
         Assert.NotEqual(1, (await Rows([.. embed, "--no-normalize"]))[0].Vector.Sum(x => (double)x * x), 1e-3);
 
+        // What sentence-transformers lays beside a model counts where nothing is asked for.
+        (string Text, float[] Vector)[] cls = await Rows([.. embed, "--pooling", "cls"]);
+        _folder.Write("encoder/modules.json", """
+            [{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+             {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+            """);
+        _folder.Write("encoder/1_Pooling/config.json", """{"word_embedding_dimension": 24, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}""");
+        Assert.Equal(cls[0].Vector, (await Rows(embed))[0].Vector);
+        Assert.Equal(rows[0].Vector, (await Rows([.. embed, "--pooling", "mean"]))[0].Vector);
+        _folder.Write("encoder/sentence_bert_config.json", """{"max_seq_length": 1}""");
+        (string Text, float[] Vector)[] first = await Rows([.. embed, "--pooling", "mean"]);
+        foreach ((float a, float b) in (await Rows([.. embed, "--pooling", "mean", "--length", "1"]))[0].Vector.Zip(first[0].Vector)) Assert.Equal(a, b);
+        Assert.NotEqual(rows[0].Vector, first[0].Vector);
+
         static async Task<(string Text, float[] Vector)[]> Rows(string[] arguments) =>
         [
             .. (await CliRun.Succeeds(arguments)).TrimEnd().Split(Environment.NewLine).Select(line => JsonSerializer.Deserialize<JsonElement>(line))
@@ -125,6 +147,7 @@ public sealed class ClassifierCommandsTests : IDisposable
 
     private string[] Train(string output, params string[] more) =>
     [
-        "train", "--model", Classifier, "--data", _data, "--out", _folder.File(output), "--device", "cpu", "--batch", "6", "--rank", "2", "--lr", "0.02", .. more,
+        "train", "--model", Classifier, "--data", _data, "--out", _folder.File(output), "--device", "cpu", "--batch", "6", "--rank", "2",
+        "--lr", "0.02", .. more,
     ];
 }

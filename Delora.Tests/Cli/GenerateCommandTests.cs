@@ -34,6 +34,22 @@ public sealed class GenerateCommandTests
     }
 
     [Fact]
+    public async Task SpecialTokensOfThePromptAreTextUnlessAskedFor()
+    {
+        using TinyModelFolder tiny = new();
+        string[] arguments = ["generate", "--model", tiny.Model, "--prompt", "the<|endoftext|>cat", "--greedy", "--max-tokens", "6"];
+        using CausalLanguageModel model = CausalLanguageModel.Load(tiny.Model, Kernels.Devices.Cpu);
+        var generator = new TextGenerator(model, TextTokenizer.Load(tiny.Model));
+        foreach (bool parse in (bool[])[false, true])
+        {
+            string expected = await generator.CompleteAsync(
+                "the<|endoftext|>cat", new GenerationOptions { MaxNewTokens = 6, ParseSpecial = parse }, TestContext.Current.CancellationToken);
+            string text = await CliRun.Succeeds(parse ? [.. arguments, "--special-tokens"] : arguments);
+            Assert.Equal(expected + Environment.NewLine, text);
+        }
+    }
+
+    [Fact]
     public async Task VerboseTellsTheSpeedOnStandardError()
     {
         using TinyModelFolder tiny = new();

@@ -45,6 +45,16 @@ public sealed class TrainCommandTests
     }
 
     [Fact]
+    public async Task CheckpointingChangesNoNumber()
+    {
+        using TinyModelFolder tiny = new();
+        string[] options = ["--targets", "all-linear"];
+        Assert.Matches("Peak memory: [0-9.]+ [KM]iB, weights included", await CliRun.Succeeds(tiny.Train("plain", options)));
+        await CliRun.Succeeds(tiny.Train("less", [.. options, "--checkpointing"]));
+        tiny.SameAdapter("plain", "less");
+    }
+
+    [Fact]
     public async Task AnInterruptedRunThatGoesOnEndsAsAnUninterruptedOne()
     {
         using TinyModelFolder tiny = new();

@@ -11,6 +11,16 @@ public sealed unsafe class SimdMathTests
     [Fact]
     public void Exp() => EveryWidth(new ExpOp(), Math.Exp, 2);
 
+    /// <summary>Over every width, from −87.3 to 0; zeros below, NaN for NaN.</summary>
+    [Fact]
+    public void ExpNonPositive()
+    {
+        EveryWidth(new ExpNonPositiveOp(), Math.Exp, 2, Values().Where(x => x is >= -87.3f and <= 0).Concat(Enumerable.Repeat(0f, 16)));
+        EveryWidth(new ExpNonPositiveOp(), _ => 0, 0, Values().Where(x => x < -87.3f).Append(float.NegativeInfinity));
+        EveryWidth(new ExpNonPositiveOp(), _ => double.NaN, 0, Enumerable.Repeat(float.NaN, 16));
+        EveryWidth(new ExpNonPositiveOp(), Math.Exp, 2, Enumerable.Range(0, 64).Select(i => i / 1000f));
+    }
+
     [Fact]
     public void Log() => EveryWidth(new LogOp(), Math.Log, 2);
 
@@ -57,11 +67,12 @@ public sealed unsafe class SimdMathTests
         for (ulong bits = 0; bits <= uint.MaxValue; bits += Stride) yield return BitConverter.UInt32BitsToSingle((uint)bits);
     }
 
-    private static void EveryWidth<TOp>(TOp op, Func<double, double> exact, double maximumUlp) where TOp : struct, ICpuUnaryOp
+    private static void EveryWidth<TOp>(TOp op, Func<double, double> exact, double maximumUlp, IEnumerable<float>? values = null)
+        where TOp : struct, ICpuUnaryOp
     {
         float* from = stackalloc float[16], to = stackalloc float[16];
         int count = 0;
-        foreach (float x in Values())
+        foreach (float x in values ?? Values())
         {
             from[count++] = x;
             if (count < 16) continue;
@@ -101,6 +112,11 @@ public sealed unsafe class SimdMathTests
     private struct ExpOp : ICpuUnaryOp
     {
         public readonly TVector Apply<TVector>(TVector x) where TVector : unmanaged, ISimd<TVector> => SimdMath.Exp(x);
+    }
+
+    private struct ExpNonPositiveOp : ICpuUnaryOp
+    {
+        public readonly TVector Apply<TVector>(TVector x) where TVector : unmanaged, ISimd<TVector> => SimdMath.ExpNonPositive(x);
     }
 
     private struct LogOp : ICpuUnaryOp

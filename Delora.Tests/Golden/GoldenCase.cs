@@ -7,7 +7,7 @@ namespace Delora.Tests.Golden;
 
 /// <summary>One tensor of a case.</summary>
 /// <param name="Shape">Its dimensions.</param>
-/// <param name="Values">Its elements, row-major, exactly as stored (float32, float64 and integers below 2^53).</param>
+/// <param name="Values">Its elements, row-major, exactly as stored (floating point of any width, and integers below 2^53).</param>
 public sealed record GoldenTensor(Shape Shape, double[] Values)
 {
     /// <summary>The elements as float32.</summary>
@@ -155,7 +155,9 @@ public sealed class GoldenCase
         var tensors = new Dictionary<string, GoldenTensor>();
         foreach (SafetensorsEntry entry in file.Entries)
         {
-            using Tensor tensor = file.Read(entry.Name, Devices.Reference);
+            using Tensor tensor = entry.DType is DType.BFloat16 or DType.Float16
+                ? file.ReadFloat(entry.Name, Devices.Reference)
+                : file.Read(entry.Name, Devices.Reference);
             tensors.Add(entry.Name, new GoldenTensor(entry.Shape, tensor.DType switch
             {
                 DType.Int64 => [.. tensor.ToArray<long>().Select(value => (double)value)],

@@ -71,7 +71,7 @@ public sealed class GoldenFineTuneTests
             string modelName = AdapterConfig.Load(Path.Combine(_start, AdapterConfig.FileName)).BaseModelNameOrPath!;
             using CausalLanguageModel model = CausalLanguageModel.Load(SharedModels.Folder(modelName).PathOrSkip(), device, strict: true);
             using var peft = new PeftModel(model);
-            peft.Load(_start);
+            peft.Load(_start, trainable: true);
             Parameter[] parameters = [.. peft.TrainableParameters().Select(entry => entry.Parameter)];
             Assert.Equal(Case.GetProperty("trainable").GetInt64(), parameters.Sum(parameter => parameter.Value.ElementCount));
             (int[] ids, Shape shape) = Batches("train_batches");

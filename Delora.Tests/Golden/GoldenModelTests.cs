@@ -64,6 +64,37 @@ public sealed class GoldenModelTests
     }
 
     [Theory, MemberData(nameof(GoldenCases.Models), MemberType = typeof(GoldenCases))]
+    public void AsLoraAnAdapterComputesTheSameLogits(string name)
+    {
+        ForEveryDevice(name, run =>
+        {
+            using var folder = new TemporaryFolder();
+            using (AdapterFolder adapter = AdapterFolder.Open(Path.Combine(run.Golden.Folder, "adapter_single"), Devices.Cpu))
+                adapter.SaveAsLora(folder.Path);
+            run.Peft.Load(folder.Path, strict: true);
+            Assert.IsType<LoraConfig>(run.Peft.Configs["default"]);
+            run.CompareLogits(run.HasTwo ? "logits_default_again" : "logits_default");
+        });
+    }
+
+    [Theory, MemberData(nameof(GoldenCases.Models), MemberType = typeof(GoldenCases))]
+    public void RowsWithAdaptersOfTheirOwnComputeTheLogitsOfEach(string name)
+    {
+        ForEveryDevice(name, run =>
+        {
+            string[] names = [PeftModel.BaseRow, "default", "other"];
+            run.Load(run.HasTwo ? "adapter_two" : "adapter_single", "default");
+            if (run.HasTwo) run.Load(Path.Combine("adapter_two", "other"), "other");
+            else names = names[..2];
+            run.Peft.Activate();
+            if (run.Peft.Configs.Values.Any(config => config.WithTaskHeads().ModulesToSave is { IsEmpty: false }))
+                Assert.Throws<NotSupportedException>(() => run.Peft.Rows(names));
+            else
+                for (int turn = 0; turn < names.Length; turn++) run.CompareRows([.. names[turn..], .. names[..turn]]);
+        });
+    }
+
+    [Theory, MemberData(nameof(GoldenCases.Models), MemberType = typeof(GoldenCases))]
     public void TheMergedFolderThatTransformersWroteComputesTheMergedLogits(string name)
     {
         GoldenCase golden = WithMergedFolder(name);
@@ -248,7 +279,7 @@ public sealed class GoldenModelTests
         /// <summary>Whether the case has two adapters.</summary>
         internal bool HasTwo => Directory.Exists(Path.Combine(Golden.Folder, "adapter_two"));
 
-        internal void Load(string folder, string name) => Peft.Load(Path.Combine(Golden.Folder, folder), name);
+        internal void Load(string folder, string name) => Peft.Load(Path.Combine(Golden.Folder, folder), name, trainable: true);
 
         internal void CompareLogits(string name)
         {
@@ -256,6 +287,19 @@ public sealed class GoldenModelTests
             _compared.Add(name);
             if (Model is SequenceClassifier classifier) Golden.AssertClose(name, classifier.Forward(_batch));
             else Golden.AssertRowsClose(name, Language.Forward(Tensor(_ids), Tensor(_mask)), _mask);
+        }
+
+        /// <summary>Computes the texts with these adapters in turn, in one batch.</summary>
+        internal void CompareRows(string[] adapters)
+        {
+            using var scope = new TensorScope("rows");
+            string[] rows = [.. Enumerable.Range(0, _shape[0]).Select(row => adapters[row % adapters.Length])];
+            using IDisposable use = Peft.Rows(rows).Use();
+            Tensor logits = Model is SequenceClassifier classifier ? classifier.Forward(_batch) : Language.Forward(Tensor(_ids), Tensor(_mask));
+            int places = checked((int)(logits.Shape.Rows / rows.Length));
+            foreach (string adapter in adapters)
+                Golden.AssertRowsClose(adapter == PeftModel.BaseRow ? "logits_base" : $"logits_{adapter}", logits,
+                    [.. Enumerable.Range(0, rows.Length * places).Select(i => rows[i / places] != adapter ? 0 : places == 1 ? 1 : _mask[i])]);
         }
 
         internal void CompareLoss(string name)
@@ -271,7 +315,8 @@ public sealed class GoldenModelTests
 
         /// <summary>Fails where the case has a result that nothing was compared with.</summary>
         internal void AssertAllCompared(string[] prefixes, string[] but) =>
-            Assert.Empty(Golden.Compared.Where(name => prefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal))).Except(_compared).Except(but));
+            Assert.Empty(Golden.Compared.Where(name => prefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
+                .Except(_compared).Except(but));
 
         public void Dispose()
         {

@@ -13,7 +13,8 @@ public sealed class ClassifierTunerTests : IDisposable
     private readonly TemporaryFolder _folder = new();
 
     public static TheoryData<string, ClassificationProblem> Problems =>
-        [.. from family in (string[])[BertConfig.Family, RobertaConfig.Family] from problem in Enum.GetValues<ClassificationProblem>() select (family, problem)];
+        [.. from family in (string[])[BertConfig.Family, RobertaConfig.Family]
+            from problem in Enum.GetValues<ClassificationProblem>() select (family, problem)];
 
     public void Dispose() => _folder.Dispose();
 
@@ -49,7 +50,8 @@ public sealed class ClassifierTunerTests : IDisposable
         Run("whole", null, false);
         Run("parts", 3, false);
         Run("parts", null, true);
-        Assert.Equal(File.ReadAllBytes(_folder.File("whole/" + PeftModel.WeightsFileName)), File.ReadAllBytes(_folder.File("parts/" + PeftModel.WeightsFileName)));
+        Assert.Equal(
+            File.ReadAllBytes(_folder.File("whole/" + PeftModel.WeightsFileName)), File.ReadAllBytes(_folder.File("parts/" + PeftModel.WeightsFileName)));
 
         void Run(string output, int? stopAfter, bool resume)
         {
@@ -74,7 +76,8 @@ public sealed class ClassifierTunerTests : IDisposable
         using SequenceClassifier model = Model(BertConfig.Family, ClassificationProblem.SingleLabel);
         using (var tuner = new ClassifierTuner(model, Rows(model.Config), Options())) tuner.Run(_folder.File("out"));
         using var other = new ClassifierTuner(model, Rows(model.Config, seed: 9), Options());
-        Assert.Contains("training data was", Assert.Throws<DeloraFormatException>(() => other.Run(_folder.File("out"), resume: true)).Message, StringComparison.Ordinal);
+        var error = Assert.Throws<DeloraFormatException>(() => other.Run(_folder.File("out"), resume: true));
+        Assert.Contains("training data was", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -82,8 +85,8 @@ public sealed class ClassifierTunerTests : IDisposable
     {
         using SequenceClassifier model = Model(BertConfig.Family, ClassificationProblem.Regression);
         ClassificationRows single = ClassificationRows.Of(model.Config with { Problem = null }, [new EncodedText(4)], [1]);
-        Assert.Contains("for SingleLabel, the model is for Regression", Assert.Throws<ArgumentException>(() => new ClassifierTuner(model, single, Options())).Message,
-            StringComparison.Ordinal);
+        var error = Assert.Throws<ArgumentException>(() => new ClassifierTuner(model, single, Options()));
+        Assert.Contains("for SingleLabel, the model is for Regression", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain(model.NamedModules(), entry => entry.Module is Linear linear && linear.Adapters.Names.Any());
         Assert.Throws<IndexException>(() => ClassificationRows.Of(model.Config, [new EncodedText(4)], [3]));
         Assert.Throws<ShapeException>(() => ClassificationRows.Of(model.Config, [new EncodedText(4)], [1, 2]));
@@ -125,6 +128,26 @@ public sealed class ClassifierTunerTests : IDisposable
         Assert.Equal(30, got.Texts);
     }
 
+    [Fact]
+    public void SeveralLabelsATextAreScoredOneByOne()
+    {
+        using SequenceClassifier model = Model(BertConfig.Family, ClassificationProblem.MultiLabel);
+        EncodedText[] texts = TinyEncoder.Texts(5, [.. Enumerable.Range(0, 30).Select(i => 1 + i % 7)]);
+        bool[][] given;
+        using (var scope = new TensorScope("scores"))
+            given = [.. texts.Select(text => model.Forward(EncodedBatch.Pad([text], 0)).ToArray<double>().Select(score => score > 0).ToArray())];
+        // Every third text has another label 1.
+        float[][] wanted = [.. given.Select((labels, i) => labels.Select((label, j) => label ^ (j == 1 && i % 3 == 0) ? 1f : 0f).ToArray())];
+        ClassificationEvaluation got = ClassificationEvaluation.Of(model, ClassificationRows.Of(model.Config, texts, wanted), 8);
+        Assert.Equal(20 / 30.0, got.Accuracy!.Value, 1e-12);
+        double[] f1 = [.. Enumerable.Range(0, 3).Select(label =>
+        {
+            double right = given.Zip(wanted).Count(pair => pair.First[label] && pair.Second[label] == 1);
+            return right == 0 ? 0 : 2 * right / (given.Count(x => x[label]) + wanted.Count(x => x[label] == 1));
+        })];
+        Assert.Equal(f1.Average(), got.MacroF1!.Value, 1e-12);
+    }
+
     private static int[] Predictions(SequenceClassifier model, EncodedText[] texts)
     {
         using var scope = new TensorScope("predictions");
@@ -134,7 +157,11 @@ public sealed class ClassifierTunerTests : IDisposable
     private static FineTuningOptions Options() => new()
     {
         Adapter = new DeloraConfig { R = 2, DeloraLambda = 2, TaskType = "SEQ_CLS", TargetModules = ModuleSelector.AllLinear },
-        Steps = 6, BatchSize = 6, LearningRate = 0.01, WarmupSteps = 2, Seed = 5,
+        Steps = 6,
+        BatchSize = 6,
+        LearningRate = 0.01,
+        WarmupSteps = 2,
+        Seed = 5,
     };
 
     private static SequenceClassifier Model(string family, ClassificationProblem problem, double dropout = 0) =>
@@ -144,7 +171,8 @@ public sealed class ClassifierTunerTests : IDisposable
     private static ClassificationRows Rows(EncoderConfig config, int seed = 3)
     {
         int[] labels = [.. Enumerable.Range(0, 24).Select(i => i % 3)];
-        EncodedText[] texts = [.. TinyEncoder.Texts(seed, [.. labels.Select((_, i) => 2 + i % 5)]).Select((text, i) => new EncodedText([4 + labels[i], .. text.Ids[1..]]))];
+        EncodedText[] texts = [.. TinyEncoder.Texts(seed, [.. labels.Select((_, i) => 2 + i % 5)])
+            .Select((text, i) => new EncodedText([4 + labels[i], .. text.Ids[1..]]))];
         return config.Problem == ClassificationProblem.SingleLabel
             ? ClassificationRows.Of(config, texts, labels)
             : ClassificationRows.Of(config, texts, labels.Select(label => Enumerable.Range(0, 3).Select(i => i == label ? 0f : 1f).ToArray()));

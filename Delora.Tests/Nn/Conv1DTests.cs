@@ -119,12 +119,26 @@ public sealed class Conv1DTests
             peft.Save(folder.Path);
             string json = File.ReadAllText(folder.File(AdapterConfig.FileName));
             Assert.Equal(isBeyond, json.Contains("\"beyond_peft\": [\n    \"Conv1D\"\n  ]", StringComparison.Ordinal));
+            string card = File.ReadAllText(folder.File("README.md"));
+            Assert.Equal(isBeyond, card.Contains("Only Delora reads default: PEFT has no DeLoRA on modules of the kind Conv1D", StringComparison.Ordinal));
+            Assert.Equal(!isBeyond, card.Contains("library_name: peft", StringComparison.Ordinal) && card.Contains("from peft import", StringComparison.Ordinal));
+            File.Delete(folder.File("README.md"));
             // It is a field that is known, and nothing to warn of.
             warnings.Clear();
             AdapterConfig read = AdapterConfig.Load(folder.File(AdapterConfig.FileName), warnings.Add);
             Assert.Empty(warnings);
             Assert.Equal(json, read.ToJson());
         }
+    }
+
+    [Fact]
+    public void TheStrictModeRefusesItAsPeftDoes()
+    {
+        using var network = new Network();
+        using var peft = new PeftModel(network, PeftCompatibility.Strict);
+        Exception error = Assert.ThrowsAny<DeloraException>(() => peft.AddAdapter(new DeloraConfig { R = 2, TargetModules = ModuleSelector.AllLinear }, new Generator(1)));
+        Assert.Contains("'first' is a module of the kind Conv1D", error.Message);
+        Assert.Empty(peft.AdaptedLayers);
     }
 
     [Fact]

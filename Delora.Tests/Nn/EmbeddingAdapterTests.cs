@@ -198,7 +198,7 @@ public sealed class EmbeddingAdapterTests
 
         // One weight cannot take the adapters of both.
         peft.AddAdapter(new DeloraConfig { R = 2, InitWeights = false, TargetModules = ["wte", "lm_head"] }, new Generator(2), "both");
-        Assert.Contains("another layer's as well", Assert.Throws<InvalidOperationException>(peft.Merge).Message);
+        Assert.Contains("another layer's as well", Assert.Throws<InvalidOperationException>(() => peft.Merge()).Message);
         Assert.All(peft.AdaptedLayers, pair => Assert.Empty(pair.Layer.Adapters.Merged));
         Assert.Equal(weight, head.CopyWeight().ToArray<double>());
     }

@@ -7,7 +7,7 @@ internal static class CpuAdd
 {
     internal static void Forward(CpuDevice cpu, Tensor a, Tensor b, Tensor y) => CpuMap.Binary(cpu, new ForwardOp(), a, b, y);
 
-    private readonly struct ForwardOp : ICpuBinaryOp
+    internal readonly struct ForwardOp : ICpuBinaryOp
     {
         public TVector Apply<TVector>(TVector a, TVector b) where TVector : unmanaged, ISimd<TVector> => a + b;
     }

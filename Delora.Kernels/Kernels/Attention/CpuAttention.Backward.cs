@@ -4,9 +4,10 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The way back works on tiles of a block of keys and a block of queries. With enough batch rows and heads, a member takes a whole head
-/// of keys and computes all three gradients from each tile; otherwise blocks of keys (for dk and dv) and then blocks of queries (for dq)
-/// are shared out, and the tiles are computed twice.
+/// The way back works on tiles of a block of queries and a block of keys: queries outside, so that what is packed of them and their dq stay in
+/// the cache, keys inside. With enough batch rows and heads, a member takes a whole head of queries and computes all three gradients from each tile;
+/// otherwise blocks of keys (for dk and dv) and then blocks of queries (for dq) are shared out, and the tiles are computed twice. Heads that share keys
+/// each have sums of their own, which are added in the order of the heads: all ways give the same bits.
 /// </summary>
 internal static unsafe partial class CpuAttention
 {
@@ -36,38 +37,43 @@ internal static unsafe partial class CpuAttention
     private static void Backward<TVector>(CpuDevice cpu, BackwardOperands operands) where TVector : unmanaged, ISimd<TVector>
     {
         ref readonly AttentionSizes sizes = ref operands.Of.Sizes;
-        long keyHeads = (long)sizes.Batch * sizes.KvHeads;
-        operands.Packed = operands.Of.QueryBlocks * (nint)CpuAttentionBlock.Queries;
-        using HostScratch scratch = operands.Of.Rent(
-            cpu, checked(2 * (sizes.Dim + 1L) * operands.Packed + 2 * CpuAttentionBlock.Keys * CpuAttentionBlock.Queries));
-
+        using HostScratch scratch = operands.Of.Rent(cpu, CpuAttentionTile<TVector>.Floats(sizes.Dim));
+        long heads = (long)sizes.Batch * sizes.Heads, keyHeads = (long)sizes.Batch * sizes.KvHeads;
         bool ofQueries = operands.Dquery != null, ofKeys = operands.Dkey != null || operands.Dvalue != null;
-        // The sums are the same, in the same order, either way: which one is faster may depend on the number of threads.
+        // Which way is faster may depend on the number of threads: the sums do not.
         int threads = cpu.Team.Size;
-        long rounds = (keyHeads + threads - 1) / threads;
-        if (ofQueries && ofKeys && AllProducts * rounds * threads <= (AllProducts + TileProducts) * keyHeads)
+        long rounds = (heads + threads - 1) / threads;
+        if (ofQueries && ofKeys && AllProducts * rounds * threads <= (AllProducts + TileProducts) * heads)
         {
-            var body = new BackwardBody<TVector> { Operands = operands, Item = BackwardItem.KeyHead };
-            cpu.Team.ForWorkers(keyHeads, 1, ref body);
+            long shared = sizes.HeadsPerKey == 1 ? 0 : checked(heads * sizes.Keys * sizes.Dim);
+            using var sums = new HostScratch(cpu, checked(2 * shared * sizeof(float)), "gradients of the heads that share keys");
+            if (shared > 0)
+            {
+                operands.HeadDkey = sums.Floats;
+                operands.HeadDvalue = sums.Floats + shared;
+            }
+            Run(BackwardItem.Head, heads);
+            if (sizes.HeadsPerKey > 1) Run(BackwardItem.SumOfHeads, keyHeads * operands.Of.KeyBlocks);
             return;
         }
-        if (ofKeys)
+        if (ofKeys) Run(BackwardItem.KeyBlock, keyHeads * operands.Of.KeyBlocks);
+        if (ofQueries) Run(BackwardItem.QueryBlock, heads * operands.Of.QueryBlocks(CpuAttentionBlock.Queries));
+
+        void Run(BackwardItem item, long count)
         {
-            var body = new BackwardBody<TVector> { Operands = operands, Item = BackwardItem.KeyBlock };
-            cpu.Team.ForWorkers(keyHeads * operands.Of.KeyBlocks, 1, ref body);
-        }
-        if (ofQueries)
-        {
-            var body = new BackwardBody<TVector> { Operands = operands, Item = BackwardItem.QueryBlock };
-            cpu.Team.ForWorkers((long)sizes.Batch * sizes.Heads * operands.Of.QueryBlocks, 1, ref body);
+            var body = new BackwardBody<TVector> { Operands = operands, Item = item };
+            cpu.Team.ForWorkers(count, 1, ref body);
         }
     }
 
     /// <summary>What a member takes at a time.</summary>
     private enum BackwardItem
     {
-        /// <summary>A head of keys with the heads of queries that share it: all gradients.</summary>
-        KeyHead,
+        /// <summary>A head of queries: all gradients.</summary>
+        Head,
+
+        /// <summary>A block of keys: dk and dv from the sums of the heads that share it.</summary>
+        SumOfHeads,
 
         /// <summary>A block of keys: dk and dv.</summary>
         KeyBlock,
@@ -76,150 +82,122 @@ internal static unsafe partial class CpuAttention
         QueryBlock,
     }
 
-    private struct BackwardOperands
-    {
-        public CpuAttentionOperands Of;
-        public float* Dy, Dquery, Dkey, Dvalue;
-
-        /// <summary>The number of queries in whole blocks.</summary>
-        public nint Packed;
-    }
-
     private struct BackwardBody<TVector> : IWorkerRangeBody where TVector : unmanaged, ISimd<TVector>
     {
         public BackwardOperands Operands;
         public BackwardItem Item;
 
         [UnscopedRef]
-        private readonly ref readonly CpuAttentionOperands Of => ref Operands.Of;
+        private readonly ref readonly AttentionSizes Sizes => ref Operands.Of.Sizes;
 
         public readonly void Run(long start, long end, long chunk, int worker)
         {
-            ref readonly AttentionSizes sizes = ref Of.Sizes;
-            int keyBlocks = Of.KeyBlocks, queryBlocks = Of.QueryBlocks;
-            float* scratch = Of.ScratchOf(worker);
+            var tile = new CpuAttentionTile<TVector>(Operands, Operands.Of.ScratchOf(worker));
+            int blocks = Item switch
+            {
+                BackwardItem.Head => 1,
+                BackwardItem.QueryBlock => Operands.Of.QueryBlocks(CpuAttentionBlock.Queries),
+                _ => Operands.Of.KeyBlocks,
+            };
+            int heads = Item is BackwardItem.Head or BackwardItem.QueryBlock ? Sizes.Heads : Sizes.KvHeads;
             for (long item = start; item < end; item++)
             {
-                int blocks = Item switch { BackwardItem.KeyHead => 1, BackwardItem.KeyBlock => keyBlocks, _ => queryBlocks };
-                (long row, long part) = Math.DivRem(item, blocks);
-                int block = (int)part;
-                (int heads, int perItem) = Item == BackwardItem.QueryBlock ? (sizes.Heads, 1) : (sizes.KvHeads, sizes.HeadsPerKey);
-                (int batch, int head) = ((int)(row / heads), (int)(row % heads) * perItem);
+                (long row, long block) = Math.DivRem(item, blocks);
+                (int batch, int head) = ((int)(row / heads), (int)(row % heads));
                 switch (Item)
                 {
-                    case BackwardItem.KeyHead: Region(batch, head, perItem, 0, keyBlocks, 0, queryBlocks, scratch); break;
-                    case BackwardItem.KeyBlock: Region(batch, head, perItem, block, block + 1, 0, queryBlocks, scratch); break;
-                    default: Region(batch, head, perItem, 0, keyBlocks, block, block + 1, scratch); break;
+                    case BackwardItem.Head: Head(ref tile, batch, head); break;
+                    case BackwardItem.SumOfHeads: SumOfHeads(batch, head, (int)block * CpuAttentionBlock.Keys); break;
+                    case BackwardItem.KeyBlock: KeyBlock(ref tile, batch, head, (int)block * CpuAttentionBlock.Keys); break;
+                    default: QueryBlock(ref tile, batch, head, (int)block * CpuAttentionBlock.Queries, default); break;
                 }
             }
         }
 
-        /// <summary>The gradients of these heads from the tiles of these blocks of keys and queries.</summary>
-        private readonly void Region(
-            int batch, int head, int heads, int keyBlock, int endKeyBlock, int queryBlock, int endQueryBlock, float* scratch)
+        /// <summary>All gradients of one head; dk and dv go to its own sums where others share them.</summary>
+        private readonly void Head(ref CpuAttentionTile<TVector> tile, int batch, int head)
         {
-            ref readonly AttentionSizes sizes = ref Of.Sizes;
-            (int first, int end) = CpuAttentionBlock.Range(Of.MaskRow(batch), sizes.Keys);
-            first = Math.Max(first, keyBlock * CpuAttentionBlock.Keys);
-            int keyHead = head / sizes.HeadsPerKey, endKey = Math.Min(sizes.Capacity, endKeyBlock * CpuAttentionBlock.Keys);
-            int firstQuery = queryBlock * CpuAttentionBlock.Queries;
-            int endQuery = Math.Min(sizes.Seq, endQueryBlock * CpuAttentionBlock.Queries);
-            if (Item != BackwardItem.QueryBlock)
+            int dim = Sizes.Dim;
+            bool shared = Operands.HeadDkey != null;
+            long at = shared ? ((long)batch * Sizes.Heads + head) * Sizes.Keys * dim : Sizes.KeyRow(batch, 0, head / Sizes.HeadsPerKey);
+            KeyGradients to = new()
             {
-                long at = sizes.KeyRow(batch, keyBlock * CpuAttentionBlock.Keys, keyHead);
-                Clear(Operands.Dkey, at, Of.KeyStride, endKey - keyBlock * CpuAttentionBlock.Keys);
-                Clear(Operands.Dvalue, at, Of.KeyStride, endKey - keyBlock * CpuAttentionBlock.Keys);
-                // Earlier queries see none of these keys.
-                queryBlock = Math.Max(queryBlock, sizes.FirstQuery(first) / CpuAttentionBlock.Queries);
+                Dkey = Operands.Dkey == null ? null : (shared ? Operands.HeadDkey : Operands.Dkey) + at,
+                Dvalue = Operands.Dvalue == null ? null : (shared ? Operands.HeadDvalue : Operands.Dvalue) + at,
+                Stride = shared ? dim : Operands.Of.KeyStride,
+            };
+            Clear(to.Dkey, to.Stride, shared ? Sizes.Keys : Sizes.Capacity);
+            Clear(to.Dvalue, to.Stride, shared ? Sizes.Keys : Sizes.Capacity);
+            for (int query = 0; query < Sizes.Seq; query += CpuAttentionBlock.Queries) QueryBlock(ref tile, batch, head, query, to);
+        }
+
+        /// <summary>dq of a block of queries, and what the block adds to dk and dv where these are wanted.</summary>
+        private readonly void QueryBlock(ref CpuAttentionTile<TVector> tile, int batch, int head, int query, KeyGradients to)
+        {
+            tile.Begin(batch, head, query, wantsQuery: true);
+            (int first, int end) = Operands.Of.KeysOf(batch, query, tile.Count);
+            for (int j = first, next; j < end; j = next)
+            {
+                next = Math.Min(end, (j / CpuAttentionBlock.Keys + 1) * CpuAttentionBlock.Keys);
+                tile.Add(j, next, to.From(j));
             }
-            end = Math.Min(end, endKey);
-            // Later queries are too far from these keys.
-            if (first < end) endQueryBlock = Math.Min(endQueryBlock, EndBlock(sizes.EndQuery(end - 1)));
-            for (int h = head; h < head + heads; h++)
+            tile.WriteQueryGradient();
+        }
+
+        /// <summary>dk and dv of a block of keys, the sum of each head that shares it in scratch first.</summary>
+        private readonly void KeyBlock(ref CpuAttentionTile<TVector> tile, int batch, int keyHead, int block)
+        {
+            (int first, int end) = Operands.Of.KeysOf(batch, 0, Sizes.Seq);
+            int rows = Math.Min(CpuAttentionBlock.Keys, Sizes.Capacity - block), dim = Sizes.Dim;
+            (first, end) = (Math.Max(first, block), Math.Min(end, block + rows));
+            KeyGradients sums = tile.KeySums(Operands.Dkey != null, Operands.Dvalue != null);
+            long at = Sizes.KeyRow(batch, block, keyHead);
+            for (int i = 0; i < Sizes.HeadsPerKey; i++)
             {
-                if (Item != BackwardItem.KeyBlock)
-                    Clear(Operands.Dquery, sizes.QueryRow(batch, firstQuery, h), Of.QueryStride, endQuery - firstQuery);
-                if (first >= end) continue;
-                for (int b = queryBlock; b < endQueryBlock; b++) Pack(batch, h, b, scratch);
-                for (int j = first, next; j < end; j = next)
+                Clear(sums.Dkey, sums.Stride, rows);
+                Clear(sums.Dvalue, sums.Stride, rows);
+                if (first < end)
                 {
-                    next = Math.Min(end, (j / CpuAttentionBlock.Keys + 1) * CpuAttentionBlock.Keys);
-                    int b = Math.Max(queryBlock, sizes.FirstQuery(j) / CpuAttentionBlock.Queries);
-                    int endBlock = Math.Min(endQueryBlock, EndBlock(sizes.EndQuery(next - 1)));
-                    for (; b < endBlock; b++) Tile(batch, h, j, next, b, scratch);
+                    int query = Sizes.FirstQuery(first) / CpuAttentionBlock.Queries * CpuAttentionBlock.Queries;
+                    for (; query < Sizes.EndQuery(end - 1); query += CpuAttentionBlock.Queries)
+                    {
+                        tile.Begin(batch, keyHead * Sizes.HeadsPerKey + i, query, wantsQuery: false);
+                        tile.Add(first, Math.Min(end, Sizes.Visible(query + tile.Count - 1)), sums.From(first - block));
+                    }
                 }
+                if (sums.Dkey != null) Take(sums.Dkey, Operands.Dkey + at, rows, add: i > 0);
+                if (sums.Dvalue != null) Take(sums.Dvalue, Operands.Dvalue + at, rows, add: i > 0);
             }
         }
 
-        private static int EndBlock(int endQuery) => (endQuery + CpuAttentionBlock.Queries - 1) / CpuAttentionBlock.Queries;
+        private readonly void SumOfHeads(int batch, int keyHead, int block)
+        {
+            int dim = Sizes.Dim, end = Math.Min(Sizes.Capacity, block + CpuAttentionBlock.Keys), rows = Math.Max(0, Math.Min(end, Sizes.Keys) - block);
+            long at = Sizes.KeyRow(batch, block, keyHead);
+            for (int i = 0; i < Sizes.HeadsPerKey; i++)
+            {
+                long from = (((long)batch * Sizes.Heads + keyHead * Sizes.HeadsPerKey + i) * Sizes.Keys + block) * dim;
+                if (Operands.Dkey != null) Take(Operands.HeadDkey + from, Operands.Dkey + at, rows, add: i > 0);
+                if (Operands.Dvalue != null) Take(Operands.HeadDvalue + from, Operands.Dvalue + at, rows, add: i > 0);
+            }
+            at += rows * Operands.Of.KeyStride;
+            if (Operands.Dkey != null) Clear(Operands.Dkey + at, Operands.Of.KeyStride, end - block - rows);
+            if (Operands.Dvalue != null) Clear(Operands.Dvalue + at, Operands.Of.KeyStride, end - block - rows);
+        }
 
-        private readonly void Clear(float* gradient, long at, nint stride, int rows)
+        /// <summary>Rows of sums become, or are added to, rows of a gradient of keys.</summary>
+        private readonly void Take(float* from, float* to, int rows, bool add)
+        {
+            int dim = Sizes.Dim;
+            for (int i = 0; i < rows; i++, from += dim, to += Operands.Of.KeyStride)
+                if (add) CpuRow.Map<CpuAdd.ForwardOp, TVector>(new(), to, from, to, dim);
+                else new ReadOnlySpan<float>(from, dim).CopyTo(new(to, dim));
+        }
+
+        private readonly void Clear(float* gradient, nint stride, int rows)
         {
             if (gradient == null) return;
-            float* row = gradient + at;
-            for (int i = 0; i < rows; i++, row += stride) new Span<float>(row, Of.Sizes.Dim).Clear();
+            for (int i = 0; i < rows; i++, gradient += stride) new Span<float>(gradient, Sizes.Dim).Clear();
         }
-
-        /// <summary>A block of queries as the tiles need it: scale·q and scale·dy [dim, width], scale·D and z [width].</summary>
-        private readonly void Pack(int batch, int head, int block, float* scratch)
-        {
-            int query = block * CpuAttentionBlock.Queries, queries = Math.Min(CpuAttentionBlock.Queries, Of.Sizes.Seq - query);
-            int dim = Of.Sizes.Dim, width = CpuAttentionBlock.Width<TVector>(queries);
-            long at = Of.Sizes.QueryRow(batch, query, head);
-            PackedQueries to = At(scratch, query);
-            CpuAttentionBlock.Transpose(Of.Query + at, Of.QueryStride, queries, dim, Of.Scale, to.Query, width);
-            CpuAttentionBlock.Transpose(Operands.Dy + at, Of.QueryStride, queries, dim, Of.Scale, to.Dy, width);
-            float* z = Of.LogSumExp + Of.Sizes.StatisticsRow(batch, head) + query;
-            for (int t = 0; t < width; t++)
-            {
-                bool empty = t >= queries || float.IsNegativeInfinity(z[t]);
-                // e^(s − ∞) = 0: who attends to nothing has no gradient.
-                to.Z[t] = empty ? float.PositiveInfinity : z[t];
-                to.D[t] = empty ? 0
-                    : Of.Scale * CpuAttentionBlock.Dot<TVector>(Operands.Dy + at + t * Of.QueryStride, Of.Y + at + t * Of.QueryStride, dim);
-            }
-        }
-
-        private readonly void Tile(int batch, int head, int key, int endKey, int block, float* scratch)
-        {
-            ref readonly AttentionSizes sizes = ref Of.Sizes;
-            int query = block * CpuAttentionBlock.Queries, queries = Math.Min(CpuAttentionBlock.Queries, sizes.Seq - query);
-            int dim = sizes.Dim, width = CpuAttentionBlock.Width<TVector>(queries);
-            int keys = Math.Min(endKey, sizes.Visible(query + queries - 1)) - key;
-            long q = sizes.QueryRow(batch, query, head), k = sizes.KeyRow(batch, key, head / sizes.HeadsPerKey);
-            float* scores = scratch, dp = scores + CpuAttentionBlock.Keys * CpuAttentionBlock.Queries;
-            PackedQueries from = At(scratch, query);
-            CpuBlockProduct.Multiply<TVector>(keys, width, dim, Of.Key + k, Of.KeyStride, 1, from.Query, width, scores, width, add: false);
-            CpuAttentionBlock.Hide(sizes, Of.MaskRow(batch), key, keys, query, scores, width);
-            CpuBlockProduct.Multiply<TVector>(keys, width, dim, Of.Value + k, Of.KeyStride, 1, from.Dy, width, dp, width, add: false);
-            CpuAttentionBlock.Differentiate<TVector>(scores, dp, keys, width, from.Z, from.D);
-            if (Item != BackwardItem.QueryBlock && Operands.Dvalue != null)
-                CpuBlockProduct.Multiply<TVector>(
-                    keys, dim, queries, scores, width, 1, Operands.Dy + q, Of.QueryStride, Operands.Dvalue + k, Of.KeyStride, add: true);
-            if (Item != BackwardItem.QueryBlock && Operands.Dkey != null)
-                CpuBlockProduct.Multiply<TVector>(
-                    keys, dim, queries, dp, width, 1, Of.Query + q, Of.QueryStride, Operands.Dkey + k, Of.KeyStride, add: true);
-            if (Item != BackwardItem.KeyBlock && Operands.Dquery != null)
-                CpuBlockProduct.Multiply<TVector>(
-                    queries, dim, keys, dp, 1, width, Of.Key + k, Of.KeyStride, Operands.Dquery + q, Of.QueryStride, add: true);
-        }
-
-        private readonly PackedQueries At(float* scratch, int query)
-        {
-            float* packed = scratch + 2 * CpuAttentionBlock.Keys * CpuAttentionBlock.Queries;
-            nint dim = Of.Sizes.Dim;
-            return new()
-            {
-                Query = packed + query * dim,
-                Dy = packed + (Operands.Packed + query) * dim,
-                D = packed + 2 * Operands.Packed * dim + query,
-                Z = packed + 2 * Operands.Packed * dim + Operands.Packed + query,
-            };
-        }
-    }
-
-    private struct PackedQueries
-    {
-        public float* Query, Dy, D, Z;
     }
 }

@@ -30,8 +30,9 @@ internal static unsafe partial class CpuAttention
     {
         var operands = new CpuAttentionOperands(query, key, value, mask, y, logSumExp, sizes, scale);
         bool few = sizes.Seq < FewQueries;
-        using HostScratch scratch = operands.Rent(cpu, few
-            ? sizes.Keys : 2L * sizes.Dim * CpuAttentionBlock.Queries + (CpuAttentionBlock.Keys + 3) * CpuAttentionBlock.Queries);
+        int strip = CpuAttentionBlock.Strip<TVector>(), blocks = operands.QueryBlocks(strip);
+        using HostScratch scratch = operands.Rent(
+            cpu, few ? sizes.Keys : (2L * sizes.Dim + CpuAttentionBlock.RoundUp<TVector>(sizes.Dim) + CpuAttentionBlock.Keys + 3) * strip);
         long rows = (long)sizes.Batch * sizes.Heads;
         if (few)
         {
@@ -40,60 +41,64 @@ internal static unsafe partial class CpuAttention
         }
         else
         {
-            var body = new ForwardBody<TVector> { Of = operands };
-            cpu.Team.ForWorkers(rows * operands.QueryBlocks, 1, ref body);
+            var body = new ForwardBody<TVector> { Of = operands, Blocks = blocks };
+            cpu.Team.ForWorkers(rows * blocks, 1, ref body);
         }
     }
 
     private struct ForwardBody<TVector> : IWorkerRangeBody where TVector : unmanaged, ISimd<TVector>
     {
         public CpuAttentionOperands Of;
+        public int Blocks;
+
+        private static int Strip => CpuAttentionBlock.Strip<TVector>();
 
         public readonly void Run(long start, long end, long chunk, int worker)
         {
             for (long item = start; item < end; item++)
             {
-                (long row, long block) = Math.DivRem(item, Of.QueryBlocks);
+                (long row, long block) = Math.DivRem(item, Blocks);
                 (long batch, long head) = Math.DivRem(row, Of.Sizes.Heads);
-                Block((int)batch, (int)head, (int)block * CpuAttentionBlock.Queries, Of.ScratchOf(worker));
+                Block((int)batch, (int)head, (int)block * Strip, Of.ScratchOf(worker));
             }
         }
 
         private readonly void Block(int batch, int head, int query, float* scratch)
         {
             ref readonly AttentionSizes sizes = ref Of.Sizes;
-            int dim = sizes.Dim, queries = Math.Min(CpuAttentionBlock.Queries, sizes.Seq - query);
-            int width = CpuAttentionBlock.Width<TVector>(queries);
-            float* q = scratch, sums = q + dim * CpuAttentionBlock.Queries, scores = sums + dim * CpuAttentionBlock.Queries;
-            float* maximum = scores + CpuAttentionBlock.Keys * CpuAttentionBlock.Queries;
-            float* sum = maximum + CpuAttentionBlock.Queries, factor = sum + CpuAttentionBlock.Queries;
+            int dim = sizes.Dim, queries = Math.Min(Strip, sizes.Seq - query), width = CpuAttentionBlock.Width<TVector>(queries);
+            float* q = scratch, sums = q + dim * Strip, scores = sums + dim * Strip;
+            float* maximum = scores + CpuAttentionBlock.Keys * Strip, sum = maximum + Strip, factor = sum + Strip, rows = factor + Strip;
             new Span<float>(maximum, width).Fill(float.NegativeInfinity);
             new Span<float>(sum, width).Clear();
-            CpuAttentionBlock.Transpose(Of.Query + sizes.QueryRow(batch, query, head), Of.QueryStride, queries, dim, Of.Scale, q, width);
+            CpuAttentionBlock.Transpose<TVector>(
+                Of.Query + sizes.QueryRow(batch, query, head), Of.QueryStride, queries, dim, Of.Scale, q, width);
 
             int* mask = Of.MaskRow(batch);
-            (int first, int end) = CpuAttentionBlock.Range(mask, sizes.Keys);
-            (int firstSeen, int endSeen) = sizes.KeysOf(query, queries);
-            (first, end) = (Math.Max(first, firstSeen), Math.Min(end, endSeen));
+            (int first, int end) = Of.KeysOf(batch, query, queries);
             for (int j = first; j < end; j += CpuAttentionBlock.Keys)
             {
                 int keys = Math.Min(CpuAttentionBlock.Keys, end - j);
                 long at = sizes.KeyRow(batch, j, head / sizes.HeadsPerKey);
                 CpuBlockProduct.Multiply<TVector>(keys, width, dim, Of.Key + at, Of.KeyStride, 1, q, width, scores, width, add: false);
-                CpuAttentionBlock.Hide(sizes, mask, j, keys, query, scores, width);
+                CpuAttentionBlock.Hide(sizes, mask, j, keys, query, scores, width, width);
                 CpuAttentionBlock.Softmax<TVector>(scores, keys, width, maximum, sum, factor);
                 if (j > first) CpuAttentionBlock.ScaleColumns<TVector>(sums, dim, width, factor);
                 CpuBlockProduct.Multiply<TVector>(
                     dim, width, keys, Of.Value + at, 1, Of.KeyStride, scores, width, sums, width, add: j > first);
             }
-            Finish(batch, head, query, queries, width, sums, maximum, sum);
+            Finish(batch, head, query, queries, width, sums, maximum, sum, rows);
         }
 
-        private readonly void Finish(int batch, int head, int query, int queries, int width, float* sums, float* maximum, float* sum)
+        /// <summary>y and z of the block from sums [dim, width].</summary>
+        private readonly void Finish(
+            int batch, int head, int query, int queries, int width, float* sums, float* maximum, float* sum, float* rows)
         {
             ref readonly AttentionSizes sizes = ref Of.Sizes;
             float* y = Of.Y + sizes.QueryRow(batch, query, head), z = Of.LogSumExp + sizes.StatisticsRow(batch, head) + query;
-            for (int t = 0; t < queries; t++, y += Of.QueryStride)
+            int length = CpuAttentionBlock.RoundUp<TVector>(sizes.Dim);
+            CpuAttentionBlock.Transpose<TVector>(sums, width, sizes.Dim, queries, 1, rows, length);
+            for (int t = 0; t < queries; t++, y += Of.QueryStride, rows += length)
             {
                 if (sum[t] == 0)
                 {
@@ -101,8 +106,7 @@ internal static unsafe partial class CpuAttention
                     z[t] = float.NegativeInfinity;
                     continue;
                 }
-                float factor = 1 / sum[t];
-                for (int c = 0; c < sizes.Dim; c++) y[c] = sums[c * width + t] * factor;
+                CpuRow.Map<CpuScaled, TVector>(new(1 / sum[t]), rows, y, sizes.Dim);
                 z[t] = maximum[t] + MathF.Log(sum[t]);
             }
         }
@@ -127,9 +131,7 @@ internal static unsafe partial class CpuAttention
         {
             int dim = Of.Sizes.Dim;
             int* mask = Of.MaskRow(batch);
-            (int first, int end) = CpuAttentionBlock.Range(mask, Of.Sizes.Keys);
-            (int firstSeen, int endSeen) = Of.Sizes.KeysOf(query, 1);
-            (first, end) = (Math.Max(first, firstSeen), Math.Min(end, endSeen));
+            (int first, int end) = Of.KeysOf(batch, query, 1);
             float* q = Of.Query + Of.Sizes.QueryRow(batch, query, head), y = Of.Y + Of.Sizes.QueryRow(batch, query, head);
             long at = Of.Sizes.KeyRow(batch, first, head / Of.Sizes.HeadsPerKey);
             float* k = Of.Key + at;
@@ -145,8 +147,7 @@ internal static unsafe partial class CpuAttention
                 *z = max;
                 return;
             }
-            CpuRow.Map<CpuShiftedExp, TVector>(new(max, 1), scores, scores, keys);
-            double sum = CpuReduce.Sequence<CpuIdentity, CpuPlus, TVector>(new(), scores, keys);
+            double sum = CpuRow.MapSum<CpuShiftedExp, TVector>(new(max, 1), scores, scores, keys);
             *z = (float)(max + Math.Log(sum));
             float* v = Of.Value + at;
             // In blocks, so that the second vectors of the rows are still near when the first have been summed.

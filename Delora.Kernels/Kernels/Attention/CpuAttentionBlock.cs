@@ -9,22 +9,36 @@ namespace Delora.Kernels;
 /// </summary>
 internal static unsafe class CpuAttentionBlock
 {
-    /// <summary>Queries in a block; a multiple of two vectors of every width.</summary>
+    /// <summary>Queries in a block of the way back; a multiple of <see cref="Strip"/>.</summary>
     internal const int Queries = 32;
 
     /// <summary>Keys in a block.</summary>
     internal const int Keys = 64;
 
-    /// <summary>Columns of the tiles for so many queries: whole vectors, the columns without a query are zeros.</summary>
-    internal static int Width<TVector>(int queries) where TVector : unmanaged, ISimd<TVector> =>
-        (queries + TVector.Count - 1) / TVector.Count * TVector.Count;
+    /// <summary>
+    /// Queries that a register tile takes at a time, two vectors. Where queries see different keys, each strip computes no more keys than its
+    /// last query sees.
+    /// </summary>
+    internal static int Strip<TVector>() where TVector : unmanaged, ISimd<TVector> => 2 * TVector.Count;
 
-    /// <summary>to[c, t] = factor · from[t, c], [dim, width].</summary>
-    internal static void Transpose(float* from, nint stride, int queries, int dim, float factor, float* to, int width)
+    /// <summary>Columns of the tiles for so many queries: whole vectors, the columns without a query are zeros.</summary>
+    internal static int Width<TVector>(int queries) where TVector : unmanaged, ISimd<TVector> => RoundUp<TVector>(queries);
+
+    /// <summary>Floats in a row of dim elements that begins at a whole vector.</summary>
+    internal static int RoundUp<TVector>(int count) where TVector : unmanaged, ISimd<TVector> =>
+        checked(count + TVector.Count - 1) / TVector.Count * TVector.Count;
+
+    /// <summary>to[c, t] = factor · from[t, c], [columns, width]: rows of from become columns; those up to width, whole vectors, zeros.</summary>
+    internal static void Transpose<TVector>(float* from, nint stride, int rows, int columns, float factor, float* to, int width)
+        where TVector : unmanaged, ISimd<TVector>
     {
-        for (int t = 0; t < queries; t++, from += stride)
-            for (int c = 0; c < dim; c++) to[c * width + t] = factor * from[c];
-        for (int c = 0; c < dim && queries < width; c++) new Span<float>(to + c * width + queries, width - queries).Clear();
+        switch (TVector.Count)
+        {
+            case 16: MicroKernel512.PackTransposed(from, stride, rows, columns, to, width); break;
+            case 8: MicroKernel256.PackTransposed(from, stride, rows, columns, to, width); break;
+            default: MicroKernel128.PackTransposed(from, stride, rows, columns, to, width); break;
+        }
+        if (factor != 1) CpuRow.Map<CpuScaled, TVector>(new(factor), to, to, (long)columns * width);
     }
 
     /// <summary>Scores become −∞ where the key is padding, comes after the query, or before its window.</summary>
@@ -33,27 +47,19 @@ internal static unsafe class CpuAttentionBlock
     /// <param name="key">The first key.</param>
     /// <param name="keys">Number of keys.</param>
     /// <param name="query">The first query.</param>
-    /// <param name="scores">[keys, width].</param>
-    /// <param name="width">Columns.</param>
-    internal static void Hide(in AttentionSizes sizes, int* mask, int key, int keys, int query, float* scores, int width)
+    /// <param name="scores">[keys, columns], one column for each query.</param>
+    /// <param name="columns">Columns.</param>
+    /// <param name="width">Floats from one row to the next.</param>
+    internal static void Hide(in AttentionSizes sizes, int* mask, int key, int keys, int query, float* scores, int columns, int width)
     {
         for (int j = key; j < key + keys; j++, scores += width)
         {
             bool padding = mask != null && mask[j] == 0;
-            int hidden = padding ? width : Math.Min(sizes.FirstQuery(j) - query, width);
-            if (hidden > 0) new Span<float>(scores, hidden).Fill(float.NegativeInfinity);
-            int past = Math.Max(sizes.EndQuery(j) - query, 0);
-            if (past < Math.Min(sizes.Seq - query, width)) new Span<float>(scores + past, width - past).Fill(float.NegativeInfinity);
+            int seen = padding ? columns : Math.Clamp(sizes.FirstQuery(j) - query, 0, columns);
+            int end = padding ? columns : Math.Clamp(sizes.EndQuery(j) - query, seen, columns);
+            for (int t = 0; t < seen; t++) scores[t] = float.NegativeInfinity;
+            for (int t = end; t < columns; t++) scores[t] = float.NegativeInfinity;
         }
-    }
-
-    /// <summary>The keys that are not padding lie in [First, End); the two are equal where there are none.</summary>
-    internal static (int First, int End) Range(int* mask, int keys)
-    {
-        if (mask == null) return (0, keys);
-        Span<int> row = new(mask, keys);
-        int first = row.IndexOfAnyExcept(0);
-        return first < 0 ? (0, 0) : (first, row.LastIndexOfAnyExcept(0) + 1);
     }
 
     /// <summary>
@@ -87,11 +93,11 @@ internal static unsafe class CpuAttentionBlock
             s = scores + c;
             for (int j = 0; j < keys; j++, s += width)
             {
-                TVector e = SimdMath.Exp(TVector.Load(s) - shift);
+                TVector e = SimdMath.ExpNonPositive(TVector.Load(s) - shift);
                 total += e;
                 TVector.Store(e, s);
             }
-            TVector old = SimdMath.Exp(before - shift);
+            TVector old = SimdMath.ExpNonPositive(before - shift);
             TVector.Store(max, maximum + c);
             TVector.Store(old, factor + c);
             TVector.Store(TVector.MultiplyAdd(TVector.Load(sum + c), old, total), sum + c);
@@ -107,15 +113,15 @@ internal static unsafe class CpuAttentionBlock
                 TVector.Store(TVector.Load(values + t) * TVector.Load(factor + t), values + t);
     }
 
-    /// <summary>On the way back: scores become p = e^(s − z), and dp becomes ds = p (dp − d).</summary>
+    /// <summary>On the way back: scores become p = e^(s − z), and dp becomes ds = p (dp − d), [keys, columns].</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    internal static void Differentiate<TVector>(float* scores, float* dp, int keys, int width, float* z, float* d)
+    internal static void Differentiate<TVector>(float* scores, float* dp, int keys, int columns, int width, float* z, float* d)
         where TVector : unmanaged, ISimd<TVector>
     {
         for (int j = 0; j < keys; j++, scores += width, dp += width)
-            for (int t = 0; t < width; t += TVector.Count)
+            for (int t = 0; t < columns; t += TVector.Count)
             {
-                TVector p = SimdMath.Exp(TVector.Load(scores + t) - TVector.Load(z + t));
+                TVector p = SimdMath.ExpNonPositive(TVector.Load(scores + t) - TVector.Load(z + t));
                 TVector.Store(p, scores + t);
                 TVector.Store(p * (TVector.Load(dp + t) - TVector.Load(d + t)), dp + t);
             }

@@ -29,9 +29,22 @@ internal unsafe struct CpuAttentionOperands
     /// <summary>Floats from one key of a head to the next.</summary>
     internal readonly nint KeyStride => (nint)Sizes.KvHeads * Sizes.Dim;
 
-    internal readonly int QueryBlocks => (int)((Sizes.Seq + CpuAttentionBlock.Queries - 1L) / CpuAttentionBlock.Queries);
-
     internal readonly int KeyBlocks => (int)((Sizes.Capacity + CpuAttentionBlock.Keys - 1L) / CpuAttentionBlock.Keys);
+
+    /// <summary>Blocks of so many queries.</summary>
+    internal readonly int QueryBlocks(int queries) => (int)((Sizes.Seq + queries - 1L) / queries);
+
+    /// <summary>
+    /// The keys that any of these queries sees lie in [First, End), without the padding at either end; the two are equal where there are none.
+    /// </summary>
+    internal readonly (int First, int End) KeysOf(int batch, int query, int queries)
+    {
+        (int first, int end) = Sizes.KeysOf(query, queries);
+        if (Mask == null || first >= end) return (first, Math.Max(first, end));
+        Span<int> row = new Span<int>(MaskRow(batch), end)[first..];
+        int token = row.IndexOfAnyExcept(0);
+        return token < 0 ? (first, first) : (first + token, first + row.LastIndexOfAnyExcept(0) + 1);
+    }
 
     internal readonly int* MaskRow(int batch) => Mask == null ? null : Mask + (nint)batch * Sizes.Capacity;
 

@@ -20,7 +20,10 @@ internal static class CpuGelu
     internal readonly struct BackwardOp : ICpuBinaryOp
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public TVector Apply<TVector>(TVector x, TVector dy) where TVector : unmanaged, ISimd<TVector> =>
-            dy * TVector.MultiplyAdd(x, SimdMath.NormalDensity(x), SimdMath.NormalCdf(x));
+        public TVector Apply<TVector>(TVector x, TVector dy) where TVector : unmanaged, ISimd<TVector>
+        {
+            (TVector cdf, TVector density) = SimdMath.Normal(x);
+            return dy * TVector.MultiplyAdd(x, density, cdf);
+        }
     }
 }

@@ -2,7 +2,7 @@ using Delora.Core;
 
 namespace Delora.Kernels;
 
-/// <summary>The SIMD implementation of <see cref="LinearCrossEntropyKernel"/>: each row of a block in passes that stay in the cache, with one e^x.</summary>
+/// <summary>The SIMD implementation of <see cref="LinearCrossEntropyKernel"/>: each row of a block in three passes that stay in the cache, with one e^x.</summary>
 internal static unsafe class CpuLinearCrossEntropy
 {
     internal static void Rows(CpuDevice cpu, Tensor logits, Tensor labels, Tensor losses, double? scale, int ignoreIndex)
@@ -15,8 +15,18 @@ internal static unsafe class CpuLinearCrossEntropy
         }
     }
 
-    internal static void Backward(CpuDevice cpu, Tensor dloss, Tensor saved, Tensor gradient) =>
-        CpuScale.Forward(cpu, saved, *dloss.Pointer<float>(), gradient);
+    internal static void Backward(CpuDevice cpu, Tensor dloss, Tensor saved, Tensor gradient, bool accumulate)
+    {
+        float factor = *dloss.Pointer<float>();
+        if (accumulate) CpuMap.Binary(cpu, new AddScaled(factor), gradient, saved, gradient);
+        else CpuScale.Forward(cpu, saved, factor, gradient);
+    }
+
+    private readonly struct AddScaled(float factor) : ICpuBinaryOp
+    {
+        public TVector Apply<TVector>(TVector a, TVector b) where TVector : unmanaged, ISimd<TVector> =>
+            TVector.MultiplyAdd(b, TVector.Set(factor), a);
+    }
 
     private static void Rows<TVector>(CpuDevice cpu, Tensor logits, Tensor labels, Tensor losses, double? scale, int ignoreIndex)
         where TVector : unmanaged, ISimd<TVector>
@@ -59,8 +69,7 @@ internal static unsafe class CpuLinearCrossEntropy
                 double sum;
                 if (WantsGradient)
                 {
-                    CpuRow.Map<CpuShiftedExp, TVector>(new(max, 1), x, x, Columns);
-                    sum = CpuReduce.Sequence<CpuIdentity, CpuPlus, TVector>(new(), x, Columns);
+                    sum = CpuRow.MapSum<CpuShiftedExp, TVector>(new(max, 1), x, x, Columns);
                     CpuRow.Map<CpuScaled, TVector>(new((float)(Scale / sum)), x, x, Columns);
                     x[label] -= Scale;
                 }

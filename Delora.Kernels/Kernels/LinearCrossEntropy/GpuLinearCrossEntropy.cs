@@ -15,9 +15,11 @@ internal static class GpuLinearCrossEntropy
         GpuCrossEntropy.Backward(gpu, logits, labels, logSumExp, one, logits, 0, (float)factor, ignoreIndex);
     }
 
-    internal static void Backward(GpuDevice gpu, Tensor dloss, Tensor saved, Tensor gradient) =>
-        gpu.Launch(BackwardKernel, saved.ElementCount, gpu.View<float>(dloss), gpu.View<float>(saved), gpu.View<float>(gradient));
+    internal static void Backward(GpuDevice gpu, Tensor dloss, Tensor saved, Tensor gradient, bool accumulate) =>
+        gpu.Launch(
+            BackwardKernel, saved.ElementCount, gpu.View<float>(dloss), gpu.View<float>(saved), gpu.View<float>(gradient), accumulate ? 1 : 0);
 
-    private static void BackwardKernel(Index1D i, ArrayView<float> dloss, ArrayView<float> saved, ArrayView<float> gradient) =>
-        gradient[i] = dloss[0] * saved[i];
+    private static void BackwardKernel(
+        Index1D i, ArrayView<float> dloss, ArrayView<float> saved, ArrayView<float> gradient, int accumulate) =>
+        gradient[i] = (accumulate != 0 ? gradient[i] : 0) + dloss[0] * saved[i];
 }

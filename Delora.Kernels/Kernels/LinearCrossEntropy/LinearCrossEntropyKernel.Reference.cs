@@ -38,9 +38,10 @@ public static partial class LinearCrossEntropyKernel
         loss.Span<double>()[0] = sumOfLosses / count;
     }
 
-    private static void ReferenceBackward(Tensor dloss, Tensor saved, Tensor gradient)
+    private static void ReferenceBackward(Tensor dloss, Tensor saved, Tensor gradient, bool accumulate)
     {
         double factor = dloss.Span<double>()[0];
-        ReferenceMap.Unary(v => factor * v, saved, gradient);
+        if (accumulate) ReferenceMap.Binary((sum, v) => sum + factor * v, gradient, saved, gradient);
+        else ReferenceMap.Unary(v => factor * v, saved, gradient);
     }
 }

@@ -19,6 +19,9 @@ public static partial class LinearCrossEntropyKernel
     /// <summary>Logits that are there at a time, unless one row has more.</summary>
     private const int BlockElements = 8 << 20;
 
+    /// <summary>What the CPU's register tiles of 6 and of 12 rows divide.</summary>
+    private const int RowsPerTile = 12;
+
     /// <summary>The loss over a frozen weight and, where it is wanted, its gradient towards x.</summary>
     /// <param name="x">[.., dim]</param>
     /// <param name="weight">W [vocab, dim]</param>
@@ -53,20 +56,21 @@ public static partial class LinearCrossEntropyKernel
         return Forward(x, new VocabularyWeight(weight), labels, loss, dx, dweight, ignoreIndex, BlockElements);
     }
 
-    /// <summary>gradient = dloss · saved, for a gradient that the forward pass computed.</summary>
+    /// <summary>gradient = dloss · saved, or gradient += dloss · saved, for a gradient that the forward pass computed.</summary>
     /// <param name="dloss">Gradient of the loss, [].</param>
     /// <param name="saved">dx or dW of the forward pass.</param>
     /// <param name="gradient">Output, the shape of <paramref name="saved"/>, which it may be.</param>
+    /// <param name="accumulate">Whether to add to the gradient.</param>
     /// <exception cref="ShapeException">The shapes differ.</exception>
-    public static void Backward(Tensor dloss, Tensor saved, Tensor gradient)
+    public static void Backward(Tensor dloss, Tensor saved, Tensor gradient, bool accumulate = false)
     {
         Check.HasShape(Op, dloss, []);
         Check.SameShape(Op, saved, gradient);
         switch (Check.Floats(Op, dloss, saved, gradient))
         {
-            case CpuDevice cpu: CpuLinearCrossEntropy.Backward(cpu, dloss, saved, gradient); break;
-            case GpuDevice gpu: GpuLinearCrossEntropy.Backward(gpu, dloss, saved, gradient); break;
-            case ReferenceDevice: ReferenceBackward(dloss, saved, gradient); break;
+            case CpuDevice cpu: CpuLinearCrossEntropy.Backward(cpu, dloss, saved, gradient, accumulate); break;
+            case GpuDevice gpu: GpuLinearCrossEntropy.Backward(gpu, dloss, saved, gradient, accumulate); break;
+            case ReferenceDevice: ReferenceBackward(dloss, saved, gradient, accumulate); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }
     }
@@ -118,7 +122,7 @@ public static partial class LinearCrossEntropyKernel
     private static void RunBlocks(
         Device device, Tensor x, VocabularyWeight weight, Tensor labels, Tensor loss, Tensor? dx, Tensor? dweight, int ignoreIndex, int blockElements)
     {
-        int total = x.Shape[0], block = Math.Clamp(blockElements / Math.Max(1, weight.Vocabulary), 1, total);
+        int total = x.Shape[0], block = BlockRows(total, Math.Max(1, blockElements / Math.Max(1, weight.Vocabulary)));
         using Tensor losses = Tensor.Empty([total], device.FloatType, device, "losses of the rows");
         using Tensor logits = Tensor.Empty([block, weight.Vocabulary], device.FloatType, device, "a block of logits");
         for (int start = 0; start < total; start += block)
@@ -136,6 +140,16 @@ public static partial class LinearCrossEntropyKernel
             if (dweight is not null) MatMulKernel.Forward(blockLogits, blockX, dweight, MatMulLayout.TN, accumulate: start > 0);
         }
         CrossEntropyKernel.Mean(losses, loss, total);
+    }
+
+    /// <summary>
+    /// Rows of a block: as few blocks as <paramref name="most"/> rows allow, all of them about as large, since each reads the whole weight; and whole
+    /// register tiles, with <see cref="RowsPerTile"/> − 1 rows more than that at most.
+    /// </summary>
+    private static int BlockRows(int total, int most)
+    {
+        int blocks = (int)((total + most - 1L) / most), even = (total + blocks - 1) / blocks;
+        return even < RowsPerTile ? even : Math.Min(total, (even + RowsPerTile - 1) / RowsPerTile * RowsPerTile);
     }
 
     /// <summary>The losses of some rows and, where a scale is given, in place of their logits (softmax − onehot) · scale.</summary>

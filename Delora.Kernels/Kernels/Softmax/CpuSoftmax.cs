@@ -59,8 +59,7 @@ internal static unsafe class CpuSoftmax
                     new Span<float>(y, (int)Columns).Clear();
                     continue;
                 }
-                CpuRow.Map<CpuShiftedExp, TVector>(new(max, 1), x, y, Columns);
-                double sum = CpuReduce.Sequence<CpuIdentity, CpuPlus, TVector>(new(), y, Columns);
+                double sum = CpuRow.MapSum<CpuShiftedExp, TVector>(new(max, 1), x, y, Columns);
                 CpuRow.Map<CpuScaled, TVector>(new((float)(1 / sum)), y, y, Columns);
             }
         }

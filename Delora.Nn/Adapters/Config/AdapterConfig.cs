@@ -10,7 +10,7 @@ namespace Delora.Nn;
 /// casing and PEFT's defaults. Immutable; change a copy with <c>with</c>. Errors name the fields as the file does.
 /// </summary>
 /// <remarks>Source of the fields and their rules: PEFT, <c>PeftConfig</c>, <c>DeloraConfig</c>, <c>LoraConfig</c>.</remarks>
-public abstract record AdapterConfig
+public abstract partial record AdapterConfig
 {
     /// <summary>Name of the file in an adapter folder.</summary>
     public const string FileName = "adapter_config.json";
@@ -104,25 +104,13 @@ public abstract record AdapterConfig
     /// <summary>The file's name of <see cref="InitWeights"/>.</summary>
     private protected abstract string InitWeightsField { get; }
 
-    /// <summary>Reads a configuration file.</summary>
-    /// <param name="path">An <c>adapter_config.json</c>.</param>
-    /// <param name="warn">Hears of what is kept but has no effect.</param>
-    /// <exception cref="DeloraFormatException">The file is not there, is not such a file, or a field is wrong.</exception>
-    public static AdapterConfig Load(string path, Action<string>? warn = null) => Read(JsonFields.Load(path), path, warn);
-
-    /// <summary>Reads the contents of a configuration file.</summary>
-    /// <param name="json">UTF-8, with or without a byte order mark.</param>
-    /// <param name="fileName">The name that errors give.</param>
-    /// <param name="warn">Hears of what is kept but has no effect.</param>
-    /// <exception cref="DeloraFormatException">It is not such a file, or a field is wrong.</exception>
-    public static AdapterConfig Parse(ReadOnlyMemory<byte> json, string fileName, Action<string>? warn = null) =>
-        Read(JsonFields.Parse(json, fileName), fileName, warn);
-
     /// <summary>The contents of the configuration file, as PEFT writes it and reads it.</summary>
+    /// <param name="compatibility">Strict writes what PEFT would write: a configuration with fields that would be refused only when a model is wrapped.</param>
     /// <exception cref="DeloraFormatException">A field is wrong.</exception>
-    public string ToJson()
+    public string ToJson(PeftCompatibility compatibility = PeftCompatibility.Extended)
     {
-        Validate();
+        if (compatibility == PeftCompatibility.Strict) ValidateConstruction();
+        else Validate();
         var fields =
             new SortedDictionary<string, object?>(AdditionalFields.ToDictionary(f => f.Key, f => (object?)f.Value), StringComparer.Ordinal)
             {
@@ -145,26 +133,35 @@ public abstract record AdapterConfig
                 ["modules_to_save"] = ModulesToSave,
             };
         WriteOwnFields(fields);
+        foreach ((string field, DeferredField deferred) in Deferred) fields[field] = deferred.Value;
         return PythonJson.Write(fields);
     }
 
     /// <summary>Checks every field and how they go together.</summary>
+    /// <param name="compatibility">Strict lets pass what PEFT lets pass when it wraps a model.</param>
     /// <exception cref="DeloraFormatException">A field is wrong.</exception>
-    public void Validate()
+    public void Validate(PeftCompatibility compatibility = PeftCompatibility.Extended)
     {
-        Require(R > 0, "r", $"must be at least 1, not {R}.");
+        ValidateConstruction();
+        foreach (DeferredField deferred in Deferred.Values) throw deferred.Error;
         foreach ((string key, int rank) in RankPattern)
             Require(rank > 0, $"rank_pattern[\"{key}\"]", $"must be at least 1, not {rank}.");
         foreach ((string key, double strength) in StrengthPattern)
             RequireFinite(strength, $"{StrengthPatternField}[\"{key}\"]");
+        Require(Enum.IsDefined(Bias), "bias", $"{Bias} is not defined.");
+        ValidateOwnFields(compatibility);
+    }
+
+    /// <summary>What PEFT checks when a configuration is made; the rest waits until a model is wrapped.</summary>
+    private void ValidateConstruction()
+    {
+        Require(R > 0, "r", $"must be at least 1, not {R}.");
         Require(TaskType is null || s_taskTypes.Contains(TaskType), "task_type",
             $"'{TaskType}' is none of {string.Join(", ", s_taskTypes)}.");
-        Require(Enum.IsDefined(Bias), "bias", $"{Bias} is not defined.");
         Require(TargetModules?.Pattern is null || LayersToTransform is null, "layers_to_transform",
             "cannot be used when target_modules is a single text; a list of names is needed.");
         Require(LayersPattern is null or [] || LayersToTransform is { IsEmpty: false }, "layers_pattern",
             "needs layers_to_transform to be given as well.");
-        ValidateOwnFields();
     }
 
     /// <summary>
@@ -199,67 +196,12 @@ public abstract record AdapterConfig
     private protected static object WholeOrFloat(double value) =>
         value == Math.Truncate(value) && Math.Abs(value) <= int.MaxValue ? (object)(int)value : value;
 
-    private protected abstract void ValidateOwnFields();
+    private protected abstract void ValidateOwnFields(PeftCompatibility compatibility);
 
     private protected abstract void WriteOwnFields(SortedDictionary<string, object?> fields);
 
     /// <summary>A copy with the fields of this method taken from a file.</summary>
-    private protected abstract AdapterConfig ReadOwnFields(JsonFields fields, Action<string> warn);
+    private protected abstract AdapterConfig ReadOwnFields(FieldReader reader, Action<string> warn);
 
     private static object? SelectorValue(ModuleSelector? selector) => selector is null ? null : selector.Pattern ?? (object)selector.Names;
-
-    private static AdapterConfig Read(JsonFields fields, string file, Action<string>? hear)
-    {
-        void Warn(string message) => hear?.Invoke($"{file}: {message}");
-
-        string method = fields.Text("peft_type", null)
-            ?? throw fields.Wrong("peft_type",
-                $"is missing; {DeloraConfig.Method} or {LoraConfig.Method} is expected. Is this an adapter's configuration?");
-        AdapterConfig config = method switch
-        {
-            DeloraConfig.Method => new DeloraConfig(),
-            LoraConfig.Method => new LoraConfig(),
-            _ => throw fields.Wrong("peft_type", $"'{method}' is not supported; {DeloraConfig.Method} and {LoraConfig.Method} are."),
-        };
-        config = config with
-        {
-            Source = file,
-            TaskType = fields.Text("task_type", null),
-            AutoMapping = fields.TryTake("auto_mapping", out JsonElement mapping) ? mapping : null,
-            PeftVersion = fields.Text("peft_version", null),
-            BaseModelNameOrPath = fields.Text("base_model_name_or_path", null),
-            Revision = fields.Text("revision", null),
-            InferenceMode = fields.Flag("inference_mode", config.InferenceMode),
-            R = fields.Integer("r", config.R),
-            TargetModules = fields.Selector("target_modules"),
-            ExcludeModules = fields.Selector("exclude_modules"),
-            Bias = ReadBias(fields, config, Warn),
-            LayersToTransform = fields.Integers("layers_to_transform"),
-            LayersPattern = fields.Texts("layers_pattern"),
-            RankPattern = fields.IntegerPattern("rank_pattern"),
-            ModulesToSave = fields.Texts("modules_to_save"),
-        };
-        if (config.AutoMapping is not null) Warn("auto_mapping is ignored: it names Python classes.");
-        config = config.ReadOwnFields(fields, Warn);
-        config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
-        if (fields.Left.Count > 0)
-            Warn($"unknown fields are kept and have no effect: {string.Join(", ", fields.Left.Keys.Order(StringComparer.Ordinal))}.");
-        config.Validate();
-        return config;
-    }
-
-    private static AdapterBias ReadBias(JsonFields fields, AdapterConfig config, Action<string> warn)
-    {
-        string text = fields.Text("bias", "none");
-        switch (text)
-        {
-            case "none": return AdapterBias.None;
-            case "all": return AdapterBias.All;
-            // PEFT takes the other method's word as well.
-            case "delora_only" or "lora_only":
-                if (text != config.AdapterOnlyText) warn($"bias '{text}' is taken as '{config.AdapterOnlyText}', as PEFT does.");
-                return AdapterBias.AdapterOnly;
-            default: throw fields.Wrong("bias", $"'{text}' is none of none, all, {config.AdapterOnlyText}.");
-        }
-    }
 }

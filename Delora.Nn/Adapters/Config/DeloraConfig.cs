@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Delora.Core;
 
 namespace Delora.Nn;
 
@@ -58,6 +59,26 @@ public sealed record DeloraConfig : AdapterConfig
     /// </summary>
     public ImmutableArray<string> BeyondPeft { get; init; } = [];
 
+    /// <summary>
+    /// PEFT's constructor by keywords, <c>DeloraConfig(**fields)</c>: as <see cref="AdapterConfig.Parse"/>, but a field that does not exist is refused
+    /// instead of kept.
+    /// </summary>
+    /// <param name="json">A JSON object of the fields, UTF-8, without <c>peft_type</c>.</param>
+    /// <param name="compatibility">Strict checks what PEFT's constructor checks, and leaves the rest until a model is wrapped.</param>
+    /// <param name="warn">Hears of what is kept but has no effect.</param>
+    /// <exception cref="DeloraFormatException">A field is wrong, or there is none of that name.</exception>
+    public static DeloraConfig FromFields(
+        ReadOnlyMemory<byte> json, PeftCompatibility compatibility = PeftCompatibility.Extended, Action<string>? warn = null)
+    {
+        JsonFields fields = JsonFields.Parse(json, nameof(DeloraConfig));
+        var config = (DeloraConfig)ReadFields(new DeloraConfig(), fields, nameof(DeloraConfig), compatibility, warn);
+        fields.RefuseLeft();
+        return config;
+    }
+
+    /// <summary>The dropout that acts: PEFT takes what is below 0 as none.</summary>
+    internal double EffectiveDropout => Math.Max(0, ModuleDropout);
+
     internal override double Strength => DeloraLambda;
 
     internal override ImmutableArray<KeyValuePair<string, double>> StrengthPattern => LambdaPattern;
@@ -68,10 +89,12 @@ public sealed record DeloraConfig : AdapterConfig
 
     private protected override string InitWeightsField => "init_weights";
 
-    private protected override void ValidateOwnFields()
+    private protected override void ValidateOwnFields(PeftCompatibility compatibility)
     {
         RequireFinite(DeloraLambda, "delora_lambda");
-        Require(ModuleDropout is >= 0 and < 1, "module_dropout", $"must be in [0, 1), not {PythonJson.Float(ModuleDropout)}.");
+        // PEFT takes anything that is not above 0 as no dropout.
+        bool none = compatibility == PeftCompatibility.Strict && ModuleDropout < 0;
+        Require(none || ModuleDropout is >= 0 and < 1, "module_dropout", $"must be in [0, 1), not {PythonJson.Float(ModuleDropout)}.");
         Require(!ResidualInitialization || InitWeights, "init_weights",
             "false contradicts the residual initialization, which starts as the base model.");
     }
@@ -83,12 +106,12 @@ public sealed record DeloraConfig : AdapterConfig
         if (!BeyondPeft.IsDefaultOrEmpty) fields[BeyondPeftField] = BeyondPeft;
     }
 
-    private protected override AdapterConfig ReadOwnFields(JsonFields fields, Action<string> warn) => this with
+    private protected override AdapterConfig ReadOwnFields(FieldReader reader, Action<string> warn) => this with
     {
-        DeloraLambda = fields.Number("delora_lambda", DeloraLambda),
-        ModuleDropout = fields.Number("module_dropout", ModuleDropout),
-        LambdaPattern = fields.NumberPattern(StrengthPatternField),
-        InitWeights = fields.Flag(InitWeightsField, InitWeights),
-        BeyondPeft = fields.Texts(BeyondPeftField) ?? [],
+        DeloraLambda = reader.Number("delora_lambda", DeloraLambda),
+        ModuleDropout = reader.Number("module_dropout", ModuleDropout),
+        LambdaPattern = reader.NumberPattern(StrengthPatternField),
+        InitWeights = reader.Flag(InitWeightsField, InitWeights),
+        BeyondPeft = reader.Texts(BeyondPeftField) ?? [],
     };
 }

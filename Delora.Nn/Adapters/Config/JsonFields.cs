@@ -62,6 +62,14 @@ internal sealed class JsonFields
     public JsonFields Object(string field, JsonElement value) =>
         Of(value, _file, _prefix + field, $"{_prefix}{field}.", "is");
 
+    /// <summary>Takes a list of objects; none where it is absent or null.</summary>
+    public IEnumerable<JsonFields> Objects(string field)
+    {
+        if (!TryTake(field, out JsonElement list)) return [];
+        if (list.ValueKind != JsonValueKind.Array) throw Wrong(field, $"must be a list, not {Describe(list)}.");
+        return list.EnumerateArray().Select((item, index) => Object($"{field}[{index}]", item));
+    }
+
     /// <summary>Refuses what nobody has taken: it would change results in silence.</summary>
     /// <exception cref="DeloraFormatException">Names the first field that is left.</exception>
     public void RefuseLeft()

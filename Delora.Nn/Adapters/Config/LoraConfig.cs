@@ -64,7 +64,7 @@ public sealed record LoraConfig : AdapterConfig
 
     private protected override string InitWeightsField => "init_lora_weights";
 
-    private protected override void ValidateOwnFields()
+    private protected override void ValidateOwnFields(PeftCompatibility compatibility)
     {
         RequireFinite(LoraAlpha, "lora_alpha");
         Require(LoraDropout is >= 0 and < 1, "lora_dropout", $"must be in [0, 1), not {PythonJson.Float(LoraDropout)}.");
@@ -77,8 +77,9 @@ public sealed record LoraConfig : AdapterConfig
         fields["use_rslora"] = UseRslora;
     }
 
-    private protected override AdapterConfig ReadOwnFields(JsonFields fields, Action<string> warn)
+    private protected override AdapterConfig ReadOwnFields(FieldReader reader, Action<string> warn)
     {
+        JsonFields fields = reader.Fields;
         var kept = AdditionalFields.ToBuilder();
         foreach (string field in s_otherComputations)
             if (fields.Left.TryGetValue(field, out JsonElement value))
@@ -97,10 +98,10 @@ public sealed record LoraConfig : AdapterConfig
             }
         return this with
         {
-            LoraAlpha = fields.Number("lora_alpha", LoraAlpha),
-            LoraDropout = fields.Number("lora_dropout", LoraDropout),
-            AlphaPattern = fields.NumberPattern(StrengthPatternField),
-            UseRslora = fields.Flag("use_rslora", UseRslora),
+            LoraAlpha = reader.Number("lora_alpha", LoraAlpha),
+            LoraDropout = reader.Number("lora_dropout", LoraDropout),
+            AlphaPattern = reader.NumberPattern(StrengthPatternField),
+            UseRslora = reader.Flag("use_rslora", UseRslora),
             InitWeights = ReadInitialization(fields, warn),
             AdditionalFields = kept.ToImmutable(),
         };

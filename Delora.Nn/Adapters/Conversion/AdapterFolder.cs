@@ -99,12 +99,14 @@ public sealed class AdapterFolder : IDisposable
     }
 
     /// <summary>Writes the two files of an adapter folder, tensors first. Each is replaced as a whole or not at all.</summary>
-    internal static void Write(string folder, AdapterConfig config, IEnumerable<KeyValuePair<string, Tensor>> tensors)
+    internal static void Write(
+        string folder, AdapterConfig config, IEnumerable<KeyValuePair<string, Tensor>> tensors, DType storeAs = DType.Float32,
+        PeftCompatibility compatibility = PeftCompatibility.Extended)
     {
         // Before the first file is touched: it checks the fields.
-        byte[] json = Encoding.UTF8.GetBytes(config.ToJson());
+        byte[] json = Encoding.UTF8.GetBytes(config.ToJson(compatibility));
         FolderFile.Make(folder);
-        SafetensorsFile.Write(Path.Combine(folder, PeftModel.WeightsFileName), tensors, floatType: DType.Float32);
+        SafetensorsFile.Write(Path.Combine(folder, PeftModel.WeightsFileName), StoredFloats.Of(tensors, storeAs), floatType: DType.Float32);
         AtomicFile.Write(Path.Combine(folder, AdapterConfig.FileName), stream => stream.Write(json));
     }
 

@@ -6,41 +6,53 @@ namespace Delora.Nn;
 /// <summary>Adding an adapter: what a configuration comes to, and its branches on the layers.</summary>
 public sealed partial class PeftModel
 {
-    /// <summary>Adds an adapter to every module that the configuration targets, and activates it alone.</summary>
-    /// <param name="config">What to adapt, and how.</param>
+    /// <summary>
+    /// Adds an adapter to every module that the configuration targets, and activates it alone; strictly only where none is active yet, as PEFT does.
+    /// While others are merged it is added without being activated, which <paramref name="warn"/> hears: its w is that of the base weight
+    /// (PEFT takes the merged weight's, and unmerges; so does the strict mode).
+    /// </summary>
+    /// <param name="config">What to adapt, and how. With <see cref="AdapterConfig.InferenceMode"/> it is not trained.</param>
     /// <param name="generator">Random numbers for the initial values, and later for dropout masks.</param>
     /// <param name="name">Its name.</param>
-    /// <param name="warn">Hears of names in the configuration that match nothing, and of targets that PEFT would refuse.</param>
+    /// <param name="warn">
+    /// Hears of names in the configuration that match nothing, and of targets that PEFT would refuse; <see cref="Warn"/> where nothing is given.
+    /// </param>
     /// <exception cref="ArgumentException">There is an adapter of that name, or a target is not a layer that can be adapted.</exception>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
-    /// <exception cref="InvalidOperationException">Adapters are merged.</exception>
+    /// <exception cref="InvalidOperationException">The base model has adapters of another <see cref="PeftModel"/>.</exception>
     public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter, Action<string>? warn = null)
     {
         using IDisposable? alone = WaitUntilAlone();
-        config.Validate();
+        warn ??= Warn;
+        config.Validate(Compatibility);
+        // PEFT makes the tensors of a model that is wrapped again anew, under the same name.
+        if (_takenOver.Remove(name)) Remove(name);
         AdapterPlan plan = Plan(name, config, warn);
         WarnBeyondPeft(plan, warn);
         Attach(plan, (_, layer, target) => NewAdapter(config, layer, target, generator));
-        Activate(name);
+        ActivateNew(plan, warn);
     }
 
     /// <summary>What a configuration comes to in this model. Everything is checked, nothing is changed.</summary>
     private AdapterPlan Plan(string name, AdapterConfig asked, Action<string>? warn)
     {
-        AdapterConfig config = asked.WithTaskHeads();
-        RefuseWhileMerged();
+        RefuseOtherOwner();
         if (_configs.ContainsKey(name)) throw new ArgumentException($"There is an adapter '{name}' already.", nameof(name));
-        if (name.Length == 0 || name.Contains('.') || name.AsSpan().IndexOfAny('/', '\\') >= 0)
-            throw new ArgumentException($"'{name}' cannot name an adapter: it would become part of keys and paths.", nameof(name));
+        CheckName(name, asked, warn);
+        CheckCompany(asked);
         Dictionary<string, Module> modules = Base.NamedModules().Skip(1).ToDictionary(pair => pair.Name, pair => pair.Module);
         NamedModuleKind[] kinds = [.. modules.Select(pair => new NamedModuleKind(pair.Key, KindOf(pair.Value)))];
-        var layers = new List<(IAdaptedLayer, AdapterTarget)>();
-        TargetOptions options = ((Base as IAdaptable)?.Targets ?? new TargetOptions()) with
+        TargetOptions options = (Base as IAdaptable)?.Targets ?? new TargetOptions();
+        options = options with
         {
-            Warn = warn,
+            ModelType = options.ModelType ?? (Base as PretrainedModel)?.Config.ModelType,
+            Compatibility = Compatibility,
             Adaptable = [.. s_adaptable],
+            Warn = warn,
         };
-        foreach (AdapterTarget target in TargetResolver.Resolve(config, kinds, options))
+        (AdapterConfig config, IReadOnlyList<AdapterTarget> targets, IReadOnlyList<string> saved) = TargetResolver.ResolveAll(asked, kinds, options);
+        var layers = new List<(IAdaptedLayer, AdapterTarget)>();
+        foreach (AdapterTarget target in targets)
         {
             Module module = modules[target.Name];
             if (module is not IAdaptedLayer layer)
@@ -54,15 +66,8 @@ public sealed partial class PeftModel
                     + $"{(partner is Embedding ? "the embedding" : "the output layer")}, which merging the adapter changes too.");
             layers.Add((layer, target));
         }
-        IReadOnlyList<string> saved = TargetResolver.ResolveModulesToSave(config, kinds);
-        if (asked.ModulesToSave is { IsEmpty: false } wanted && saved.Count == 0)
-            throw config.Wrong("modules_to_save",
-                $"no module is called {string.Join(" or ", wanted)}; there are: {string.Join(", ", modules.Keys)}.");
-        if (saved.FirstOrDefault(module => SavedModule.SharesWeights(modules[module])) is { } shared)
-            throw config.Wrong("modules_to_save", $"'{shared}' shares its weight with another module (tied embeddings); a copy would part them.");
-        if (AdaptedLayers.FirstOrDefault(pair => IsSaved(pair.Name, saved)) is { Layer: not null } both)
-            throw config.Wrong("modules_to_save", $"'{both.Name}' has an adapter: {string.Join(", ", both.Layer.Adapters.Names)}.");
-        return new AdapterPlan(name, config, layers, [.. saved.Select(module => (module, modules[module]))]);
+        CheckModulesToSave(asked, config, saved, modules);
+        return new AdapterPlan(name, config, layers, [.. saved.Where(module => !IsInside(module, saved)).Select(module => (module, modules[module]))]);
     }
 
     /// <summary>Makes the adapters of a plan, without activating them; all or none.</summary>
@@ -70,6 +75,7 @@ public sealed partial class PeftModel
     {
         // Only once: a second time would freeze the trainable copies of modules_to_save.
         if (_configs.Count == 0) Base.Freeze();
+        Own();
         // Owns what has been read or made when something later fails.
         using var scope = new TensorScope("add adapter");
         _configs.Add(plan.Name, plan.Config);
@@ -89,17 +95,43 @@ public sealed partial class PeftModel
         }
         catch
         {
-            Delete(plan.Name);
+            Remove(plan.Name);
             throw;
         }
     }
 
+    /// <summary>What follows when an adapter has been attached: whether it acts, and whether it is trained.</summary>
+    private void ActivateNew(AdapterPlan plan, Action<string>? warn)
+    {
+        if (plan.Config.InferenceMode) _untrained.Add(plan.Name);
+        string[] merged = [.. MergedAdapters];
+        if (Compatibility == PeftCompatibility.Strict)
+        {
+            if (merged.Length > 0)
+            {
+                warn?.Invoke("Adapter cannot be set when the model is merged. Unmerging the model first.");
+                UnmergeAll();
+            }
+            Activate(_active.Length == 0 ? [plan.Name] : _active, keepTraining: true);
+            return;
+        }
+        if (merged.Length == 0)
+        {
+            Activate([plan.Name], keepTraining: true);
+            return;
+        }
+        warn?.Invoke($"The adapter '{plan.Name}' does not act yet: {string.Join(", ", merged)} is merged. Unmerge, then activate it.");
+        ApplyTraining();
+    }
+
     private static ModuleKind KindOf(Module module) => (module as IAdaptedLayer)?.Kind ?? ModuleKind.Other;
 
-    private static LinearAdapter NewAdapter(AdapterConfig config, IAdaptedLayer layer, AdapterTarget target, Generator generator) => config switch
+    private LinearAdapter NewAdapter(AdapterConfig config, IAdaptedLayer layer, AdapterTarget target, Generator generator) => config switch
     {
-        DeloraConfig delora => DeloraAdapter.Create(layer.Adapters.BaseColumnNorms(), layer.Out, target.Rank, target.Strength, generator,
-            randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.ModuleDropout,
+        DeloraConfig delora => DeloraAdapter.Create(
+            Compatibility == PeftCompatibility.Strict ? layer.Adapters.CurrentColumnNorms() : layer.Adapters.BaseColumnNorms(),
+            layer.Out, target.Rank, target.Strength, generator,
+            randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.EffectiveDropout,
             onEmbedding: layer.Kind == ModuleKind.Embedding),
         LoraConfig lora => LoraAdapter.Create(layer.In, layer.Out, target.Rank, LoraAdapter.ScalingOf(lora, target), layer.Device, generator,
             randomB: !lora.InitWeights, dropout: (float)lora.LoraDropout, onEmbedding: layer.Kind == ModuleKind.Embedding),

@@ -29,15 +29,15 @@ public sealed partial class PeftModel
     /// Takes base weights from an adapter's file, as PEFT does. Usually they are the model's own; where they are not, the adapter was trained on
     /// others, and the model computes with those from now on. All are read before the first is overwritten.
     /// </summary>
-    private static void TakeBaseWeights(SafetensorsFile file, IEnumerable<(string Key, IAdaptedLayer Layer)> weights, Action<string>? warn)
+    private static void TakeBaseWeights(AdapterTensors tensors, IEnumerable<(string Key, IAdaptedLayer Layer)> weights, Action<string>? warn)
     {
-        (string Key, IAdaptedLayer Layer, Tensor Value)[] read = [.. weights.Where(entry => file.Contains(entry.Key))
-            .Select(entry => (entry.Key, entry.Layer, file.ReadFloat(entry.Key, entry.Layer.Device)))];
+        (string Key, IAdaptedLayer Layer, Tensor Value)[] read = [.. weights
+            .Select(entry => (entry.Key, entry.Layer, tensors.Read(entry.Key, entry.Layer.Device)))];
         foreach ((string key, IAdaptedLayer layer, Tensor value) in read)
         {
             using Tensor own = layer.WeightState.Read();
             if (own.ToArray<float>().AsSpan().SequenceEqual(value.ToArray<float>())) continue;
-            warn?.Invoke($"{file.Path}: {key} is not the model's own weight: the model computes with it from now on, as PEFT would.");
+            warn?.Invoke($"{tensors.Source}: {key} is not the model's own weight: the model computes with it from now on, as PEFT would.");
             layer.WeightState.Write(value);
         }
     }

@@ -18,12 +18,14 @@ public sealed partial class PeftModel
     /// <param name="folder">Made where it does not exist.</param>
     /// <param name="name">The adapter, of any kind.</param>
     /// <param name="rank">A smaller rank for every layer, or the share of its energy to keep; exact where nothing is given.</param>
-    /// <exception cref="ArgumentException">There is no adapter of that name.</exception>
+    /// <exception cref="ArgumentException">There is no adapter of that name; strictly also where it trains biases, as in PEFT.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The rank is larger than a side of a layer's weight.</exception>
     /// <exception cref="NonFiniteException">The adapter holds NaN or infinity.</exception>
     /// <exception cref="DeloraException">The system refused to write.</exception>
     public void SaveAsLora(string folder, string name = DefaultAdapter, RankChoice rank = default)
     {
+        if (Compatibility == PeftCompatibility.Strict && _configs.GetValueOrDefault(name)?.Bias is not (null or AdapterBias.None))
+            throw new ArgumentException($"The adapter '{name}' trains biases, which PEFT does not convert.", nameof(name));
         LoraConversion lora = LoraConversion.Of([TermOf(name, 1)], rank);
         using var scope = new TensorScope("save LoRA");
         AdapterFolder.Write(folder, lora.Config, [.. AdapterFolder.LoraTensors(lora, Kernels.Devices.Cpu), .. SavedBeside(name)]);
@@ -44,12 +46,14 @@ public sealed partial class PeftModel
     /// <param name="rank">Exact where nothing is given; else what the sum is compressed to.</param>
     /// <exception cref="ArgumentException">There is no adapter of a name, there is one of the new name, or a weight is not finite.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The rank is larger than a side of a layer's weight.</exception>
-    /// <exception cref="InvalidOperationException">Adapters are merged.</exception>
-    /// <exception cref="NotSupportedException">An adapter has trained biases or whole modules, which cannot be added.</exception>
+    /// <exception cref="NotSupportedException">
+    /// An adapter has trained biases or whole modules, which cannot be added; or the model is strict: PEFT has no such sums of DeLoRA adapters.
+    /// </exception>
     /// <exception cref="NonFiniteException">A factor would be NaN or infinite.</exception>
     public void AddWeightedAdapter(IReadOnlyList<(string Name, double Weight)> adapters, string name, RankChoice rank = default)
     {
         using IDisposable? alone = WaitUntilAlone();
+        if (Compatibility == PeftCompatibility.Strict) throw new NotSupportedException("PEFT has no weighted sums of DeLoRA adapters.");
         LoraConversion lora = LoraConversion.Of([.. adapters.Select(entry => TermOf(entry.Name, entry.Weight))], rank);
         // Even a single adapter's own targets are named by layers: the layers of this model are known.
         LoraConfig config = LoraConversion.OfLayers(lora.Config, lora.Layers.Keys) with { Source = name };
@@ -57,8 +61,8 @@ public sealed partial class PeftModel
             throw new NotSupportedException($"'{only}' has trained biases or whole modules; a copy of it would be without them.");
         AdapterPlan plan = Plan(name, config, warn: null);
         Attach(plan, (layerName, layer, _) => lora.Layers[layerName].ToAdapter(layer.Device));
-        foreach ((string adapter, Autograd.Parameter parameter) in AllAdapterParameters())
-            if (adapter == name) parameter.RequiresGradient = false;
+        if (plan.Config.InferenceMode) _untrained.Add(name);
+        ApplyTraining();
     }
 
     /// <summary>‖ΔW‖ of each layer and active adapter beside its bounds; at any time, during training as well.</summary>

@@ -5,38 +5,120 @@ namespace Delora.Nn;
 /// <summary>Merging adapters into the base weights.</summary>
 public sealed partial class PeftModel
 {
+    /// <summary>Names of the adapters that are merged into any layer, in the order of merging.</summary>
+    public IEnumerable<string> MergedAdapters => AdaptedLayers.SelectMany(pair => pair.Layer.Adapters.Merged).Distinct();
+
     /// <summary>
-    /// Adds ΔW of the active adapters to the base weights; the base weights are kept for <see cref="Unmerge"/>. Merged adapters cannot be
-    /// trained, exchanged for others or deleted. A weight that an output layer shares with the embedding is changed for both, as PEFT changes it:
-    /// the merged model then computes something else than the adapted one. It takes the adapters of one of the two.
+    /// Adds ΔW of adapters to the base weights (PEFT's <c>merge_adapter</c>); the base weights are kept for <see cref="Unmerge"/>. What is merged
+    /// already is passed over. Merged adapters cannot be trained, exchanged for others or deleted; while any is merged, adapters that are not do
+    /// not act. On a failure every layer is as it was. A weight that an output layer shares with the embedding is changed for both, as PEFT changes
+    /// it: the merged model then computes something else than the adapted one. It takes the adapters of one of the two.
     /// </summary>
-    /// <exception cref="InvalidOperationException">
-    /// Adapters are merged already, or sit on both an embedding and the output layer that shares its weight.
-    /// </exception>
-    /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity; no weight was changed.</exception>
-    public void Merge()
+    /// <param name="names">The adapters, in order; the active ones where nothing is given.</param>
+    /// <param name="safe">
+    /// Whether a weight that would hold NaN or infinity is refused. Where nothing is said it is, but strictly it is not: that is PEFT's default.
+    /// </param>
+    /// <exception cref="ArgumentException">There is no adapter of that name; the strict mode passes it over, as PEFT does.</exception>
+    /// <exception cref="InvalidOperationException">Adapters sit on both an embedding and the output layer that shares its weight.</exception>
+    /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity.</exception>
+    public void Merge(IEnumerable<string>? names = null, bool? safe = null)
     {
         using IDisposable? alone = WaitUntilAlone();
-        List<IAdaptedLayer> done = [];
+        bool isStrict = Compatibility == PeftCompatibility.Strict, isSafe = safe ?? !isStrict;
+        string[] wanted = [.. (names ?? _active).Distinct()];
+        if (!isStrict)
+            foreach (string name in wanted) RequireAdapter(name, nameof(names));
+        string[] merged = [.. MergedAdapters], added = [.. wanted.Where(_configs.ContainsKey).Except(merged)];
+        if (added.Length == 0)
+        {
+            // PEFT says nothing where it knows none of the names.
+            if (wanted.Any(_configs.ContainsKey)) Warn?.Invoke("All adapters are already merged, nothing to do.");
+            return;
+        }
+        if (merged.Length > 0)
+            Warn?.Invoke($"Already {string.Join(",", merged)} is merged. You are now additionally merging {string.Join(",", added)}.");
+        MergeAll(added, isSafe);
+        if (!isSafe) WarnOfNonFinite();
+        if (!isStrict && _active.Except(MergedAdapters).ToArray() is { Length: > 0 } idle)
+            Warn?.Invoke($"{string.Join(", ", idle)} is active and not merged: it does not act before the others are unmerged.");
+    }
+
+    /// <summary>Restores the base weights, bit by bit. PEFT subtracts what it added, and leaves the rounding of both.</summary>
+    public void Unmerge()
+    {
+        using IDisposable? alone = WaitUntilAlone();
+        if (!MergedAdapters.Any())
+        {
+            Warn?.Invoke("Already unmerged. Nothing to do.");
+            return;
+        }
+        UnmergeAll();
+    }
+
+    /// <summary>
+    /// Merges adapters for good and removes all (PEFT's <c>merge_and_unload</c>): the base model is a plain model that computes what it did with them. A
+    /// module that an active adapter trained as a whole keeps what was trained, and so do biases.
+    /// </summary>
+    /// <inheritdoc cref="Merge"/>
+    /// <returns>The base model.</returns>
+    public Module MergeAndUnload(IEnumerable<string>? names = null, bool? safe = null)
+    {
+        using IDisposable? alone = WaitUntilAlone();
+        string[] wanted = [.. (names ?? _active).Distinct()];
+        Merge(wanted, safe);
+        foreach (SavedModule saved in _savedModules.Values)
+            if (wanted.LastOrDefault(saved.Has) is { } adapter) saved.Keep(adapter);
+        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.KeepMerged();
+        RemoveAll();
+        return Base;
+    }
+
+    /// <summary>Removes all adapters and gives the base model back as it was, but for biases that an adapter trained (PEFT's <c>unload</c>).</summary>
+    /// <returns>The base model.</returns>
+    public Module Unload()
+    {
+        Dispose();
+        return Base;
+    }
+
+    private void MergeAll(string[] names, bool safe)
+    {
+        List<(IAdaptedLayer Layer, string[] Before)> done = [];
         try
         {
             foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
             {
-                layer.Adapters.Merge(_active);
-                done.Add(layer);
+                string[] before = [.. layer.Adapters.Merged];
+                layer.Adapters.Merge(names, safe);
+                done.Add((layer, before));
             }
         }
         catch
         {
-            foreach (IAdaptedLayer layer in done) layer.Adapters.Unmerge();
+            foreach ((IAdaptedLayer layer, string[] before) in done)
+            {
+                layer.Adapters.Unmerge();
+                // As it was done before; the same sum gives the same bits.
+                layer.Adapters.Merge(before, safe: false);
+            }
             throw;
         }
     }
 
-    /// <summary>Restores the base weights, bit by bit.</summary>
-    public void Unmerge()
+    private void WarnOfNonFinite()
     {
-        using IDisposable? alone = WaitUntilAlone();
+        if (Warn is null) return;
+        foreach ((string name, IAdaptedLayer layer) in AdaptedLayers)
+        {
+            if (layer.Adapters.Merged.Count == 0) continue;
+            using Tensor weight = layer.CopyOwn("weight");
+            if (weight.ToArray<double>().Any(value => !double.IsFinite(value)))
+                Warn($"The merged weight of '{name}' holds NaN or infinity.");
+        }
+    }
+
+    private void UnmergeAll()
+    {
         foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Unmerge();
     }
 

@@ -15,7 +15,8 @@ public sealed partial class PeftModel
             if (saved is not null)
             {
                 string adapter = ActiveOf(saved)!;
-                foreach ((string name, Parameter parameter) in saved.Copies(adapter)) yield return ($"{prefix}.modules_to_save.{adapter}.{name}", parameter);
+                foreach ((string name, Parameter parameter) in saved.Copies(adapter))
+                    if (parameter.RequiresGradient) yield return ($"{prefix}.modules_to_save.{adapter}.{name}", parameter);
                 continue;
             }
             if (IsSaved(moduleName, _savedModules.Keys)) continue;
@@ -47,6 +48,10 @@ public sealed partial class PeftModel
         foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
             foreach (string name in layer.Adapters.Names)
                 foreach ((_, Parameter parameter) in layer.Adapters[name].Parameters)
+                    yield return (name, parameter);
+        foreach (SavedModule saved in _savedModules.Values)
+            foreach (string name in saved.Adapters)
+                foreach ((_, Parameter parameter) in saved.Copies(name))
                     yield return (name, parameter);
     }
 }

@@ -12,29 +12,39 @@ public sealed partial class PeftModel
 
     internal const string KeyPrefix = "base_model.model.";
 
+    /// <summary>Writes every adapter, or those that are named, in float32; see <see cref="Save(string, DType, string[])"/>.</summary>
+    /// <inheritdoc cref="Save(string, DType, string[])"/>
+    public void Save(string folder, params string[] names) => Save(folder, DType.Float32, names);
+
     /// <summary>
     /// Writes every adapter as PEFT's <c>save_pretrained</c> does: <c>adapter_model.safetensors</c> and then <c>adapter_config.json</c>, in
-    /// the folder itself for the adapter called <c>default</c>, in a subfolder of its name for every other. Each file is replaced as a whole
-    /// or not at all.
+    /// the folder itself for the adapter called <c>default</c>, in a subfolder of its name for every other, and at the end the model card,
+    /// <c>README.md</c>. Each file is replaced as a whole or not at all.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
+    /// <param name="storeAs">The type of the tensors in the file: float32, or bfloat16 and float16, which round them.</param>
     /// <param name="names">The adapters to save; all where none is named.</param>
     /// <exception cref="ArgumentException">There is no adapter of that name; nothing was written.</exception>
+    /// <exception cref="DTypeException">Tensors are not stored in that type.</exception>
+    /// <exception cref="NonFiniteException">A number is too large for the type.</exception>
     /// <exception cref="DeloraException">
     /// The system refused (no permission, disk full); the file that was being written is as it was.
     /// </exception>
-    public void Save(string folder, params string[] names)
+    public void Save(string folder, DType storeAs, params string[] names)
     {
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.
-        (string Name, AdapterConfig Config)[] adapters = [.. names.Select(name => (name, MarkBeyondPeft(name, AsSaved(
-            _configs.GetValueOrDefault(name) ?? throw new ArgumentException($"There is no adapter '{name}'.", nameof(names))))))];
-        foreach ((_, AdapterConfig config) in adapters) config.Validate();
+        foreach (string name in names) RequireAdapter(name, nameof(names));
+        (string Name, AdapterConfig Config)[] adapters = [.. names.Distinct().Select(name => (name, MarkBeyondPeft(name, AsSaved(_configs[name]))))];
+        foreach ((_, AdapterConfig config) in adapters) config.Validate(Compatibility);
         foreach ((string name, AdapterConfig config) in adapters)
         {
             using var scope = new TensorScope("save adapter");
-            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), config, SavedTensors(name));
+            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), config, SavedTensors(name), storeAs, Compatibility);
         }
+        if (adapters.Length == 0) return;
+        FolderFile.Make(folder);
+        ModelCard.Write(folder, adapters, Base is IAdaptable);
     }
 
     private IEnumerable<KeyValuePair<string, Tensor>> SavedTensors(string name)

@@ -23,14 +23,32 @@ public sealed partial class PeftModel : IDisposable
 
     private readonly Dictionary<string, AdapterConfig> _configs = [];
     private readonly Dictionary<string, SavedModule> _savedModules = [];
+    private readonly HashSet<string> _untrained = [];
     private string[] _active = [];
     private int _disabled;
 
     /// <summary>Wraps a base model.</summary>
-    public PeftModel(Module baseModel) => Base = baseModel;
+    /// <param name="baseModel">It stays the caller's.</param>
+    /// <param name="compatibility">
+    /// Whether PEFT's refusals and acceptances are kept to. Strict takes over the adapters of a <see cref="PeftModel"/> that has some on this base
+    /// model already, which has none afterwards.
+    /// </param>
+    /// <param name="warn">Becomes <see cref="Warn"/>.</param>
+    /// <exception cref="InvalidOperationException">The adapters to take over are disabled (<see cref="Disable"/>).</exception>
+    public PeftModel(Module baseModel, PeftCompatibility compatibility = PeftCompatibility.Extended, Action<string>? warn = null)
+    {
+        (Base, Compatibility, Warn) = (baseModel, compatibility, warn);
+        if (compatibility == PeftCompatibility.Strict) TakeOver();
+    }
 
     /// <summary>The base model.</summary>
     public Module Base { get; }
+
+    /// <summary>How closely this model follows PEFT.</summary>
+    public PeftCompatibility Compatibility { get; }
+
+    /// <summary>Hears of what is odd but no error, where a call is not given a listener of its own; null for nobody.</summary>
+    public Action<string>? Warn { get; set; }
 
     /// <summary>The configuration of each adapter, by name.</summary>
     public IReadOnlyDictionary<string, AdapterConfig> Configs => _configs;
@@ -49,8 +67,15 @@ public sealed partial class PeftModel : IDisposable
     public void Dispose()
     {
         using IDisposable? alone = WaitUntilAlone();
-        Unmerge();
-        foreach (string name in _configs.Keys.ToArray()) Delete(name);
+        UnmergeAll();
+        RemoveAll();
+    }
+
+    /// <summary>Removes all adapters, whether they are active or not, and enables the layers.</summary>
+    private void RemoveAll()
+    {
+        foreach (string name in _configs.Keys.ToArray()) Remove(name);
+        Disown();
         if (_disabled == 0) return;
         _disabled = 0;
         SetEnabled(true);

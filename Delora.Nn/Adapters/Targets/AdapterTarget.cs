@@ -30,11 +30,33 @@ public readonly record struct NamedModuleKind(string Name, ModuleKind Kind);
 /// <param name="Strength">λ of DeLoRA, α of LoRA.</param>
 public sealed record AdapterTarget(string Name, ModuleKind Kind, int Rank, double Strength);
 
+/// <summary>What a configuration comes to in a model.</summary>
+/// <param name="Config">The configuration, with the heads that its task trains.</param>
+/// <param name="Targets">The modules that get an adapter, in the model's order.</param>
+/// <param name="ModulesToSave">The modules that are trained and saved as a whole, in the model's order.</param>
+public sealed record ResolvedTargets(AdapterConfig Config, IReadOnlyList<AdapterTarget> Targets, IReadOnlyList<string> ModulesToSave);
+
 /// <summary>What the choice of targets must know about the model beside its modules.</summary>
 public sealed record TargetOptions
 {
-    /// <summary>What <c>target_modules: null</c> means for this family of models; null where the family has no default.</summary>
-    public ModuleSelector? DefaultTargets { get; init; }
+    /// <summary>
+    /// What <c>target_modules: null</c> means for this family of models; null where the family has no default. PEFT's default of
+    /// <see cref="ModelType"/> where nothing else is said.
+    /// </summary>
+    public ModuleSelector? DefaultTargets
+    {
+        get => field ?? PeftDefaultTargets.Of(ModelType);
+        init;
+    }
+
+    /// <summary><c>model_type</c> of the model's <c>config.json</c>; null where there is none. See <see cref="PeftDefaultTargets"/>.</summary>
+    public string? ModelType { get; init; }
+
+    /// <summary>
+    /// Strict adapts what PEFT adapts: linear layers alone, whatever <see cref="Adaptable"/> says, and <c>modules_to_save</c> by the end of a name
+    /// without its dot.
+    /// </summary>
+    public PeftCompatibility Compatibility { get; init; }
 
     /// <summary>The module that makes the output logits of a language model; <c>all-linear</c> leaves it out.</summary>
     public string? OutputModule { get; init; }

@@ -12,6 +12,28 @@ namespace Delora.Nn;
 /// </remarks>
 public static class TargetResolver
 {
+    /// <summary>
+    /// What a configuration comes to: the modules that get an adapter, and those that are trained as a whole, the heads of its task included
+    /// (<see cref="AdapterConfig.WithTaskHeads"/>).
+    /// </summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="modules">All modules of the model, in its order.</param>
+    /// <param name="options">What else is known of the model.</param>
+    /// <exception cref="DeloraFormatException">As <see cref="Resolve"/>; strictly also where a module would get both, which is where PEFT stops.</exception>
+    public static ResolvedTargets ResolveAll(AdapterConfig config, IReadOnlyList<NamedModuleKind> modules, TargetOptions? options = null)
+    {
+        options ??= new TargetOptions();
+        AdapterConfig withHeads = config.WithTaskHeads();
+        bool isStrict = options.Compatibility == PeftCompatibility.Strict;
+        // PEFT adds these heads only after it has chosen the targets, those of SEQ_CLS before.
+        AdapterConfig choosing = isStrict && config.TaskType is "TOKEN_CLS" or "QUESTION_ANS" ? config : withHeads;
+        IReadOnlyList<AdapterTarget> targets = Resolve(choosing, modules, options);
+        IReadOnlyList<string> saved = ResolveModulesToSave(withHeads, modules, options.Compatibility);
+        if (isStrict && targets.FirstOrDefault(target => saved.Contains(target.Name)) is { } both)
+            throw config.Wrong("modules_to_save", $"'{both.Name}' is a target as well: it cannot be trained as a whole and get an adapter.");
+        return new ResolvedTargets(withHeads, targets, saved);
+    }
+
     /// <summary>The modules that get an adapter, in the order of <paramref name="modules"/>.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="modules">All modules of the model, in its order.</param>
@@ -23,7 +45,7 @@ public static class TargetResolver
         TargetOptions? options = null)
     {
         options ??= new TargetOptions();
-        config.Validate();
+        config.Validate(options.Compatibility);
         ModuleSelector selector = config.TargetModules ?? options.DefaultTargets
             ?? throw config.Wrong("target_modules", "must be given: there is no default for this model.");
         if (selector.IsEmpty) throw config.Wrong("target_modules", "is empty.");
@@ -44,9 +66,10 @@ public static class TargetResolver
                 continue;
             }
             if (!matcher.IsSelected(name)) continue;
-            if (!options.Adaptable.Contains(kind))
+            ImmutableArray<ModuleKind> adaptable = options.Compatibility == PeftCompatibility.Strict ? [ModuleKind.Linear] : options.Adaptable;
+            if (!adaptable.Contains(kind))
                 throw config.Wrong("target_modules",
-                    $"'{name}' is {Describe(kind)}: {config.PeftType} adapters sit on {string.Join(", ", options.Adaptable)} modules only.");
+                    $"'{name}' is {Describe(kind)}: {config.PeftType} adapters sit on {string.Join(", ", adaptable)} modules only.");
             targets.Add(new AdapterTarget(name, kind, ranks.Of(name), strengths.Of(name)));
         }
         if (targets.Count == 0) throw NothingMatches(config, selector, modules, options, excluded, listed);
@@ -57,11 +80,17 @@ public static class TargetResolver
     /// <summary>
     /// The modules that <c>modules_to_save</c> names, each by equality or by the end of its name after a dot, in the model's order.
     /// </summary>
-    /// <remarks>PEFT compares ends without the dot: <c>classifier</c> there takes <c>pre_classifier</c> along.</remarks>
-    public static IReadOnlyList<string> ResolveModulesToSave(AdapterConfig config, IReadOnlyList<NamedModuleKind> modules)
+    /// <param name="config">The configuration.</param>
+    /// <param name="modules">All modules of the model, in its order.</param>
+    /// <param name="compatibility">Strict compares ends without the dot, as PEFT does: <c>classifier</c> takes <c>pre_classifier</c> along.</param>
+    public static IReadOnlyList<string> ResolveModulesToSave(
+        AdapterConfig config, IReadOnlyList<NamedModuleKind> modules, PeftCompatibility compatibility = PeftCompatibility.Extended)
     {
         if (config.ModulesToSave is not { IsEmpty: false } saved) return [];
-        return [.. modules.Where(module => ModuleSelector.EndsInOneOf(module.Name, saved)).Select(module => module.Name)];
+        bool IsNamed(string name) => compatibility == PeftCompatibility.Strict
+            ? saved.Any(end => name.EndsWith(end, StringComparison.Ordinal))
+            : ModuleSelector.EndsInOneOf(name, saved);
+        return [.. modules.Where(module => module.Name.Length > 0 && IsNamed(module.Name)).Select(module => module.Name)];
     }
 
     private static ModuleSelector AllLinear(AdapterConfig config, IReadOnlyList<NamedModuleKind> modules, TargetOptions options)

@@ -24,11 +24,14 @@ internal static class EncoderWeights
     {
         files.Rename(name => Canonical(config, name));
         IReadOnlyDictionary<string, Shape> shapes = config.TensorShapes();
-        HashSet<string> made = make is null ? [] : [.. shapes.Keys.Where(name => IsHead(name) || (IsPooler(config, name) && !files.Contains(name)))];
+        HashSet<string> made = make is null
+            ? []
+            : [.. shapes.Keys.Where(name => IsHead(name) || (IsPooler(config, name) && !files.Contains(name)))];
         files.Check(
             shapes.Where(pair => !made.Contains(pair.Key)).ToDictionary(),
             name => IsBuffer(config, name) || (IsPooler(config, name) && !config.UsesPooler) || (make is not null && IsHead(name)));
-        string[] left = [.. files.Entries.Select(entry => entry.Name).Where(name => (made.Contains(name) || !shapes.ContainsKey(name)) && !IsBuffer(config, name))];
+        string[] left = [.. files.Entries.Select(entry => entry.Name)
+            .Where(name => (made.Contains(name) || !shapes.ContainsKey(name)) && !IsBuffer(config, name))];
         if (left.Length > 0) warn?.Invoke($"{files.Source}: not used: {Names.List(left)}.");
         if (made.Count > 0) warn?.Invoke($"{files.Source}: new, to be trained: {Names.List(made)}.");
         using var scope = new TensorScope("load model");

@@ -39,7 +39,9 @@ public sealed class SequenceClassifier : EncoderModel
     {
         EncoderConfig config = EncoderConfig.LoadEncoder(folder, warn) with
         {
-            Head = EncoderHead.SequenceClassification, Labels = [.. labels], Problem = problem,
+            Head = EncoderHead.SequenceClassification,
+            Labels = [.. labels],
+            Problem = problem,
         };
         using WeightFiles files = OpenWeights(folder, warn, strict);
         return (SequenceClassifier)EncoderWeights.Load(

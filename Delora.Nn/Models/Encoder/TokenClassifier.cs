@@ -41,9 +41,12 @@ public sealed class TokenClassifier : EncoderModel
     public IReadOnlyList<IReadOnlyList<LabelScore>> Classify(EncodedBatch batch)
     {
         using IDisposable pause = Tape.Pause();
-        LabelScore[] best = [.. Forward(batch).Softmax().ToArray<double>().Chunk(Config.LabelCount).Select(LabelScore.Sorted(Config)).Select(labels => labels[0])];
-        return [.. Enumerable.Range(0, batch.Rows).Select(row =>
-            (IReadOnlyList<LabelScore>)[.. Enumerable.Range(row * batch.Length, batch.Length).Where(i => batch.Mask[i] != 0).Select(i => best[i])])];
+        double[] scores = Forward(batch).Softmax().ToArray<double>();
+        LabelScore[] best = [.. scores.Chunk(Config.LabelCount).Select(LabelScore.Sorted(Config)).Select(labels => labels[0])];
+        return [.. Enumerable.Range(0, batch.Rows).Select(row => Row(row * batch.Length))];
+
+        IReadOnlyList<LabelScore> Row(int start) =>
+            [.. Enumerable.Range(start, batch.Length).Where(i => batch.Mask[i] != 0).Select(i => best[i])];
     }
 
     /// <summary>The mean cross-entropy of the tokens' labels.</summary>

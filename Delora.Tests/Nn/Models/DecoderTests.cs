@@ -175,7 +175,7 @@ public sealed class DecoderTests
         DecoderConfig config = TinyDecoders.All[name];
         using DecoderForCausalLM model = TinyDecoders.Create(config);
         using JsonDocument defaults = JsonDocument.Parse(
-            File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Golden", "targets", "default_target_modules.json")));
+            File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Golden", "Data", "targets", "default_target_modules.json")));
         string[] expected = [.. defaults.RootElement.GetProperty("model_type_to_target_modules").GetProperty(config.ModelType).EnumerateArray()
             .Select(target => target.GetString()!)];
         using var peft = new PeftModel(model);

@@ -41,7 +41,9 @@ public sealed class EncoderFolderTests : IDisposable
     {
         using EncoderModel model = Create(TinyEncoder.Config(BertConfig.Family, EncoderHead.None));
         model.Save(Folder);
-        Rewrite(name => name.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal).Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal),
+        Rewrite(
+            name => name.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal)
+                .Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal),
             ("embeddings.position_ids", [1, 20]));
         using (PretrainedModel loaded = PretrainedModel.Load(Folder, Devices.Cpu)) Assert.Equal(State(model), State(loaded));
 
@@ -62,7 +64,8 @@ public sealed class EncoderFolderTests : IDisposable
         Assert.Contains(warnings, warning => warning.Contains("new, to be trained: classifier.weight, classifier.bias", StringComparison.Ordinal));
 
         Rewrite(name => name, ("bert.embeddings.LayerNorm.gamma", [24]), ("bert.embeddings.LayerNorm.weight", [24]));
-        Assert.Contains("under another name", Assert.Throws<DeloraFormatException>(() => TextEncoder.Load(Folder, Devices.Cpu)).Message, StringComparison.Ordinal);
+        var error = Assert.Throws<DeloraFormatException>(() => TextEncoder.Load(Folder, Devices.Cpu));
+        Assert.Contains("under another name", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -127,6 +130,42 @@ public sealed class EncoderFolderTests : IDisposable
         JsonNode written = JsonNode.Parse(config.ToJson())!;
         Assert.Equal((1, "[1]"), ((int)written["label2id"]!["b"]!, written["x"]!.ToJsonString()));
         Assert.False(written.AsObject().ContainsKey("bos_token_id"));
+    }
+
+    [Fact]
+    public void SettingsOfEmbeddingsAreReadOrRefusedByName()
+    {
+        Assert.Equal(new EmbeddingSettings(Pooling.Mean, null), EmbeddingSettings.Load(Folder));
+        _folder.Write("modules.json", "\uFEFF[{\"type\": \"sentence_transformers.models.Transformer\"},"
+            + "{\"path\": \"1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]");
+        _folder.Write("sentence_bert_config.json", "{\"max_seq_length\": 9, \"do_lower_case\": false}");
+        Pool("true", "false");
+        Assert.Equal(new EmbeddingSettings(Pooling.Cls, 9), EmbeddingSettings.Load(Folder));
+        Pool("false", "true");
+        Assert.Equal(Pooling.Mean, EmbeddingSettings.Load(Folder).Pooling);
+        Pool("true", "true");
+        Refuse("asks for two poolings at once");
+        Pool("false", "false");
+        Refuse("asks for no pooling");
+        Pool("false", "false, \"pooling_mode_max_tokens\": true");
+        Refuse("pooling_mode_max_tokens: is not supported");
+        _folder.Write("sentence_bert_config.json", "{\"max_seq_length\": 0}");
+        Pool("true", "false");
+        Refuse("max_seq_length: must be at least 1");
+        _folder.Write("modules.json", "[{\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.Dense\"}]");
+        Refuse("'Dense' is not supported");
+        _folder.Write("modules.json", "[{\"path\": \"../1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]");
+        Refuse("is not the plain name");
+        _folder.Write("modules.json", "[{\"path\": \"\"}]");
+        Refuse("type: is missing");
+        _folder.Write("modules.json", "{}");
+        Refuse("is no list of modules");
+
+        void Pool(string cls, string mean) =>
+            _folder.Write("1_Pooling/config.json", $"{{\"pooling_mode_cls_token\": {cls}, \"pooling_mode_mean_tokens\": {mean}}}");
+
+        void Refuse(string reason) =>
+            Assert.Contains(reason, Assert.Throws<DeloraFormatException>(() => EmbeddingSettings.Load(Folder)).Message, StringComparison.Ordinal);
     }
 
     private static EncoderModel Create(EncoderConfig config) => config.Head switch

@@ -48,7 +48,12 @@ public sealed class EncoderTests
     {
         EncoderConfig config = TinyEncoder.Config(family) with
         {
-            NumHiddenLayers = 1, HiddenSize = 6, NumAttentionHeads = 2, IntermediateSize = 5, VocabSize = 12, MaxPositionEmbeddings = 8,
+            NumHiddenLayers = 1,
+            HiddenSize = 6,
+            NumAttentionHeads = 2,
+            IntermediateSize = 5,
+            VocabSize = 12,
+            MaxPositionEmbeddings = 8,
         };
         using SequenceClassifier model = TinyEncoder.Classifier(config, Devices.Reference, freeze: false);
         EncodedBatch batch = EncodedBatch.Pad([new EncodedText([5, 6, 7], [0, 1, 1]), new EncodedText(8)], config.PadTokenId);
@@ -101,7 +106,12 @@ public sealed class EncoderTests
         Tensor loss = model.Loss(batch, [-100, 2, 0, -100, 1, -100, -100, -100]);
         Assert.Equal((CrossEntropy(s[3..6], 2) + CrossEntropy(s[6..9], 0) + CrossEntropy(s[12..15], 1)) / 3, loss.ToScalar(), 1e-4);
         tape.Backward(loss);
-        Assert.Contains(peft.TrainableParameters(), entry => entry.Name.StartsWith("base_model.model.classifier.modules_to_save.default.", StringComparison.Ordinal));
+        Assert.Contains(
+            peft.TrainableParameters(), entry => entry.Name.StartsWith("base_model.model.classifier.modules_to_save.default.", StringComparison.Ordinal));
+        IReadOnlyList<LabelScore> second = model.Classify(batch)[1];
+        Assert.Equal(2, second.Count);
+        Assert.Equal($"LABEL_{Array.IndexOf(s[12..15], s[12..15].Max())}", second[0].Label);
+        Assert.Equal(Math.Exp(-CrossEntropy(s[12..15], Array.IndexOf(s[12..15], s[12..15].Max()))), second[0].Score, 1e-5);
         Assert.All(peft.TrainableParameters(), entry => Assert.NotNull(entry.Parameter.Gradient));
     }
 
@@ -152,6 +162,50 @@ public sealed class EncoderTests
             model.DropoutGenerator = new Generator(seed);
             return model.Forward(batch).ToArray<float>();
         }
+    }
+
+    [Fact]
+    public void TextsAreClassifiedByTheProblem()
+    {
+        EncodedBatch batch = EncodedBatch.Pad(TinyEncoder.Texts(4, 6, 3), 0);
+        EncoderConfig config = TinyEncoder.Config(BertConfig.Family) with { Labels = ["a", "b", "c"] };
+        double[] s = Logits(config);
+        Compare(null, s => Math.Exp(s[0]) / s[1..].Sum(Math.Exp));
+        Compare(ClassificationProblem.MultiLabel, s => 1 / (1 + Math.Exp(-s[0])));
+        Compare(ClassificationProblem.Regression, s => s[0]);
+
+        void Compare(ClassificationProblem? problem, Func<double[], double> score)
+        {
+            using SequenceClassifier model = TinyEncoder.Classifier(config with { Problem = problem });
+            IReadOnlyList<IReadOnlyList<LabelScore>> labels = model.Classify(batch);
+            Assert.Equal(2, labels.Count);
+            foreach ((int row, IReadOnlyList<LabelScore> some) in labels.Index())
+            {
+                Assert.Equal(some.OrderByDescending(entry => entry.Score), some);
+                double[] scores = s[(3 * row)..(3 * row + 3)];
+                foreach (LabelScore entry in some) Assert.Equal(score([scores["abc".IndexOf(entry.Label[0])], .. scores]), entry.Score, 1e-5);
+            }
+        }
+
+        double[] Logits(EncoderConfig config)
+        {
+            using SequenceClassifier model = TinyEncoder.Classifier(config);
+            using var scope = new TensorScope("logits");
+            return model.Forward(batch).ToArray<double>();
+        }
+    }
+
+    [Fact]
+    public void ManyRequestsComputeAtOnceAndEachAsAlone()
+    {
+        EncoderConfig config = TinyEncoder.Config(RobertaConfig.Family);
+        using SequenceClassifier model = TinyEncoder.Classifier(config);
+        EncodedBatch[] batches = [.. Enumerable.Range(0, 16).Select(i => EncodedBatch.Pad(TinyEncoder.Texts(i, 1 + i, 3), config.PadTokenId))];
+        LabelScore[][] alone = [.. batches.Select(Labels)], together = new LabelScore[batches.Length][];
+        Parallel.For(0, batches.Length, i => together[i] = Labels(batches[i]));
+        Assert.Equal(alone, together);
+
+        LabelScore[] Labels(EncodedBatch batch) => [.. model.Classify(batch).SelectMany(labels => labels)];
     }
 
     [Fact]

@@ -46,6 +46,58 @@ public sealed class TextGeneratorTests
     }
 
     [Fact]
+    public async Task ThePromptsSpecialTokensAreTokensWhereAskedFor()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config);
+        string prompt = "the" + BpeTrainer.EndOfText;
+        List<int> ids = [.. s_tokenizer.Encode("the"), s_tokenizer.EndId!.Value];
+        using var scope = new TensorScope("test");
+        float[] last = model.Forward(Tensor.From(ids.ToArray(), [1, ids.Count], Devices.Cpu)).ToArray<float>()[^Config.VocabSize..];
+        List<GeneratedToken> tokens = await All(model, prompt, new GenerationOptions { MaxNewTokens = 1, ParseSpecial = true });
+        Assert.Equal(Array.IndexOf(last, last.Max()), tokens[0].Id);
+    }
+
+    [Fact]
+    public async Task GenerationConfigNamesTheTokensThatStop()
+    {
+        using var folder = new TemporaryFolder();
+        int stop;
+        using (LlamaForCausalLM model = TinyLlama.Create(Config))
+        {
+            stop = (await All(model, "the cat", new GenerationOptions { MaxNewTokens = 1 }))[0].Id;
+            model.Save(folder.Path);
+        }
+        folder.Write("generation_config.json", $"{{\"eos_token_id\": [0, {stop}], \"temperature\": 0.6}}");
+        using (CausalLanguageModel model = CausalLanguageModel.Load(folder.Path, Devices.Cpu))
+        {
+            Assert.Equal([0, stop], model.Config.StopTokenIds);
+            Assert.Empty(model.Config.EosTokenIds);
+            var generator = new TextGenerator(model, s_tokenizer);
+            await foreach (GeneratedToken token in generator.GenerateAsync("the cat")) Assert.Equal(FinishReason.Stop, token.Finish);
+        }
+        folder.Write("generation_config.json", "{\"eos_token_id\": [99999]}");
+        string message = Assert.Throws<DeloraFormatException>(() => CausalLanguageModel.Load(folder.Path, Devices.Cpu)).Message;
+        Assert.Contains("generation_config.json", message);
+        Assert.Contains("eos_token_id", message);
+    }
+
+    [Fact]
+    public void ABatchIsAsLongAsItsLongestRowAndHasTheSameLoss()
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(Config);
+        using var scope = new TensorScope("test");
+        (int[] Inputs, int[] Targets) batch = ([1, 2, 3, 0, 0, 0, 4, 5, 0, 0, 0, 0], [2, 3, 9, -100, -100, -100, -100, 7, -100, -100, -100, -100]);
+        (var trimmed, int length) = TokenRows.Trim(batch, 6);
+        Assert.Equal(3, length);
+        Assert.Equal([1, 2, 3, 4, 5, 0], trimmed.Inputs);
+        Assert.Equal([2, 3, 9, -100, 7, -100], trimmed.Targets);
+        Assert.Equal(6, TokenRows.Trim((batch.Inputs, [.. batch.Targets[..11], 8]), 6).Length);
+        Assert.Equal(6, TokenRows.Trim(([1, 2, 3, 4, 5, 6], [-100, -100, -100, -100, -100, -100]), 6).Length);
+        float whole = model.Loss(Tensor.From(batch.Inputs, [2, 6], Devices.Cpu), Tensor.From(batch.Targets, [2, 6], Devices.Cpu)).ToArray<float>()[0];
+        Assert.Equal(whole, model.Loss(batch, 6).ToArray<float>()[0], 1e-6f * Math.Abs(whole));
+    }
+
+    [Fact]
     public async Task TheContextEndsTheTextToo()
     {
         using LlamaForCausalLM model = TinyLlama.Create(Config with { MaxPositionEmbeddings = 8 });

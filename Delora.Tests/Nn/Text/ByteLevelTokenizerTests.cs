@@ -71,21 +71,21 @@ public sealed class ByteLevelTokenizerTests
     [Fact]
     public void WhatChangesIdsIsRefusedByName()
     {
-        Refused(json => json["normalizer"] = JsonNode.Parse("""{"type": "NFC"}"""), "normalizer", "NFC");
+        Refused(json => json["normalizer"] = JsonNode.Parse("""{"type": "Nmt"}"""), "normalizer.type", "Nmt");
         Refused(json => json["pre_tokenizer"] = null, "pre_tokenizer");
-        Refused(json => json["pre_tokenizer"]!["type"] = "Split", "pre_tokenizer", "Split");
-        Refused(json => json["pre_tokenizer"]!["add_prefix_space"] = true, "pre_tokenizer.add_prefix_space");
-        Refused(json => json["pre_tokenizer"]!["use_regex"] = false, "pre_tokenizer.use_regex");
+        Refused(json => json["pre_tokenizer"]!["type"] = "Whitespace", "pre_tokenizer.type", "Whitespace");
+        Refused(json => json["pre_tokenizer"]!["type"] = "Split", "pre_tokenizer.pattern", "missing");
         Refused(json => json["pre_tokenizer"]!["behavior"] = "x", "pre_tokenizer.behavior");
-        Refused(json => json["decoder"]!["type"] = "Fuse", "decoder", "Fuse");
-        Refused(json => json["post_processor"]!["type"] = "TemplateProcessing", "post_processor", "TemplateProcessing");
+        Refused(json => json["decoder"]!["type"] = "Fuse", "decoder.type", "Fuse");
+        Refused(json => json["post_processor"]!["type"] = "Other", "post_processor.type", "Other");
+        Refused(json => json["post_processor"]!["type"] = "TemplateProcessing", "post_processor.single");
         Refused(json => json["something"] = 1, "something");
-        Refused(json => json["added_tokens"]![0]!["special"] = false, "added_tokens[0].special", "<|endoftext|>");
+        Refused(json => json["added_tokens"]![0]!["strip"] = false, "added_tokens[0].strip");
+        Refused(json => json["added_tokens"]![0]!["content"] = "", "added_tokens[0].content");
         Refused(json => json["added_tokens"]![0]!["id"] = 3, "<|endoftext|>", "599", "3");
-        foreach (string model in (string[])["WordPiece", "Unigram"]) Refused(json => json["model"]!["type"] = model, "model.type", model);
+        foreach (string model in (string[])["WordLevel", "Unigram"]) Refused(json => json["model"]!["type"] = model, "model.type", model);
         Refused(json => json["model"]!["dropout"] = 0.1, "model.dropout");
         Refused(json => json["model"]!["byte_fallback"] = true, "model.byte_fallback");
-        Refused(json => json["model"]!["ignore_merges"] = true, "model.ignore_merges");
         Refused(json => json["model"]!["continuing_subword_prefix"] = "##", "model.continuing_subword_prefix", "##");
         Refused(json => json["model"]!["end_of_word_suffix"] = "</w>", "model.end_of_word_suffix");
         Refused(json => json["model"]!["other"] = 1, "model.other");
@@ -202,8 +202,9 @@ public sealed class ByteLevelTokenizerTests
         string message = Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message;
         Assert.Contains("tokenizer.model", message);
         Assert.Contains("tokenizer.json", message);
-        folder.Write("vocab.txt", "a");
-        Assert.Contains("WordPiece", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
+        Assert.Contains("vocab.txt", message);
+        folder.Write("vocab.json", "{}");
+        Assert.Contains("merges.txt", Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path)).Message);
         Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.File("none")));
         folder.Write("tokenizer.json", "");
         Assert.Throws<DeloraFormatException>(() => TextTokenizer.Load(folder.Path));

@@ -17,7 +17,8 @@ public sealed class ClassificationDataTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData("x.jsonl", "\uFEFF{\"text\": \"a\", \"label\": \"good\"}\n\n{\"text\": \"b, \\\"c\\\"\", \"label\": 0}\r\n{\"label\": \"so-so\", \"text\": \"d\"}")]
+    [InlineData("x.jsonl",
+        "\uFEFF{\"text\": \"a\", \"label\": \"good\"}\n\n{\"text\": \"b, \\\"c\\\"\", \"label\": 0}\r\n{\"label\": \"so-so\", \"text\": \"d\"}")]
     [InlineData("x.csv", "label,text,other\ngood,a,1\n0,\"b, \"\"c\"\"\",2\r\nso-so,d,3\n")]
     [InlineData("x.TSV", "text\tlabel\na\tgood\nb, \"c\"\t0\nd\tso-so")]
     public void LabelsAreNamesOrNumbers(string name, string contents)
@@ -48,7 +49,8 @@ public sealed class ClassificationDataTests : IDisposable
     }
 
     [Theory]
-    [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": \"good\"}\n{\"text\": \"b\", \"label\": \"fine\"}", "line 2: label: 'fine' is none of the model's labels: bad, so-so, good")]
+    [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": \"good\"}\n{\"text\": \"b\", \"label\": \"fine\"}",
+        "line 2: label: 'fine' is none of the model's labels: bad, so-so, good")]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": 3}", "line 1: label: '3' is none")]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": \"3\"}", "line 1: label: '3' is none")]
     [InlineData("x.jsonl", "{\"text\": \"a\", \"label\": -1}", "line 1: label: '-1' is none")]
@@ -78,7 +80,9 @@ public sealed class ClassificationDataTests : IDisposable
     {
         EncoderConfig score = Config with { Labels = ["score"] };
         foreach (string value in (string[])["1e999", "\"x\"", "[1, 2]"])
-            Assert.Contains("line 1: label", Assert.Throws<DeloraFormatException>(() => Load("x.jsonl", $"{{\"text\": \"a\", \"label\": {value}}}", score)).Message,
+            Assert.Contains(
+                "line 1: label",
+                Assert.Throws<DeloraFormatException>(() => Load("x.jsonl", $"{{\"text\": \"a\", \"label\": {value}}}", score)).Message,
                 StringComparison.Ordinal);
         EncoderConfig one = Config with { Problem = ClassificationProblem.SingleLabel };
         Assert.Contains("holds a list", Assert.Throws<DeloraFormatException>(() => Load("x.jsonl", "{\"text\": \"a\", \"labels\": [\"bad\"]}", one)).Message,
@@ -101,14 +105,17 @@ public sealed class ClassificationDataTests : IDisposable
     public void TextsAloneAndLabelsAloneAreRead()
     {
         Assert.Equal([("a b", null), (" c", null)], ClassificationData.LoadTexts(_folder.Write("x.txt", "\uFEFFa b\r\n\n c")));
-        Assert.Equal([("a", "b"), ("c", null)], ClassificationData.LoadTexts(_folder.Write("x.jsonl", "{\"text\": \"a\", \"text_pair\": \"b\"}\n{\"text\": \"c\"}")));
+        string pairs = _folder.Write("x.jsonl", "{\"text\": \"a\", \"text_pair\": \"b\"}\n{\"text\": \"c\"}");
+        Assert.Equal([("a", "b"), ("c", null)], ClassificationData.LoadTexts(pairs));
         Assert.Equal([("a", "b")], ClassificationData.LoadTexts(_folder.Write("x.csv", "text_pair,text\nb,a\n")));
         Assert.Equal(["10", "A", "b"], ClassificationData.LabelNames(_folder.Write("x.csv", "text,label\n1,b\n2,A\n3,b\n4,10\n")));
         Assert.Equal(["A;b", "b"], ClassificationData.LabelNames(_folder.Write("x.csv", "text,label\n1,b\n2,A;b\n")));
         Assert.Equal(["A", "b"], ClassificationData.LabelNames(_folder.Write("x.csv", "text,label\n1,b\n2,A;b\n"), several: true));
         // The numbers are those of the labels, also from ten on.
-        Assert.Equal(EncoderConfig.DefaultLabels(12), ClassificationData.LabelNames(_folder.Write("x.jsonl", "{\"text\": \"a\", \"label\": 2}\n{\"text\": \"a\", \"label\": 11}")));
-        Assert.Throws<DeloraFormatException>(() => ClassificationData.LabelNames(_folder.Write("x.jsonl", "{\"text\": \"a\", \"label\": 2000000000}")));
+        string numbers = _folder.Write("x.jsonl", "{\"text\": \"a\", \"label\": 2}\n{\"text\": \"a\", \"label\": 11}");
+        Assert.Equal(EncoderConfig.DefaultLabels(12), ClassificationData.LabelNames(numbers));
+        string large = _folder.Write("y.jsonl", "{\"text\": \"a\", \"label\": 2000000000}");
+        Assert.Throws<DeloraFormatException>(() => ClassificationData.LabelNames(large));
     }
 
     private ClassificationRows Load(string name, string contents, EncoderConfig? config = null) =>

@@ -75,6 +75,20 @@ public sealed class TextDataTests
     }
 
     [Fact]
+    public void TrustedTextsMayHoldSpecialTokens()
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder.Write("a.jsonl",
+            "{\"prompt\": \"a<|endoftext|>\", \"completion\": \"<|endoftext|>b\"}\n{\"text\": \"ab<|endoftext|>\"}");
+        TokenRows rows = TextData.Load(file, Bytes, 60, parseSpecial: true);
+        Assert.Equal(['a', End, End, 'b'], rows.Take(0).Inputs);
+        // The prompt's token is no target, the completion's is; and the end is there once.
+        Assert.Equal([No, End, 'b', End], rows.Take(0).Targets);
+        Assert.Equal(['b', End, No, No], rows.Take(1).Targets);
+        Assert.Equal(2 * 13 + 2, TextData.Load(file, Bytes, 60).Take(0).Inputs.Length);
+    }
+
+    [Fact]
     public void ATokenOfPromptAndCompletionIsATarget()
     {
         using var folder = new TemporaryFolder();

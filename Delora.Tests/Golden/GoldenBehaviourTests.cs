@@ -1,0 +1,180 @@
+using System.Text.Json;
+using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Nn;
+
+namespace Delora.Tests.Golden;
+
+/// <summary>PEFT's behaviour where it is not obvious, experiment by experiment, on every device and in both modes.</summary>
+[Trait("Category", "Golden")]
+public sealed class GoldenBehaviourTests
+{
+    private static readonly Dictionary<string, Action<BehaviourCase>> s_handlers = new()
+    {
+        ["second_adapter_added_while_first_is_merged"] = AddedWhileMerged,
+        ["merge_two_then_unmerge"] = MergeTwo,
+        ["norms_are_frozen"] = FrozenNorms,
+        ["bfloat16_base_autocast_true"] = x => SixteenBits(x, DType.BFloat16, DType.Float32),
+        ["bfloat16_base_autocast_false"] = x => SixteenBits(x, DType.BFloat16, DType.BFloat16),
+        ["float16_base_merge"] = x => SixteenBits(x, DType.Float16, DType.Float32),
+        ["meta_device"] = MetaDevice,
+        ["dropout"] = Dropout,
+        ["norm_bound"] = NormBound,
+    };
+
+    public static TheoryData<string> Cases => GoldenCases.Find(GoldenCases.Root, "behaviour");
+
+    [Theory, MemberData(nameof(Cases))]
+    public void AgreesWithPeft(string name)
+    {
+        string kind = name.TrimStart("0123456789".ToCharArray()).TrimStart('_');
+        Assert.True(s_handlers.TryGetValue(kind, out Action<BehaviourCase>? handler), $"No handler knows the experiment '{name}'.");
+        var golden = new GoldenCase(Path.Combine(GoldenCases.Root, "behaviour", name));
+        foreach (string device in TestDevices.AllNames.Where(row => row.Skip is null).Select(row => row.Data))
+            foreach (PeftCompatibility mode in Enum.GetValues<PeftCompatibility>())
+            {
+                using var experiment = new BehaviourCase(golden, TestDevices.Get(device), mode);
+                handler(experiment);
+            }
+    }
+
+    private static void AddedWhileMerged(BehaviourCase x)
+    {
+        x.AssertClose("w_norm@first", x.Add("first").ColumnNorms);
+        x.Model.Merge(["first"]);
+        x.AssertClose("W_merged_first", x.Layer.CopyWeight());
+        Tensor ofMerged = x.ColumnNorms(x.Layer.CopyWeight()), ofBase = x.ColumnNorms(x.Golden["W"].ToTensor(x.Device, "W"));
+
+        DeloraAdapter second = x.Add("second");
+        bool isStrict = x.Mode == PeftCompatibility.Strict;
+        // The base weight's norms are what the method means; PEFT takes those of the weight that is there.
+        Assert.Equal(isStrict && x.Flag("w_norm_second_is_norm_of_merged_weight"), Same(second.ColumnNorms, ofMerged));
+        Assert.Equal(!isStrict || x.Flag("w_norm_second_is_norm_of_original_weight"), Same(second.ColumnNorms, ofBase));
+        Assert.Equal(isStrict ? x.Texts("merged_adapters_after_add") : ["first"], x.Model.MergedAdapters);
+        Assert.True(x.Warnings.Count >= x.WarningsOfPeft);
+        if (isStrict) x.AssertClose("w_norm@second", second.ColumnNorms);
+        else x.Model.Unmerge();
+        x.AssertIs("W", x.Layer.CopyWeight());
+        x.Model.Activate("second");
+        if (isStrict) x.AssertClose("y_second_after_unmerge", x.Forward());
+    }
+
+    private static void MergeTwo(BehaviourCase x)
+    {
+        x.Add("first");
+        x.Add("second");
+        x.Model.Activate("first", "second");
+        x.Model.Merge(["first"]);
+        x.AssertClose("W_first", x.Layer.CopyWeight());
+        x.Warnings.Clear();
+        x.Model.Merge(["first", "second"]);
+        Assert.Equal(x.Texts("merged_order"), x.Model.MergedAdapters);
+        Assert.Equal(x.WarningsOfPeft, x.Warnings.Count);
+        x.AssertClose("W_both", x.Layer.CopyWeight());
+        x.AssertClose("y_both", x.Forward());
+        x.Model.Unmerge();
+        x.AssertClose("W_back", x.Layer.CopyWeight());
+        // PEFT comes back to within rounding; here every bit is.
+        x.AssertIs("W", x.Layer.CopyWeight());
+    }
+
+    private static void FrozenNorms(BehaviourCase x)
+    {
+        DeloraAdapter first = x.Add("first");
+        x.AssertClose("y_before", x.Forward());
+        x.AssertClose("w_norm@first", first.ColumnNorms);
+        using (Linear doubled = x.NewLayer(2)) x.Layer.FrozenWeight!.Replace(doubled.Weight!.Value);
+        x.AssertClose("y_after_weight_doubled", x.Forward());
+        using (Tensor delta = x.Layer.Adapters.DeltaWeight("first")) x.AssertClose("delta_after_weight_doubled", delta);
+
+        using var folder = new TemporaryFolder();
+        x.Model.Save(folder.Path);
+        Linear other = x.NewLayer(5);
+        x.Wrap(other).Load(folder.File("first"), "first");
+        x.AssertClose("y_loaded_on_base_times_5", x.Forward(other));
+        Tensor loaded = ((DeloraAdapter)other.Adapters["first"]).ColumnNorms;
+        x.AssertClose("w_norm_after_load", loaded);
+        Assert.Equal(x.Flag("norms_equal_after_load"), Same(loaded, first.ColumnNorms));
+    }
+
+    /// <summary>A base of 16-bit numbers computes in float32 here; merged weights are rounded once, when they are stored in the base's type.</summary>
+    private static void SixteenBits(BehaviourCase x, DType type, DType adapterType)
+    {
+        x.Add("first");
+        if (x.Golden.Has($"y_{type.Name}")) x.AssertClose($"y_{type.Name}", x.Forward());
+        using (Tensor delta = x.Layer.Adapters.DeltaWeight("first")) x.AssertClose("delta", delta);
+        x.Model.Merge(["first"]);
+        using var folder = new TemporaryFolder();
+        string path = folder.File("merged.safetensors");
+        SafetensorsFile.Write(path, StoredFloats.Of([new("W", x.Layer.CopyWeight())], type), floatType: DType.Float32);
+        using (SafetensorsFile file = SafetensorsFile.Open(path))
+        {
+            Assert.Equal(x.Result.GetProperty("merged_weight_dtype").GetString(), file["W"].DType!.Value.Name);
+            x.AssertClose("W_merged", file.ReadFloat("W", x.Device));
+        }
+        if (x.Golden.Has("y_merged")) x.AssertClose("y_merged", x.Forward());
+        x.Model.Unmerge();
+        if (x.Golden.Has("W_unmerged")) x.AssertClose("W_unmerged", x.Layer.CopyWeight());
+        x.AssertIs("W", x.Layer.CopyWeight());
+
+        x.Model.Save(folder.Path, adapterType);
+        if (!x.Result.TryGetProperty("saved_dtypes", out JsonElement dtypes)) return;
+        using SafetensorsFile saved = PeftModel.OpenWeights(folder.File("first"));
+        Assert.Equal(dtypes.EnumerateObject().Select(entry => $"{entry.Name} {entry.Value.GetString()}").Order(StringComparer.Ordinal),
+            saved.Entries.Select(entry => $"{entry.Name} {entry.DType!.Value.Name}").Order(StringComparer.Ordinal));
+        Linear other = x.NewLayer();
+        x.Wrap(other).Load(folder.File("first"), "first");
+        Assert.Equal(x.Device.FloatType, ((DeloraAdapter)other.Adapters["first"]).A.Value.DType);
+        if (x.Golden.Has($"y_{type.Name}")) x.AssertClose($"y_{type.Name}", x.Forward(other));
+    }
+
+    /// <summary>There are no tensors without memory here; what is left is that w is made from the weight.</summary>
+    private static void MetaDevice(BehaviourCase x)
+    {
+        DeloraAdapter first = x.Add("first");
+        Assert.Equal(x.Result.GetProperty("w_norm_shape").EnumerateArray().Select(dim => dim.GetInt32()), first.ColumnNorms.Shape.Dims.ToArray());
+        Assert.Equal(x.Result.GetProperty("low_cpu_mem_usage").GetProperty("w_norm_is_column_norm").GetBoolean(),
+            Same(first.ColumnNorms, x.ColumnNorms(x.Golden["W"].ToTensor(x.Device, "W"))));
+    }
+
+    private static void Dropout(BehaviourCase x)
+    {
+        double probability = x.Described("module_dropout=");
+        DeloraAdapter first = x.Add("first", probability);
+        x.AssertClose("y_eval", x.Forward());
+        // PyTorch's mask cannot be drawn again, but be read off: single elements, the others scaled.
+        GoldenTensor input = x.Golden["x"], dropped = x.Golden["x_dropped"];
+        Assert.All(input.Values.Zip(dropped.Values), pair => Assert.True(pair.Second == 0 || Math.Abs(pair.Second - pair.First / (1 - probability)) < 1e-5));
+        (Tensor a, Tensor b) = first.Fold();
+        Tensor branch = dropped.ToTensor(x.Device, "x̃").MatMul(a, MatMulLayout.NT).MatMul(b, MatMulLayout.NT);
+        using (x.Model.Disable()) x.AssertClose("y_train", x.Forward().Add(branch));
+        x.Model.Base.Train();
+        Assert.NotEqual(x.Forward().ToArray<double>(), x.Forward().ToArray<double>());
+        x.Model.Merge();
+        x.AssertClose("y_train_mode_merged", x.Forward());
+        double[] training = x.Forward().ToArray<double>();
+        x.Model.Base.Train(false);
+        Assert.Equal(x.Flag("merged_train_equals_eval"), training.SequenceEqual(x.Forward().ToArray<double>()));
+    }
+
+    private static void NormBound(BehaviourCase x)
+    {
+        DeloraAdapter first = x.Add("first");
+        x.AssertClose("w_norm@first", first.ColumnNorms);
+        using Tensor delta = first.DeltaWeight();
+        x.AssertClose("delta", delta);
+        double lambda = x.Result.GetProperty("lambda").GetDouble(), largest = x.Result.GetProperty("max_w_norm").GetDouble();
+        AssertNear(x.Result.GetProperty("frobenius_of_delta").GetDouble(), first.DeltaNorm());
+        AssertNear(lambda * largest, first.NormBound()!.Value);
+        double[] norms = first.ColumnNorms.ToArray<double>();
+        double relative = Math.Sqrt(delta.ToArray<double>().Select((value, i) => value / norms[i % norms.Length]).Sum(value => value * value));
+        AssertNear(x.Result.GetProperty("frobenius_of_delta_over_w_norm").GetDouble(), relative);
+        Assert.True(relative <= lambda * (1 + 1e-5));
+    }
+
+    private static void AssertNear(double want, double got) => Assert.InRange(got, want * (1 - 1e-5), want * (1 + 1e-5));
+
+    private static bool Same(Tensor one, Tensor two) =>
+        one.ToArray<double>().Zip(two.ToArray<double>()).All(pair => Math.Abs(pair.First - pair.Second) <= 1e-6 * Math.Max(1, Math.Abs(pair.Second)));
+}
