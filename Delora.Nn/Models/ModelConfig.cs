@@ -19,6 +19,7 @@ public abstract record ModelConfig
         new(StringComparer.Ordinal)
         {
             [BertConfig.Family] = (fields, file, warn) => EncoderConfig.Read(new BertConfig { VocabSize = 30522 }, fields, file, warn),
+            [GemmaConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new GemmaConfig(fields, file, warn), fields),
             [GPT2Config.Family] = GPT2Config.Read,
             [LlamaConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new LlamaConfig(fields, file, warn), fields),
             [MistralConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new MistralConfig(fields, file, warn), fields),

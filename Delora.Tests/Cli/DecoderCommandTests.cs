@@ -10,7 +10,7 @@ namespace Delora.Tests;
 /// <summary>The whole way of a model of another family than Llama through the command line.</summary>
 public sealed class DecoderCommandTests
 {
-    public static TheoryData<string> Families => ["mistral", "qwen2, window in the last layer", "qwen3"];
+    public static TheoryData<string> Families => ["gemma", "mistral", "qwen2, window in the last layer", "qwen3"];
 
     [Theory, MemberData(nameof(Families))]
     public async Task InspectTrainEvalGenerateAndMerge(string name)

@@ -10,8 +10,9 @@ namespace Delora.Nn;
 /// </summary>
 /// <remarks>
 /// Written once for all families of this shape. They differ in biases, in norms of the heads, in which layers see a window only, in the
-/// rotary frequencies and in defaults: properties of <see cref="DecoderConfig"/>, each asked at one place here. A copy for each family, as
-/// in transformers, would be the same two hundred lines, and a mistake would be corrected in one of them.
+/// rotary frequencies, in the activation, in the offset of norms and the scale of embeddings, and in defaults: properties of
+/// <see cref="DecoderConfig"/>, each asked at one place here. A copy for each family, as in transformers, would be the same two hundred
+/// lines, and a mistake would be corrected in one of them.
 /// </remarks>
 public abstract class DecoderForCausalLM : CausalLanguageModel
 {
@@ -48,7 +49,7 @@ public abstract class DecoderForCausalLM : CausalLanguageModel
         return new KeyValueCache(_config.NumHiddenLayers, batch, capacity, _config.KeyValueHeads, _config.HeadSize, Device);
     }
 
-    /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
+    /// <summary>A model with new weights: normal with the configuration's standard deviation, norms that only norm, biases of zeros.</summary>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong.</exception>
     /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
     internal static DecoderForCausalLM New(DecoderConfig config, Device device, Generator generator)
@@ -56,10 +57,12 @@ public abstract class DecoderForCausalLM : CausalLanguageModel
         using var scope = new TensorScope("create model");
         return config.Build(device, WeightSource.Gather(config.TensorShapes(), Make));
 
-        Tensor Make(string name, Shape shape) =>
-            shape.Rank == 2 ? Initialization.Normal(shape, config.InitializerRange, device, generator, name)
-            : name.EndsWith("bias", StringComparison.Ordinal) ? Tensor.Zeros(shape, device.FloatType, device, name)
-            : Tensor.From(Enumerable.Repeat(1f, shape[0]).ToArray(), shape, device, name);
+        Tensor Make(string name, Shape shape)
+        {
+            if (shape.Rank == 2) return Initialization.Normal(shape, config.InitializerRange, device, generator, name);
+            double value = name.EndsWith("bias", StringComparison.Ordinal) ? 0 : 1 - config.NormOffset;
+            return Tensor.From(Enumerable.Repeat(value, shape[0]).ToArray(), shape, device, name);
+        }
     }
 
     /// <summary>Reads a model from open files; it is frozen.</summary>
@@ -90,11 +93,13 @@ internal sealed class DecoderModel : Module
     private readonly DecoderLayer[] _layers;
     private readonly RmsNorm _norm;
     private readonly RotaryTable _rotary;
+    private readonly double _scale;
 
     internal DecoderModel(DecoderConfig config, Embedding embedding, Device device, WeightSource weights)
     {
         _rotary = weights.Freed(new RotaryTable(
             config.MaxPositionEmbeddings, config.RotaryFrequencies(), (float)config.RotaryFactor(), device));
+        _scale = config.EmbeddingScale;
         _embedding = Register("embed_tokens", embedding);
         _layers = new DecoderLayer[config.NumHiddenLayers];
         var layers = Register("layers", new ModuleList());
@@ -103,12 +108,13 @@ internal sealed class DecoderModel : Module
             string number = i.ToString(CultureInfo.InvariantCulture);
             _layers[i] = layers.Add(new DecoderLayer(config, i, _rotary, weights.Within($"layers.{number}")));
         }
-        _norm = Register("norm", new RmsNorm(weights.Take("norm.weight"), config.RmsNormEps));
+        _norm = Register("norm", new RmsNorm(weights.Take("norm.weight"), config.RmsNormEps, config.NormOffset));
     }
 
     internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, bool checkpointing)
     {
         Tensor x = _embedding.Forward(ids);                               // [batch, seq, hidden]
+        if (_scale != 1) x = x.Scale(_scale);
         foreach (DecoderLayer layer in _layers)
             x = LayerCheckpoint.Run(x, checkpointing, h => layer.Forward(h, mask, cache, positions));
         return _norm.Forward(x);
@@ -131,10 +137,11 @@ internal sealed class DecoderLayer : Module
     internal DecoderLayer(DecoderConfig config, int number, RotaryTable rotary, WeightSource weights)
     {
         _attention = Register("self_attn", new DecoderAttention(config, number, rotary, weights.Within("self_attn")));
-        _mlp = Register("mlp", new DecoderMlp(weights.Within("mlp")));
-        _inputNorm = Register("input_layernorm", new RmsNorm(weights.Take("input_layernorm.weight"), config.RmsNormEps));
-        _attentionNorm = Register(
-            "post_attention_layernorm", new RmsNorm(weights.Take("post_attention_layernorm.weight"), config.RmsNormEps));
+        _mlp = Register("mlp", new DecoderMlp(config, weights.Within("mlp")));
+        _inputNorm = Register("input_layernorm", Norm("input_layernorm"));
+        _attentionNorm = Register("post_attention_layernorm", Norm("post_attention_layernorm"));
+
+        RmsNorm Norm(string name) => new(weights.Take($"{name}.weight"), config.RmsNormEps, config.NormOffset);
     }
 
     internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, Tensor? positions)
@@ -165,8 +172,8 @@ internal sealed class DecoderAttention : Module
         _value = Register("v_proj", weights.Linear("v_proj"));
         _output = Register("o_proj", weights.Linear("o_proj"));
         if (!config.HasHeadNorms) return;
-        _queryNorm = Register("q_norm", new RmsNorm(weights.Take("q_norm.weight"), config.RmsNormEps));
-        _keyNorm = Register("k_norm", new RmsNorm(weights.Take("k_norm.weight"), config.RmsNormEps));
+        _queryNorm = Register("q_norm", new RmsNorm(weights.Take("q_norm.weight"), config.RmsNormEps, config.NormOffset));
+        _keyNorm = Register("k_norm", new RmsNorm(weights.Take("k_norm.weight"), config.RmsNormEps, config.NormOffset));
     }
 
     internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, Tensor? positions)
@@ -186,17 +193,23 @@ internal sealed class DecoderAttention : Module
     }
 }
 
-/// <summary>down(silu(gate(x)) ∘ up(x)): SwiGLU (Shazeer, arXiv 2002.05202).</summary>
+/// <summary>down(activation(gate(x)) ∘ up(x)): SwiGLU with silu, GEGLU with gelu (Shazeer, arXiv 2002.05202).</summary>
 internal sealed class DecoderMlp : Module
 {
     private readonly Linear _gate, _up, _down;
+    private readonly string _activation;
 
-    internal DecoderMlp(WeightSource weights)
+    internal DecoderMlp(DecoderConfig config, WeightSource weights)
     {
+        _activation = config.Activation;
         _gate = Register("gate_proj", weights.Linear("gate_proj"));
         _up = Register("up_proj", weights.Linear("up_proj"));
         _down = Register("down_proj", weights.Linear("down_proj"));
     }
 
-    internal Tensor Forward(Tensor x) => _down.Forward(_gate.Forward(x).SwiGlu(_up.Forward(x)));
+    internal Tensor Forward(Tensor x)
+    {
+        Tensor gate = _gate.Forward(x), up = _up.Forward(x);              // [batch, seq, intermediate]
+        return _down.Forward(_activation == DecoderConfig.Silu ? gate.SwiGlu(up) : HiddenActivation.Of(_activation)(gate).Multiply(up));
+    }
 }

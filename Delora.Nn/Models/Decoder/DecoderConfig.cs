@@ -12,6 +12,8 @@ namespace Delora.Nn;
 /// <remarks>Source of the fields and defaults: transformers, <c>LlamaConfig</c>, <c>MistralConfig</c>, <c>Qwen2Config</c>, <c>Qwen3Config</c>.</remarks>
 public abstract record DecoderConfig : ModelConfig
 {
+    internal const string Silu = "silu";
+
     private protected DecoderConfig()
     {
     }
@@ -35,15 +37,13 @@ public abstract record DecoderConfig : ModelConfig
         MaxPositionEmbeddings = fields.Integer("max_position_embeddings", defaults.Positions);
         RmsNormEps = fields.Number("rms_norm_eps", 1e-6);
         (RopeTheta, RopeScaling, WritesRopeParameters) = RopeFields.Read(fields, warn);
-        TieWordEmbeddings = fields.Flag("tie_word_embeddings", false);
+        TieWordEmbeddings = fields.Flag("tie_word_embeddings", defaults.TieWordEmbeddings);
         InitializerRange = fields.Number("initializer_range", 0.02);
         AttentionDropout = fields.Number("attention_dropout", 0);
         AbsentIds = [.. ((string[])["bos_token_id", "eos_token_id"]).Where(field => !fields.Left.ContainsKey(field))];
         BosTokenId = OrAbsent("bos_token_id", defaults.BosTokenId);
         EosTokenIds = fields.Left.ContainsKey("eos_token_id") || defaults.EosTokenId is null
             ? fields.Integers("eos_token_id") ?? [] : [defaults.EosTokenId.Value];
-        string activation = fields.Text("hidden_act", "silu");
-        if (activation != "silu") throw fields.Wrong("hidden_act", $"'{activation}' is not supported; silu is.");
         if (fields.TryTake("quantization_config", out _))
             throw fields.Wrong("quantization_config", "quantised weights are not supported; float32, bfloat16 and float16 are.");
         if (AttentionDropout != 0) warn($"attention_dropout {PythonJson.Float(AttentionDropout)} is not applied in training.");
@@ -118,6 +118,15 @@ public abstract record DecoderConfig : ModelConfig
     /// <summary>Whether each head of queries and keys is normed before it is turned.</summary>
     public virtual bool HasHeadNorms => false;
 
+    /// <summary>What is added to the weights of norms: they norm, and do no more, with weights of 1 − NormOffset.</summary>
+    public virtual double NormOffset => 0;
+
+    /// <summary>What the embeddings are multiplied by.</summary>
+    public virtual double EmbeddingScale => 1;
+
+    /// <summary>The function of the gate in the feed-forward part, by transformers' name.</summary>
+    public virtual string Activation => Silu;
+
     /// <summary>How many keys a query of a layer sees at most, its own the last; null for all before it.</summary>
     /// <param name="layer">Number of the layer, from 0.</param>
     public virtual int? WindowOf(int layer) => null;
@@ -165,6 +174,8 @@ public abstract record DecoderConfig : ModelConfig
     /// <summary>A configuration whose own fields are read, with what is left in the file, checked.</summary>
     internal static DecoderConfig Complete(DecoderConfig config, JsonFields fields)
     {
+        if (config.Activation == Silu && fields.Text("hidden_act", Silu) is var activation and not Silu)
+            throw fields.Wrong("hidden_act", $"'{activation}' is not supported; {Silu} is.");
         // The first Llama was a LLaMAForCausalLM.
         if (fields.Texts("architectures") is { Length: > 0 } classes && !classes.Contains(config.Architecture, StringComparer.OrdinalIgnoreCase))
             throw fields.Wrong("architectures",
@@ -206,7 +217,7 @@ public abstract record DecoderConfig : ModelConfig
         fields["num_attention_heads"] = NumAttentionHeads;
         fields["num_key_value_heads"] = KeyValueHeads;
         if (HeadDim is not null) fields["head_dim"] = HeadSize;
-        fields["hidden_act"] = "silu";
+        fields["hidden_act"] = Activation;
         fields["rms_norm_eps"] = RmsNormEps;
         RopeFields.Write(this, fields);
         if (WritesDType && fields.Remove("torch_dtype", out object? type)) fields["dtype"] = type;

@@ -6,4 +6,8 @@ namespace Delora.Nn;
 /// <param name="HeadDim"><c>head_dim</c>; null: hidden_size / num_attention_heads.</param>
 /// <param name="BosTokenId"><c>bos_token_id</c>; null: none.</param>
 /// <param name="EosTokenId"><c>eos_token_id</c>; null: none.</param>
-internal sealed record DecoderDefaults(int Positions, int? KeyValueHeads, int? HeadDim, int? BosTokenId, int? EosTokenId);
+internal sealed record DecoderDefaults(int Positions, int? KeyValueHeads, int? HeadDim, int? BosTokenId, int? EosTokenId)
+{
+    /// <summary><c>tie_word_embeddings</c></summary>
+    internal bool TieWordEmbeddings { get; init; }
+}

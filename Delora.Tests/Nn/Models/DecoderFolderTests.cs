@@ -49,6 +49,8 @@ public sealed class DecoderFolderTests : IDisposable
     [InlineData("llama",
         """{"rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8,"""
         + """ "rope_type": "llama3"}}""")]
+    [InlineData("gemma", """{"hidden_act": "gelu", "hidden_activation": null, "head_dim": 256, "tie_word_embeddings": false}""")]
+    [InlineData("gemma", """{"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu", "attention_bias": true}""")]
     [InlineData("llama", """{"original_max_position_embeddings": 16, "partial_rotary_factor": 1.0, "rope_theta": 500.0}""")]
     [InlineData("llama", """{"rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 500000.0, "someday": 3}}""")]
     [InlineData("llama",
@@ -76,14 +78,14 @@ public sealed class DecoderFolderTests : IDisposable
     public void AbsentFieldsHaveTheDefaultsOfTransformers()
     {
         foreach ((string family, int? window, int positions, int head) in ((string, int?, int, int)[])
-            [("mistral", 4096, 131072, 2), ("qwen2", null, 32768, 2), ("qwen3", null, 32768, 128), ("llama", null, 2048, 2)])
+            [("mistral", 4096, 131072, 2), ("qwen2", null, 32768, 2), ("qwen3", null, 32768, 128), ("llama", null, 2048, 2), ("gemma", null, 8192, 256)])
         {
             Written(family, """{"hidden_size": 64, "num_attention_heads": 32}""", bare: true);
             var config = (DecoderConfig)ModelConfig.Load(Folder);
             Assert.Equal((window, positions, head, 10000, 1e-6),
                 (config.WindowOf(0), config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta, config.RmsNormEps));
-            Assert.Equal(family switch { "mistral" => 8, _ => 32 }, config.KeyValueHeads);
-            Assert.Equal(family.StartsWith("qwen", StringComparison.Ordinal) ? "[null,[]]" : "[1,[2]]",
+            Assert.Equal(family switch { "mistral" => 8, "gemma" => 16, _ => 32 }, config.KeyValueHeads);
+            Assert.Equal(family.StartsWith("qwen", StringComparison.Ordinal) ? "[null,[]]" : family == "gemma" ? "[2,[1]]" : "[1,[2]]",
                 JsonSerializer.Serialize((object?[])[config.BosTokenId, config.EosTokenIds]));
         }
     }
@@ -130,6 +132,8 @@ public sealed class DecoderFolderTests : IDisposable
     [InlineData("qwen2", """{"layer_types": ["full_attention", "sliding_attention"]}""", "layer_types: has sliding_attention without a window")]
     [InlineData("qwen2", """{"layer_types": 3}""", "layer_types: must be a text or a list of texts")]
     [InlineData("qwen2", """{"architectures": ["Qwen2ForSequenceClassification"]}""", "'Qwen2ForSequenceClassification' is not supported")]
+    [InlineData("gemma", """{"hidden_activation": "quick_gelu"}""", "hidden_activation: 'quick_gelu' is not supported; gelu, ")]
+    [InlineData("mistral", """{"hidden_act": "gelu"}""", "hidden_act: 'gelu' is not supported; silu is")]
     [InlineData("qwen3", """{"head_dim": 7}""", "head_dim: 7 is odd")]
     [InlineData("qwen3", """{"num_key_value_heads": 2}""", "is not divisible by num_key_value_heads 2")]
     [InlineData("llama",
@@ -187,7 +191,7 @@ public sealed class DecoderFolderTests : IDisposable
     [Fact]
     public void TheFamiliesAreKnownByName()
     {
-        foreach (string family in (string[])["llama", "mistral", "qwen2", "qwen3"]) Assert.Contains(family, ModelConfig.Families);
+        foreach (string family in (string[])["gemma", "llama", "mistral", "qwen2", "qwen3"]) Assert.Contains(family, ModelConfig.Families);
         Assert.DoesNotContain("mamba", ModelConfig.Families);
     }
 

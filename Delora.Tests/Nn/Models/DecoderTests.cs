@@ -33,6 +33,7 @@ public sealed class DecoderTests
                 _ => null,
             },
             Frequency = name == "llama, yarn" ? i => Yarn(config, i) : i => Math.Pow(config.RopeTheta, -2.0 * i / (config.HeadDim ?? 6)),
+            IsGemma = name == "gemma",
             CosineFactor = name == "llama, yarn" ? 1 + 0.1 * Math.Log(4) : 1,
         };
         using var scope = new TensorScope("test");
@@ -55,7 +56,7 @@ public sealed class DecoderTests
     public void EveryDeviceComputesWhatTheReferenceDoes(string name)
     {
         Device device = TestDevices.Get(name);
-        foreach (string family in (string[])["mistral", "qwen2, window in the last layer", "qwen3, window in the first layer"])
+        foreach (string family in (string[])["gemma", "mistral", "qwen2, window in the last layer", "qwen3, window in the first layer"])
         {
             double[][] results = [.. ((Device[])[Devices.Reference, device]).Select(d =>
             {
@@ -127,7 +128,7 @@ public sealed class DecoderTests
         }
     }
 
-    [Theory, InlineData("qwen2, window in the last layer"), InlineData("qwen3, window in the first layer")]
+    [Theory, InlineData("qwen2, window in the last layer"), InlineData("qwen3, window in the first layer"), InlineData("gemma")]
     public void GradientsOfAllWeightsMatchNumericalDifferentiation(string name)
     {
         DecoderConfig config = TinyDecoders.All[name] with

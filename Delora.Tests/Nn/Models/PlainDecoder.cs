@@ -29,11 +29,15 @@ internal sealed class PlainDecoder
 
     internal double CosineFactor { get; init; } = 1;
 
+    /// <summary>Gemma: norms of 1 + weight, embeddings times √hidden, GELU by its tanh approximation instead of SiLU.</summary>
+    internal bool IsGemma { get; init; }
+
     /// <summary>Scores [seq, vocabulary] of one sequence; padding is 0 in the mask.</summary>
     internal double[] Logits(int[] ids, int[] mask)
     {
         int hidden = _config.HiddenSize;
         double[][] x = [.. ids.Select(id => _weights["model.embed_tokens.weight"][(id * hidden)..((id + 1) * hidden)])];
+        if (IsGemma) x = [.. x.Select(row => row.Select(value => value * Math.Sqrt(hidden)).ToArray())];
         for (int layer = 0; layer < _config.NumHiddenLayers; layer++)
         {
             string name = $"model.layers.{layer}.";
@@ -43,7 +47,7 @@ internal sealed class PlainDecoder
                 x[t] = Plus(x[t], attended[t]);
                 double[] normed = Norm(x[t], name + "post_attention_layernorm");
                 double[] gate = Linear(normed, name + "mlp.gate_proj"), up = Linear(normed, name + "mlp.up_proj");
-                x[t] = Plus(x[t], Linear([.. gate.Zip(up, (g, u) => g / (1 + Math.Exp(-g)) * u)], name + "mlp.down_proj"));
+                x[t] = Plus(x[t], Linear([.. gate.Zip(up, (g, u) => Activation(g) * u)], name + "mlp.down_proj"));
             }
         }
         string head = _config.TieWordEmbeddings ? "model.embed_tokens" : "lm_head";
@@ -91,8 +95,11 @@ internal sealed class PlainDecoder
     private double[] Norm(double[] x, string name)
     {
         double scale = 1 / Math.Sqrt(x.Sum(value => value * value) / x.Length + _config.RmsNormEps);
-        return [.. x.Zip(_weights[$"{name}.weight"], (value, weight) => value * scale * weight)];
+        return [.. x.Zip(_weights[$"{name}.weight"], (value, weight) => value * scale * (IsGemma ? 1 + weight : weight))];
     }
+
+    private double Activation(double x) =>
+        IsGemma ? x / 2 * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))) : x / (1 + Math.Exp(-x));
 
     private double[] Linear(double[] x, string name)
     {

@@ -49,6 +49,19 @@ internal static class TinyDecoders
         RmsNormEps = 1e-3,
     };
 
+    internal static DecoderConfig Gemma { get; } = new GemmaConfig
+    {
+        VocabSize = 37,
+        HiddenSize = 24,
+        IntermediateSize = 40,
+        NumHiddenLayers = 2,
+        NumAttentionHeads = 3,
+        NumKeyValueHeads = 1,
+        HeadDim = 12,
+        MaxPositionEmbeddings = 32,
+        InitializerRange = 0.2,
+    };
+
     /// <summary>By a name that a theory can show.</summary>
     internal static IReadOnlyDictionary<string, DecoderConfig> All { get; } = new Dictionary<string, DecoderConfig>
     {
@@ -57,6 +70,7 @@ internal static class TinyDecoders
         {
             RopeScaling = new RopeScaling { Type = RopeType.Yarn, Factor = 4, OriginalMaxPositionEmbeddings = 8, BetaFast = 2 },
         },
+        ["gemma"] = Gemma,
         ["mistral"] = Mistral,
         ["qwen2"] = Qwen2,
         ["qwen2, window in the last layer"] = (QwenConfig)Qwen2 with { UseSlidingWindow = true, SlidingWindow = 3, MaxWindowLayers = 1 },
@@ -81,8 +95,8 @@ internal static class TinyDecoders
         foreach ((string name, ModuleState state) in model.NamedState())
         {
             if (state.Shape.Rank != 1) continue;
-            // Around 1 for norms, and around 0 for biases.
-            double middle = name.EndsWith("bias", StringComparison.Ordinal) ? 0 : 1;
+            // Around what norms begin with, and around 0 for biases.
+            double middle = name.EndsWith("bias", StringComparison.Ordinal) || config is GemmaConfig ? 0 : 1;
             double[] values = [.. Enumerable.Range(0, state.Shape[0]).Select(_ => (double)(float)(middle + random.NextDouble() - 0.5))];
             using Tensor tensor = Tensor.From(values, state.Shape, model.Device);
             state.Write(tensor);
