@@ -48,6 +48,8 @@ public sealed class RefusedCallTests
         ["EmbeddingBag"] = [o => o.Matrix.EmbeddingBag(o.BadIds, o.BadIds), o => o.Matrix.EmbeddingBag(o.Row, o.BadIds)],
         ["FrozenLinear"] =
             [o => o.Matrix.FrozenLinear(o.Weight, o.One), o => o.Ids.FrozenLinear(o.Weight), o => o.Scalar.FrozenLinear(o.Weight)],
+        ["GatherColumns"] =
+            [o => o.Matrix.GatherColumns(o.BadIds), o => o.Row.GatherColumns(o.Ids), o => o.Matrix.GatherColumns(o.Row), o => o.Gone.GatherColumns(o.Ids)],
         ["Gelu"] = [o => o.Ids.Gelu(), o => o.Gone.Gelu()],
         ["GeluTanh"] = [o => o.Ids.GeluTanh(), o => o.Gone.GeluTanh()],
         ["LayerNorm"] =

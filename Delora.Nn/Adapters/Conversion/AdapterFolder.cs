@@ -99,15 +99,16 @@ public sealed class AdapterFolder : IDisposable
     }
 
     /// <summary>Writes the two files of an adapter folder, tensors first. Each is replaced as a whole or not at all.</summary>
-    internal static void Write(
-        string folder, AdapterConfig config, IEnumerable<KeyValuePair<string, Tensor>> tensors, DType storeAs = DType.Float32,
-        PeftCompatibility compatibility = PeftCompatibility.Extended)
+    internal static void Write(string folder, AdapterConfig config, IEnumerable<KeyValuePair<string, Tensor>> tensors) =>
+        // The text before the first file is touched: it checks the fields.
+        Write(folder, Encoding.UTF8.GetBytes(config.ToJson()), tensors);
+
+    /// <inheritdoc cref="Write(string, AdapterConfig, IEnumerable{KeyValuePair{string, Tensor}})"/>
+    internal static void Write(string folder, byte[] config, IEnumerable<KeyValuePair<string, Tensor>> tensors)
     {
-        // Before the first file is touched: it checks the fields.
-        byte[] json = Encoding.UTF8.GetBytes(config.ToJson(compatibility));
         FolderFile.Make(folder);
-        SafetensorsFile.Write(Path.Combine(folder, PeftModel.WeightsFileName), StoredFloats.Of(tensors, storeAs), floatType: DType.Float32);
-        AtomicFile.Write(Path.Combine(folder, AdapterConfig.FileName), stream => stream.Write(json));
+        SafetensorsFile.Write(Path.Combine(folder, PeftModel.WeightsFileName), tensors, floatType: DType.Float32);
+        AtomicFile.Write(Path.Combine(folder, AdapterConfig.FileName), stream => stream.Write(config));
     }
 
     /// <summary>The tensors of a LoRA adapter by PEFT's keys; they belong to the current scope.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using Delora.Autograd;
 using Delora.Core;
 
@@ -36,11 +37,11 @@ public sealed partial class PeftModel
         // All of them before the first file is touched.
         foreach (string name in names) RequireAdapter(name, nameof(names));
         (string Name, AdapterConfig Config)[] adapters = [.. names.Distinct().Select(name => (name, MarkBeyondPeft(name, AsSaved(_configs[name]))))];
-        foreach ((_, AdapterConfig config) in adapters) config.Validate(Compatibility);
-        foreach ((string name, AdapterConfig config) in adapters)
+        byte[][] texts = [.. adapters.Select(adapter => Encoding.UTF8.GetBytes(adapter.Config.ToJson(Compatibility)))];
+        foreach (((string name, _), byte[] json) in adapters.Zip(texts))
         {
             using var scope = new TensorScope("save adapter");
-            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), config, SavedTensors(name), storeAs, Compatibility);
+            AdapterFolder.Write(name == DefaultAdapter ? folder : Path.Combine(folder, name), json, StoredFloats.Of(SavedTensors(name), storeAs));
         }
         if (adapters.Length == 0) return;
         FolderFile.Make(folder);
