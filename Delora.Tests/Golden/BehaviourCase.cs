@@ -8,7 +8,9 @@ using Delora.Nn;
 
 namespace Delora.Tests.Golden;
 
-/// <summary>One experiment of <c>behaviour/</c> on one device: a layer called <c>lin</c>, its adapters <c>first</c> and <c>second</c>, and PEFT's tensors.</summary>
+/// <summary>
+/// One experiment of <c>behaviour/</c> on one device: a layer called <c>lin</c>, its adapters <c>first</c> and <c>second</c>, and PEFT's tensors.
+/// </summary>
 internal sealed partial class BehaviourCase : IDisposable
 {
     private readonly List<IDisposable> _owned = [];

@@ -128,7 +128,8 @@ public sealed partial class GoldenErrorsTests
             result = handler(experiment);
         }
         // What the test framework throws to skip or to fail is no answer of the library.
-        catch (Exception error) when (error is not (InvalidDataException or JsonException) && error.GetType().Namespace?.StartsWith("Xunit", StringComparison.Ordinal) != true)
+        catch (Exception error) when (error is not (InvalidDataException or JsonException)
+            && error.GetType().Namespace?.StartsWith("Xunit", StringComparison.Ordinal) != true)
         {
             raised = error;
         }
@@ -166,7 +167,8 @@ public sealed partial class GoldenErrorsTests
             if (difference == Extended.OtherResult) Assert.False(HasResultOf(item), $"{Id}: the result is PEFT's");
         }
 
-        internal void AssertResult(JsonElement item) => Assert.True(HasResultOf(item), $"{Id}: got {Result?.ToJsonString()}, want {Wanted(item)?.ToJsonString()}");
+        internal void AssertResult(JsonElement item) =>
+            Assert.True(HasResultOf(item), $"{Id}: got {Result?.ToJsonString()}, want {Wanted(item)?.ToJsonString()}");
 
         internal bool HasResultOf(JsonElement item) => JsonNode.DeepEquals(Wanted(item), Result);
 

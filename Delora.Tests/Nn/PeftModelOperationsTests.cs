@@ -95,7 +95,8 @@ public sealed class PeftModelOperationsTests
         first.AddAdapter(PeftNetwork.Config, new Generator(2));
         float[] adapted = network.Run();
         using var second = new PeftModel(network);
-        Assert.Contains("another PeftModel", Assert.Throws<InvalidOperationException>(() => second.AddAdapter(PeftNetwork.Config, new Generator(3), "b")).Message);
+        Assert.Contains("another PeftModel", Assert.Throws<InvalidOperationException>(
+            () => second.AddAdapter(PeftNetwork.Config, new Generator(3), "b")).Message);
         Assert.Equal(adapted, network.Run());
 
         List<string> warnings = [];

@@ -84,6 +84,23 @@ public sealed class PeftModelTensorsTests
     }
 
     [Fact]
+    public void AnAdapterOnAnEmbeddingIsInjectedByItsOwnKeys()
+    {
+        using var scope = new TensorScope();
+        using var network = new Sequential(new Embedding(7, 3, Devices.Cpu, new Generator(1)));
+        using var model = new PeftModel(network);
+        model.AddAdapter(new DeloraConfig { R = 2, TargetModules = ModuleSelector.Of("0"), InitWeights = false }, new Generator(2));
+        IReadOnlyDictionary<string, Tensor> state = model.CopyState();
+        using var fresh = new Sequential(new Embedding(7, 3, Devices.Cpu, new Generator(1)));
+        using var injected = new PeftModel(fresh);
+        injected.Inject(state);
+        Tensor ids = Tensor.From<int>([0, 6, 3], [3], Devices.Cpu, "ids");
+        Assert.Equal(network.Forward(ids).ToArray<float>(), fresh.Forward(ids).ToArray<float>());
+        Assert.Equal(2, injected.Configs["default"].R);
+        foreach (Tensor tensor in state.Values) tensor.Dispose();
+    }
+
+    [Fact]
     public void TensorsThatAreNoAdapterOfTheModelAreRefusedAndNothingIsLeft()
     {
         using var network = new Sequential(new Linear(3, 3, Devices.Cpu, new Generator(1)));

@@ -73,7 +73,8 @@ public sealed partial class PeftModel
                                                   from end in s_factorA
                                                   where key.EndsWith(end, StringComparison.Ordinal)
                                                   select (key[KeyPrefix.Length..^end.Length], RankOf(tensors, key))];
-        if (targets.Length == 0) throw new DeloraFormatException(tensors.Source, null, "holds no delora_A and no delora_embedding_A: there is no DeLoRA adapter in it.");
+        if (targets.Length == 0)
+            throw new DeloraFormatException(tensors.Source, null, "holds no delora_A and no delora_embedding_A: there is no DeLoRA adapter in it.");
         HashSet<string> modules = [.. Base.NamedModules().Select(pair => pair.Name)];
         if (targets.FirstOrDefault(target => !modules.Contains(target.Module)) is { Module: { } absent })
             throw new DeloraFormatException(tensors.Source, KeyPrefix + absent, $"has tensors for a module '{absent}' that the model lacks.");

@@ -168,7 +168,8 @@ internal static partial class Experiments
                 {
                     Shape shape = reshape!(tensor.Shape);
                     float[] values = tensor.ToArray<float>();
-                    tensors.Add(entry.Name, Tensor.From([.. Enumerable.Range(0, (int)shape.ElementCount).Select(i => values[i % values.Length])], shape, Devices.Cpu));
+                    tensors.Add(entry.Name, Tensor.From(
+                        [.. Enumerable.Range(0, (int)shape.ElementCount).Select(i => values[i % values.Length])], shape, Devices.Cpu));
                 }
             }
         if (extra is not null) tensors.Add(extra, Tensor.From<float>([1, 2], [1, 2], Devices.Cpu));
