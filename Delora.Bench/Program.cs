@@ -10,7 +10,7 @@ using Delora.Bench.Compare;
 
 // quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
 // layer          what a DeLoRA adapter costs beside the frozen layer, the two in turn
-// step [TEXT]    whole training steps of language models (whose name contains TEXT)
+// step [TEXT [checkpointing]]   whole training steps of language models (whose name contains TEXT)
 // compare cpu [TEXT]   Delora beside libtorch (what has TEXT in its name), in turn; writes artifacts/compare-cpu.json
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
@@ -29,6 +29,8 @@ switch (args)
         return StepRun.Run("");
     case ["step", var text]:
         return StepRun.Run(text);
+    case ["step", var text, "checkpointing"]:
+        return StepRun.Run(text, checkpointing: true);
     case ["compare", "cpu"]:
         return CompareRun.Run("");
     case ["compare", "cpu", var text]:
