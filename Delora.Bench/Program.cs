@@ -10,7 +10,7 @@ using Delora.Bench.Compare;
 
 // quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
 // layer          what a DeLoRA adapter costs beside the frozen layer, the two in turn
-// step [TEXT]    whole training steps of language models (whose name contains TEXT)
+// step [TEXT [checkpointing]]   whole training steps of language models (whose name contains TEXT)
 // frozen [TEXT]  frozen weights in every storage: memory, error, products (of the shapes that begin with TEXT)
 // frozen steps MODEL   training steps of a model with its weights in different storages
 // frozen decode        tokens of a Llama, one at a time, likewise
@@ -32,6 +32,8 @@ switch (args)
         return StepRun.Run("");
     case ["step", var text]:
         return StepRun.Run(text);
+    case ["step", var text, "checkpointing"]:
+        return StepRun.Run(text, checkpointing: true);
     case ["frozen"]:
         return FrozenRun.Run("");
     case ["frozen", "steps", var text]:

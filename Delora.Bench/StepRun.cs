@@ -16,10 +16,10 @@ internal static class StepRun
 {
     private static readonly (string Name, int MaxPositions, int Steps)[] s_models = [("stories260k", 512, 60), ("llama-135m", 2048, 5)];
 
-    internal static int Run(string filter)
+    internal static int Run(string filter, bool checkpointing = false)
     {
         Validate();
-        Console.WriteLine($"{Devices.Cpu}; medians, DeLoRA on all linear layers");
+        Console.WriteLine($"{Devices.Cpu}; medians, DeLoRA on all linear layers{(checkpointing ? ", layers computed again on the way back" : "")}");
         Console.WriteLine($"{"model, batch × length, rank",-34}{"parameters",13}{"trained",12}{"step",12}{"tokens/s",12}{"peak memory",14}");
         foreach ((string name, int positions, int steps) in s_models)
         {
@@ -27,7 +27,7 @@ internal static class StepRun
             (int batch, int length, int rank) = (shape.Batch, shape.Length, shape.Rank);
             LlamaConfig config = OwnStep.Config(shape) with { MaxPositionEmbeddings = positions };
             if (!name.Contains(filter, StringComparison.OrdinalIgnoreCase)) continue;
-            using Side side = new(Devices.Cpu, config, batch, length, rank);
+            using Side side = new(Devices.Cpu, config, batch, length, rank, checkpointing);
             for (int i = 0; i < 3; i++) side.Step();
             Devices.Cpu.Memory.ResetPeak();
             double[] times = new double[steps];
@@ -76,10 +76,11 @@ internal static class StepRun
         private readonly AdamW _optimizer;
         private readonly Tensor _ids, _targets;
 
-        internal Side(Device device, LlamaConfig config, int batch, int length, int rank)
+        internal Side(Device device, LlamaConfig config, int batch, int length, int rank, bool checkpointing = false)
         {
             var random = new Generator(7);
             _model = LlamaForCausalLM.Create(config, device, random);
+            _model.Checkpointing = checkpointing;
             _peft = new PeftModel(_model);
             _peft.AddAdapter(new DeloraConfig { R = rank, TargetModules = ModuleSelector.AllLinear, ResidualInitialization = true }, random);
             _optimizer = new AdamW(_peft.TrainableParameters().Select(entry => entry.Parameter), 1e-3);

@@ -5,10 +5,10 @@ namespace Delora.Autograd;
 public static partial class Functions
 {
     /// <summary>
-    /// y = layer(x) of which the tape keeps x alone: on the way back the layer is computed again and played backward at once (Chen, Xu, Zhang, Guestrin, arXiv
-    /// 1604.06174; <c>torch.utils.checkpoint</c>). A chain of checkpoints needs the memory of what goes into each, and of the intermediates of one,
-    /// for one more forward pass. The gradients are those of the layer without a checkpoint, to the bit, but for the order of sums where x is also used outside of
-    /// the layer. Checkpoints nest.
+    /// y = layer(x) of which the tape keeps x alone: on the way back the layer is computed again and played backward at once (Chen, Xu, Zhang,
+    /// Guestrin, arXiv 1604.06174; <c>torch.utils.checkpoint</c>). A chain of checkpoints needs the memory of what goes into each, and of the
+    /// intermediates of one, for one more forward pass. The gradients are those of the layer without a checkpoint, to the bit, but for the order of
+    /// sums where x is a parameter or is used outside of the layer as well. Checkpoints nest.
     /// </summary>
     /// <param name="x">Any shape: the one input that gradients flow back to, apart from parameters.</param>
     /// <param name="layer">

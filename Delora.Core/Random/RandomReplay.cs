@@ -61,7 +61,8 @@ public sealed class RandomReplay
                         return stream;
                     }
                     throw new InvalidOperationException(
-                        $"A replay asks for {count} random numbers as piece {_next + 1}, which is not what it asked for the first time: does it depend on anything that changed?");
+                        $"A replay asks for {count} random numbers as piece {_next + 1}, which is not what it asked for the first time: "
+                        + "does it depend on anything that changed?");
                 }
                 // An outer replay may know them.
                 RandomStream taken = RandomReplay.Take(_outer, generator, count);

@@ -18,7 +18,7 @@ internal static unsafe partial class CpuAttention
         CpuDevice cpu, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor y, Tensor logSumExp, Tensor dy,
         Tensor? dquery, Tensor? dkey, Tensor? dvalue, in AttentionSizes sizes, float scale)
     {
-        var operands = new BackwardOperands
+        var operands = new AttentionBackwardOperands
         {
             Of = new(query, key, value, mask, y, logSumExp, sizes, scale),
             Dy = dy.Pointer<float>(),
@@ -34,7 +34,7 @@ internal static unsafe partial class CpuAttention
         }
     }
 
-    private static void Backward<TVector>(CpuDevice cpu, BackwardOperands operands) where TVector : unmanaged, ISimd<TVector>
+    private static void Backward<TVector>(CpuDevice cpu, AttentionBackwardOperands operands) where TVector : unmanaged, ISimd<TVector>
     {
         ref readonly AttentionSizes sizes = ref operands.Of.Sizes;
         using HostScratch scratch = operands.Of.Rent(cpu, CpuAttentionTile<TVector>.Floats(sizes.Dim));
@@ -84,7 +84,7 @@ internal static unsafe partial class CpuAttention
 
     private struct BackwardBody<TVector> : IWorkerRangeBody where TVector : unmanaged, ISimd<TVector>
     {
-        public BackwardOperands Operands;
+        public AttentionBackwardOperands Operands;
         public BackwardItem Item;
 
         [UnscopedRef]
@@ -120,7 +120,7 @@ internal static unsafe partial class CpuAttention
             int dim = Sizes.Dim;
             bool shared = Operands.HeadDkey != null;
             long at = shared ? ((long)batch * Sizes.Heads + head) * Sizes.Keys * dim : Sizes.KeyRow(batch, 0, head / Sizes.HeadsPerKey);
-            KeyGradients to = new()
+            AttentionKeyGradients to = new()
             {
                 Dkey = Operands.Dkey == null ? null : (shared ? Operands.HeadDkey : Operands.Dkey) + at,
                 Dvalue = Operands.Dvalue == null ? null : (shared ? Operands.HeadDvalue : Operands.Dvalue) + at,
@@ -132,7 +132,7 @@ internal static unsafe partial class CpuAttention
         }
 
         /// <summary>dq of a block of queries, and what the block adds to dk and dv where these are wanted.</summary>
-        private readonly void QueryBlock(ref CpuAttentionTile<TVector> tile, int batch, int head, int query, KeyGradients to)
+        private readonly void QueryBlock(ref CpuAttentionTile<TVector> tile, int batch, int head, int query, AttentionKeyGradients to)
         {
             tile.Begin(batch, head, query, wantsQuery: true);
             (int first, int end) = Operands.Of.KeysOf(batch, query, tile.Count);
@@ -150,7 +150,7 @@ internal static unsafe partial class CpuAttention
             (int first, int end) = Operands.Of.KeysOf(batch, 0, Sizes.Seq);
             int rows = Math.Min(CpuAttentionBlock.Keys, Sizes.Capacity - block), dim = Sizes.Dim;
             (first, end) = (Math.Max(first, block), Math.Min(end, block + rows));
-            KeyGradients sums = tile.KeySums(Operands.Dkey != null, Operands.Dvalue != null);
+            AttentionKeyGradients sums = tile.KeySums(Operands.Dkey != null, Operands.Dvalue != null);
             long at = Sizes.KeyRow(batch, block, keyHead);
             for (int i = 0; i < Sizes.HeadsPerKey; i++)
             {

@@ -1,7 +1,7 @@
 namespace Delora.Kernels;
 
 /// <summary>The operands of the way back.</summary>
-internal unsafe struct BackwardOperands
+internal unsafe struct AttentionBackwardOperands
 {
     public CpuAttentionOperands Of;
     public float* Dy, Dquery, Dkey, Dvalue;
@@ -11,14 +11,14 @@ internal unsafe struct BackwardOperands
 }
 
 /// <summary>Where gradients of keys are added; null where they are not wanted.</summary>
-internal unsafe struct KeyGradients
+internal unsafe struct AttentionKeyGradients
 {
     public float* Dkey, Dvalue;
 
     /// <summary>Floats from one key to the next.</summary>
     public nint Stride;
 
-    internal readonly KeyGradients From(int key) => new()
+    internal readonly AttentionKeyGradients From(int key) => new()
     {
         Dkey = Dkey == null ? null : Dkey + key * Stride,
         Dvalue = Dvalue == null ? null : Dvalue + key * Stride,
@@ -34,7 +34,7 @@ internal unsafe struct CpuAttentionTile<TVector> where TVector : unmanaged, ISim
 {
     private const int Queries = CpuAttentionBlock.Queries, Keys = CpuAttentionBlock.Keys;
 
-    private readonly BackwardOperands _operands;
+    private readonly AttentionBackwardOperands _operands;
     private readonly float* _scores, _dp, _columns, _dyColumns, _rows, _dyRows, _sums, _d, _z, _keySums;
     private int _batch, _head, _query, _width;
     private bool _wantsQuery;
@@ -42,7 +42,7 @@ internal unsafe struct CpuAttentionTile<TVector> where TVector : unmanaged, ISim
     /// <summary>Floats of scratch that a tile needs.</summary>
     internal static long Floats(int dim) => 2 * Keys * Queries + 2 * Queries + (5L * Queries + 2 * Keys) * dim;
 
-    internal CpuAttentionTile(in BackwardOperands operands, float* scratch)
+    internal CpuAttentionTile(in AttentionBackwardOperands operands, float* scratch)
     {
         _operands = operands;
         nint block = (nint)operands.Of.Sizes.Dim * Queries;
@@ -62,7 +62,7 @@ internal unsafe struct CpuAttentionTile<TVector> where TVector : unmanaged, ISim
     internal int Count { get; private set; }
 
     /// <summary>Sums for a block of keys in this scratch.</summary>
-    internal readonly KeyGradients KeySums(bool ofKey, bool ofValue) => new()
+    internal readonly AttentionKeyGradients KeySums(bool ofKey, bool ofValue) => new()
     {
         Dkey = ofKey ? _keySums : null,
         Dvalue = ofValue ? _keySums + (nint)Keys * _operands.Of.Sizes.Dim : null,
@@ -96,7 +96,7 @@ internal unsafe struct CpuAttentionTile<TVector> where TVector : unmanaged, ISim
     }
 
     /// <summary>Adds what the keys from <paramref name="key"/> to <paramref name="end"/>, at most a block of them, contribute.</summary>
-    internal readonly void Add(int key, int end, KeyGradients to)
+    internal readonly void Add(int key, int end, AttentionKeyGradients to)
     {
         ref readonly CpuAttentionOperands of = ref _operands.Of;
         int strip = CpuAttentionBlock.Strip<TVector>(), dim = of.Sizes.Dim, before = 0;
@@ -120,7 +120,7 @@ internal unsafe struct CpuAttentionTile<TVector> where TVector : unmanaged, ISim
             // The keys that this strip is the first to see.
             int keys = Math.Max(before, Math.Min(end, of.Sizes.Visible(_query + Math.Min(t + strip, Count) - 1)) - key), rows = keys - before;
             nint from = (nint)before * _width + t;
-            KeyGradients sums = to.From(before);
+            AttentionKeyGradients sums = to.From(before);
             if (sums.Dvalue != null)
                 CpuBlockProduct.Multiply<TVector>(
                     rows, dim, Count - t, _scores + from, _width, 1, _dyRows + (nint)t * dim, dim, sums.Dvalue, to.Stride, add: true);

@@ -2,7 +2,7 @@ using Delora.Core;
 
 namespace Delora.Kernels;
 
-/// <summary>The SIMD implementation of <see cref="LinearCrossEntropyKernel"/>: each row of a block in three passes that stay in the cache, with one e^x.</summary>
+/// <summary>The SIMD implementation of <see cref="LinearCrossEntropyKernel"/>: each row of a block in three passes, with one e^x.</summary>
 internal static unsafe class CpuLinearCrossEntropy
 {
     internal static void Rows(CpuDevice cpu, Tensor logits, Tensor labels, Tensor losses, double? scale, int ignoreIndex)
