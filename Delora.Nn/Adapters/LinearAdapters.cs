@@ -101,7 +101,8 @@ public sealed class LinearAdapters : IDisposable
         if (weight.Storage.IsQuantized && !dequantize)
             throw new QuantizedWeightException(
                 $"{string.Join(", ", wanted)} cannot be merged into a weight [{weight.Out}, {weight.In}] that is kept as {weight.Storage.Name}: "
-                + "quantized again, much of ΔW would be lost. Merge with dequantize, which keeps the merged weight in float32, or into the model as it was before.");
+                + "quantized again, much of ΔW would be lost. Merge with dequantize, which keeps the merged weight in float32, or into the model as "
+                + "it was before.");
         using IDisposable pause = Tape.Pause();
         using Tensor merged = weight.ToTensor("merged weight");
         foreach (string name in wanted)
