@@ -1,21 +1,13 @@
 namespace Delora.Kernels;
 
 /// <summary>Chooses how a product is cut up, lays out its workspace and runs its phases.</summary>
-internal static unsafe class GemmDriver<TKernel>
+internal static unsafe partial class GemmDriver<TKernel>
     where TKernel : struct, IMicroKernel
 {
-    private const int BlockOfN = 768;
-    private const int PrivateBlockOfN = 256;
     private const int DirectRows = 64;
     private const int DirectColumns = 256;
     private const long SharedFloats = 4 << 20;
     private const double SerialFlops = 2e5;
-
-    /// <summary>
-    /// Widest C whose rows are one tile where there is a low-rank branch, which then shares the packed rows of A. Wider tiles of C were slower
-    /// than a second pass over A.
-    /// </summary>
-    private const int WideBranch = BlockOfN + 256;
 
     /// <summary>Largest rank whose steps end the sums of the base product; a larger one pays for another visit to C.</summary>
     private const int JoinedRank = 128;
@@ -147,54 +139,6 @@ internal static unsafe class GemmDriver<TKernel>
     /// <summary>Whether H comes out of the tiles of C: each row of tiles must be one tile, and see the A that the branch sees.</summary>
     private static bool FusesH(in GemmProblem p, int teamSize) =>
         p.FilterTarget != GemmFilterTarget.Left && p.N > 0 && TileSizes(p, teamSize).NTiles == 1;
-
-    private static double Flops(in GemmProblem p) => 2.0 * p.M * p.N * p.K * p.Batch;
-
-    private static (int MTiles, int NTile, int NTiles) TileSizes(in GemmProblem p, int teamSize)
-    {
-        int mr = TKernel.Mr, nr = TKernel.Nr;
-        bool privateRight = PacksPrivately(p), stored = p.Stored.Data != null;
-        // Stored panels are read once for each tile: few and tall ones repay it.
-        int tallest = stored ? 2 * TKernel.Mc : TKernel.Mc;
-        long panels = Count(p.M, mr), m = Count(panels, tallest / mr);
-        // A low-rank branch comes cheapest from tiles as wide as C.
-        int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= WideBranch ? p.N : BlockOfN;
-        int n = Even(p.N, widest, nr);
-        if (teamSize > 1 && Flops(p) > SerialFlops)
-        {
-            long wanted = (stored ? 2L : 4L) * teamSize;
-            while (m * Count(p.N, n) * p.Batch < wanted)
-            {
-                long each = Count(panels, m);
-                bool wide = p.Rank > 0 && Count(p.N, n) == 1 && m >= 2L * teamSize;
-                if (each > tallest / mr / 2 && !privateRight && (!stored || wide || n <= PrivateBlockOfN))
-                    m *= 2;
-                else if (n > PrivateBlockOfN && !wide)
-                    n = Even(p.N, n / 2, nr);
-                else if (each > 4 && !privateRight)
-                    m *= 2;
-                else if (n > 4 * nr && !wide)
-                    n = Even(p.N, n / 2, nr);
-                else
-                    break;
-            }
-        }
-        return ((int)m, n, (int)Count(p.N, n));
-    }
-
-    /// <summary>Most rows of a tile.</summary>
-    private static int TileRows(in GemmProblem p, int mTiles) => (int)Count(Count(p.M, TKernel.Mr), mTiles) * TKernel.Mr;
-
-    private static bool PacksPrivately(in GemmProblem p) => !p.HasPanels && (p.M <= TKernel.Mc || p.WholeK > 0);
-
-    private static long Count(long size, long tile) => (size + tile - 1) / tile;
-
-    /// <summary>The size of equal tiles of at most <paramref name="largest"/>, in whole register tiles.</summary>
-    private static int Even(int size, int largest, int step)
-    {
-        long tiles = Count(size, Math.Max(step, largest));
-        return (int)Gemm.RoundUp((size + tiles - 1) / tiles, step);
-    }
 
     private static long MainFloats(in GemmProblem p, int teamSize)
     {
