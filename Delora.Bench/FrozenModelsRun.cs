@@ -24,6 +24,7 @@ internal static class FrozenModelsRun
     internal static int Steps(string name)
     {
         ModelShape shape = ModelShape.Get(name);
+        if (shape.Rank == 0) throw new ArgumentException($"{name} trains every weight: none is frozen.");
         OwnStep[] sides = [.. s_ways.Select(way => new OwnStep(shape, Environment.ProcessorCount, way))];
         double[][] times = Times(sides, side => side.Run(), Rounds, warmUp: side =>
         {

@@ -18,7 +18,7 @@ internal static class StepRun
 
     internal static int Run(string filter, bool checkpointing = false)
     {
-        Validate();
+        Validate(checkpointing);
         Console.WriteLine($"{Devices.Cpu}; medians, DeLoRA on all linear layers{(checkpointing ? ", layers computed again on the way back" : "")}");
         Console.WriteLine($"{"model, batch × length, rank",-34}{"parameters",13}{"trained",12}{"step",12}{"tokens/s",12}{"peak memory",14}");
         foreach ((string name, int positions, int steps) in s_models)
@@ -46,7 +46,7 @@ internal static class StepRun
     }
 
     /// <summary>Loss and gradients of a small model on the CPU against the float64 reference, at odd sizes.</summary>
-    private static void Validate()
+    private static void Validate(bool checkpointing)
     {
         LlamaConfig config = new()
         {
@@ -60,7 +60,7 @@ internal static class StepRun
         };
         double[][] results = [.. ((Device[])[Devices.Reference, Devices.Cpu]).Select(device =>
         {
-            using Side side = new(device, config, 2, 9, 3);
+            using Side side = new(device, config, 2, 9, 3, checkpointing);
             return side.Gradients();
         })];
         double largest = results[0].Max(Math.Abs), error = results[0].Zip(results[1], (want, got) => Math.Abs(want - got)).Max();

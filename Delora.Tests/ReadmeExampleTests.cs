@@ -8,6 +8,7 @@ using Delora.Nn;
 
 // </readme>
 using Delora.Tests.Nn.Models;
+using Delora.Tests.Ops;
 
 namespace Delora.Tests;
 
@@ -53,6 +54,24 @@ public sealed class ReadmeExampleTests : IDisposable
         // </readme>
         Assert.All(tuned.DeltaNorms(), entry => Assert.InRange(entry.Norm, 1e-3, entry.Bound!.Value * (1 + 1e-5)));
         Assert.True(File.Exists(Path.Combine(adapterFolder, PeftModel.WeightsFileName)));
+    }
+
+    [Fact]
+    public void TheAdapterThatPeftWroteIsLoadedAndMerged()
+    {
+        string golden = Path.Combine(AppContext.BaseDirectory, "Golden", "Data", "models", "llama_tiny");
+        string modelFolder = Path.Combine(golden, "base"), adapterFolder = Path.Combine(golden, "adapter_single");
+        int[] ids = [1, 2, 3, 4];
+        // <readme>
+        using CausalLanguageModel model = CausalLanguageModel.Load(modelFolder, Devices.Cpu);
+        using var peft = new PeftModel(model);
+        peft.Load(adapterFolder);                       // what PEFT's save_pretrained wrote: DeLoRA or LoRA
+        using Tensor logits = model.Forward(Tensor.From(ids, [1, ids.Length], model.Device));
+        peft.MergeAndUnload();                          // or leave it beside the model: Disable, Activate("a", "b"), Rows("a", "b")
+        // </readme>
+        using Tensor merged = model.Forward(Tensor.From(ids, [1, ids.Length], model.Device));
+        OpTesting.Close(logits.ToArray<double>(), merged.ToArray<double>(), 1e-5);
+        Assert.Empty(peft.Configs);
     }
 
     [Fact]

@@ -18,7 +18,7 @@ public static partial class Functions
     /// <param name="causal">Whether query t sees no key after its own, the last seq keys being those of the queries.</param>
     /// <param name="keys">How many rows of key and value are there; null for all. Rows beyond are not read, and get zero gradients.</param>
     /// <param name="scale">What the scores are multiplied by; null for 1/√dim.</param>
-    /// <param name="window">How many keys a query sees at most, its own the last; null for all. See <see cref="AttentionOptions.Window"/>.</param>
+    /// <param name="window">How many keys up to its own a query sees at most; null for all. Later keys are a matter of causality. See <see cref="AttentionOptions.Window"/>.</param>
     /// <returns>[batch, seq, heads, dim]; zeros for a query that may attend to nothing.</returns>
     /// <exception cref="ShapeException">
     /// The shapes do not fit, a causal attention has fewer keys than queries, or the window is empty.

@@ -13,7 +13,7 @@ public static partial class Functions
     /// <param name="x">Any shape: the one input that gradients flow back to, apart from parameters.</param>
     /// <param name="layer">
     /// Computes a tensor from its argument and nothing that changes before the backward pass: it is called again then. Random numbers, those of dropout,
-    /// are the same both times, and the mode (training or evaluation) must be. Tensors of this tape other than the argument are refused.
+    /// are the same both times; a layer that asks for others, or for fewer, is refused on the way back. Tensors of this tape other than the argument are refused.
     /// </param>
     /// <returns>What the layer returns.</returns>
     /// <exception cref="GradientException">The layer uses a tensor that was recorded on the tape outside of it.</exception>
@@ -47,7 +47,11 @@ public static partial class Functions
             // Not a parameter: kernels add to what waits at a result, and the sums must be rounded as they are without a checkpoint.
             if (x.GradientState is not null) inner.AddSource(argument);
             Tensor again;
-            using (replay.Replay()) again = layer(argument);
+            using (replay.Replay())
+            {
+                again = layer(argument);
+                replay.CheckComplete();
+            }
             if (inner.BackwardTo(argument, again, flow.Of(y)) is { } dx) flow.Add(x, dx);
         }
     }

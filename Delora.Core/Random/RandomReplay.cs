@@ -25,6 +25,15 @@ public sealed class RandomReplay
     /// <summary>Gives what was remembered, from the first piece on, until the result is disposed.</summary>
     public IDisposable Replay() => new Part(this, isReplay: true);
 
+    /// <summary>Refuses a replay that has asked for less than was remembered; called before it is disposed.</summary>
+    /// <exception cref="InvalidOperationException">Something is left.</exception>
+    public void CheckComplete()
+    {
+        if (s_current.Value is { } part && part.LeftOf(this) is var left and > 0)
+            throw new InvalidOperationException(
+                $"A replay left {left} of {_taken.Count} pieces of random numbers: does it depend on anything that changed?");
+    }
+
     /// <summary>The next piece of a generator's sequence: its own next one, or the one that a replay remembers.</summary>
     internal static RandomStream Take(Generator generator, long count) => Take(s_current.Value, generator, count);
 
@@ -47,6 +56,11 @@ public sealed class RandomReplay
         public void Dispose()
         {
             if (s_current.Value == this) s_current.Value = _outer;
+        }
+
+        internal int LeftOf(RandomReplay owner)
+        {
+            lock (_lock) return _isReplay && _owner == owner ? owner._taken.Count - _next : 0;
         }
 
         internal RandomStream Take(Generator generator, long count)

@@ -9,7 +9,7 @@ namespace Delora.Kernels;
 /// </summary>
 /// <remarks>
 /// Blocking as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), and BLIS: blocks of K of at most 384,
-/// of M of at most 144, of N of about 768.
+/// of M of at most 144 (twice that over weights that are stored in panels), of N of about 768.
 /// </remarks>
 public static unsafe class Gemm
 {

@@ -12,7 +12,7 @@ internal unsafe interface IMicroKernel
     /// <summary>Columns of the register tile.</summary>
     static abstract int Nr { get; }
 
-    /// <summary>Rows of A that are packed at a time, a multiple of <see cref="Mr"/>.</summary>
+    /// <summary>Rows of A that are packed at a time (over stored panels twice as many), a multiple of <see cref="Mr"/>.</summary>
     static abstract int Mc { get; }
 
     /// <summary>Up to so many rows over prepared panels, <see cref="MultiplyRow"/> for each is faster than a register tile.</summary>

@@ -31,7 +31,7 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <summary>
     /// Whether training keeps only what goes into each layer and computes the layer again on the way back
     /// (<see cref="Autograd.Functions.Checkpoint"/>): memory for the activations of one layer instead of all, for one more forward pass. Gradients are
-    /// the same to the bit. The model must not change between a forward pass and its backward pass.
+    /// the same to the bit. A model whose adapters change between a forward pass and its backward pass refuses the latter.
     /// </summary>
     public bool Checkpointing { get; set; }
 
@@ -116,6 +116,9 @@ public abstract class PretrainedModel : Module, IAdaptable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>How often anything of the model may have changed: adapters, what is merged, whether they act.</summary>
+    internal long Changes { get; private set; }
+
     /// <summary>Waits until nobody computes, and lets nobody begin before the result is disposed, on the same thread. Calls nest.</summary>
     internal IDisposable WaitUntilAlone()
     {
@@ -123,6 +126,7 @@ public abstract class PretrainedModel : Module, IAdaptable
         try
         {
             while (_running > 0) Monitor.Wait(_gate);
+            Changes++;
             return new Exclusion(_gate);
         }
         catch

@@ -87,6 +87,31 @@ public sealed class CheckpointTests
     }
 
     [Fact]
+    public void AModelThatChangedMeanwhileIsRefused()
+    {
+        using Tensor ids = TinyLlama.Ids([1, 5], Devices.Cpu), targets = TinyLlama.Ids([1, 5], Devices.Cpu, seed: 4);
+        using LlamaForCausalLM model = TinyLlama.Create();
+        using var peft = new PeftModel(model);
+        foreach (string name in (string[])["one", "two"])
+            peft.AddAdapter(new LoraConfig { R = 2, LoraDropout = 0.3, InitWeights = false }, new Generator(1), name);
+        model.Checkpointing = true;
+        model.Train();
+        using (var tape = new Tape())
+        {
+            Tensor loss = model.Loss(ids, targets);
+            peft.Activate("one");
+            Assert.Throws<GradientException>(() => tape.Backward(loss));
+        }
+        using (var tape = new Tape())
+        {
+            // Without dropout the layers ask for no random numbers the second time.
+            Tensor loss = model.Loss(ids, targets);
+            model.Train(false);
+            Assert.Throws<InvalidOperationException>(() => tape.Backward(loss));
+        }
+    }
+
+    [Fact]
     public void TheLayersAreNotKept()
     {
         long[] peaks = [.. new[] { false, true }.Select(checkpointing =>
@@ -184,7 +209,7 @@ public sealed class CheckpointTests
         Assert.Equal(new RandomStream(1, 5), random.Reserve(1));
     }
 
-    /// <summary>Gradients of a chain of residual layers with dropout, and of its input.</summary>
+    /// <summary>The loss and the adapter's gradients are the same with and without checkpointing.</summary>
     private static void AssertSameGradients(PretrainedModel model, Func<Tensor> loss)
     {
         using var peft = new PeftModel(model);
@@ -204,6 +229,7 @@ public sealed class CheckpointTests
         Assert.Contains(results[0][1..], value => value != 0);
     }
 
+    /// <summary>Gradients of a chain of residual layers with dropout, and of its input.</summary>
     private static double[] Gradients(Device device, bool nested, bool checkpointing, out GeneratorState state)
     {
         var random = new Generator(5);

@@ -28,12 +28,16 @@ public sealed class FrozenWeightTests
         Device device = TestDevices.Get(name);
         using Tensor first = LinearAssert.Operand(1, [17, 9], device), second = LinearAssert.Operand(2, [17, 9], device);
         using Tensor x = LinearAssert.Operand(3, [5, 9], device), dy = LinearAssert.Operand(4, [5, 17], device);
-        using FrozenWeight weight = FrozenWeight.Create(first), direct = FrozenWeight.Create(second);
-        (float[] Y, float[] Dx) before = Both(weight); // the way back has been prepared, too
-        weight.Replace(second);
-        Assert.Equal(Both(direct), Both(weight), Same);
-        weight.Replace(first);
-        Assert.Equal(before, Both(weight), Same);
+        foreach (FrozenDirections directions in device is CpuDevice ? (FrozenDirections[])[FrozenDirections.One, FrozenDirections.Both] : [FrozenDirections.One])
+        {
+            using FrozenWeight weight = FrozenWeight.Create(first, directions: directions), direct = FrozenWeight.Create(second, directions: directions);
+            // Where both directions are resident, the way back has been prepared, too.
+            (float[] Y, float[] Dx) before = Both(weight);
+            weight.Replace(second);
+            Assert.Equal(Both(direct), Both(weight), Same);
+            weight.Replace(first);
+            Assert.Equal(before, Both(weight), Same);
+        }
 
         (float[] Y, float[] Dx) Both(FrozenWeight frozen)
         {

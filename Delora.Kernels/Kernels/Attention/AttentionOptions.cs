@@ -16,6 +16,7 @@ public readonly record struct AttentionOptions
     /// <summary>
     /// How many keys a query sees at most, the one at its own position being the last: position of the query − position of the key &lt; Window,
     /// where query t is at Keys − seq + t. Null for no limit. With a mask of padding it counts positions, not tokens.
+    /// It limits the past alone: where the attention is not causal, all later keys are seen as well.
     /// </summary>
     public int? Window { get; init; }
 

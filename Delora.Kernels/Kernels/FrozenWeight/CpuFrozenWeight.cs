@@ -17,12 +17,12 @@ internal sealed unsafe class CpuFrozenWeight : FrozenWeight
         : base(weight.Device, weight.Shape[0], weight.Shape[1], storage, directions)
     {
         _codes = Codes(Out, In);
-        int scales = StoredPanels.ScalesOf(storage, In);
-        if (scales > 0)
-            _scales = Tensor.Empty(
-                [scales, checked((int)PackedMatrix.Padded(Out, Cpu.Simd))], DType.Float32, Device, nameof(FrozenWeight)).Own();
         try
         {
+            int scales = StoredPanels.ScalesOf(storage, In);
+            if (scales > 0)
+                _scales = Tensor.Empty(
+                    [scales, checked((int)PackedMatrix.Padded(Out, Cpu.Simd))], DType.Float32, Device, nameof(FrozenWeight)).Own();
             SetWeight(weight);
         }
         catch
@@ -96,7 +96,15 @@ internal sealed unsafe class CpuFrozenWeight : FrozenWeight
                 if (_backward is null)
                 {
                     Tensor panels = Codes(In, Out);
-                    FillBackward(panels);
+                    try
+                    {
+                        FillBackward(panels);
+                    }
+                    catch
+                    {
+                        panels.Dispose();
+                        throw;
+                    }
                     _backward = panels;
                 }
             }

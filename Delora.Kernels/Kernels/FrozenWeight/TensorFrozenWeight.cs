@@ -4,7 +4,7 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// A frozen weight kept row by row: the reference device's, and the portable one of GPUs. In float32 it is the tensor that it was; else codes and scales,
-/// [out, in] of 16 bits or [out, bytes of a row], from which a product makes a tensor for the time of its call.
+/// [out, in] of 16 bits or [out, bytes of a row], from which a product, or a lookup of rows, makes a tensor of the whole weight for the time of its call.
 /// </summary>
 internal abstract class TensorFrozenWeight : FrozenWeight
 {
@@ -21,9 +21,9 @@ internal abstract class TensorFrozenWeight : FrozenWeight
             FrozenStorage.Float16 => Make([Out, In], DType.Float16),
             _ => Make([Out, EncodedRows.RowBytes(storage, In)], DType.UInt8),
         };
-        if (storage.IsQuantized) _scales = Make([Out, StoredPanels.ScalesOf(storage, In)], DType.Float32);
         try
         {
+            if (storage.IsQuantized) _scales = Make([Out, StoredPanels.ScalesOf(storage, In)], DType.Float32);
             SetWeight(weight);
         }
         catch

@@ -29,13 +29,6 @@ internal unsafe struct CodePlace
 /// <summary>Rows of a weight to codes and back, one number at a time, for every layout.</summary>
 internal static unsafe class WeightRows
 {
-    /// <summary>The number of scales of a row.</summary>
-    public static int Scales<TCodec>(int length) where TCodec : struct, IWeightCodec
-    {
-        int block = TCodec.Block(length);
-        return block == 0 ? 0 : (length + block - 1) / block;
-    }
-
     /// <summary>Sets the scales of a row: one for each block.</summary>
     public static void SetScales<TCodec>(float* row, int length, float* scales, nint stride) where TCodec : struct, IWeightCodec
     {

@@ -78,7 +78,7 @@ public abstract class DecoderForCausalLM : CausalLanguageModel
     private protected override Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
     {
         CheckSequence(ids, cache);
-        return _model.Forward(ids, mask, cache, positions, Checkpointing);            // [batch, seq, hidden]
+        return _model.Forward(ids, mask, cache, positions, Checkpointing ? this : null);            // [batch, seq, hidden]
     }
 
     private protected override Tensor Logits(Tensor hidden) => _head.Forward(hidden);    // [.., vocabulary]
@@ -111,12 +111,12 @@ internal sealed class DecoderModel : Module
         _norm = Register("norm", new RmsNorm(weights.Take("norm.weight"), config.RmsNormEps, config.NormOffset));
     }
 
-    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, bool checkpointing)
+    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, PretrainedModel? checkpointed)
     {
         Tensor x = _embedding.Forward(ids);                               // [batch, seq, hidden]
         if (_scale != 1) x = x.Scale(_scale);
         foreach (DecoderLayer layer in _layers)
-            x = LayerCheckpoint.Run(x, checkpointing, h => layer.Forward(h, mask, cache, positions));
+            x = LayerCheckpoint.Run(x, checkpointed, h => layer.Forward(h, mask, cache, positions));
         return _norm.Forward(x);
     }
 

@@ -31,7 +31,7 @@ internal sealed class Encoder : Module
     }
 
     /// <summary>The features of the last layer, [rows, length, hidden]; of no meaning where there is padding.</summary>
-    internal Tensor Forward(EncodedBatch batch, bool checkpointing)
+    internal Tensor Forward(EncodedBatch batch, PretrainedModel? checkpointed)
     {
         Check.Shapes(batch.Length <= _config.MaxTokens,
             $"{_config.Architecture}: {batch.Length} tokens are more than the {_config.MaxTokens} that the model takes");
@@ -44,7 +44,7 @@ internal sealed class Encoder : Module
         Tensor positions = Tensor.From(_config.Positions(batch), shape, _device, "positions");
         Tensor? mask = batch.HasPadding ? Tensor.From(batch.Mask, shape, _device, "mask") : null;
         Tensor x = _embeddings.Forward(ids, types, positions);                                  // [rows, length, hidden]
-        foreach (EncoderLayer layer in _layers) x = LayerCheckpoint.Run(x, checkpointing, h => layer.Forward(h, mask));
+        foreach (EncoderLayer layer in _layers) x = LayerCheckpoint.Run(x, checkpointed, h => layer.Forward(h, mask));
         return x;
     }
 

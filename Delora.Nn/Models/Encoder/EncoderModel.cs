@@ -54,7 +54,7 @@ public abstract class EncoderModel : PretrainedModel
     };
 
     /// <summary>The features of the last layer, [rows, length, hidden].</summary>
-    private protected Tensor Hidden(EncodedBatch batch) => _encoder.Forward(batch, Checkpointing);
+    private protected Tensor Hidden(EncodedBatch batch) => _encoder.Forward(batch, Checkpointing ? this : null);
 
     private protected Tensor First(Tensor hidden) => _encoder.First(hidden);
 

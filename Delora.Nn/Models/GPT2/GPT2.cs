@@ -89,7 +89,7 @@ public sealed class GPT2LMHeadModel : CausalLanguageModel
     {
         CheckSequence(ids, cache);
         if (positions is not null) Check.HasShape(nameof(GPT2LMHeadModel), positions, ids.Shape);
-        return _model.Forward(ids, mask, cache, positions, Checkpointing);    // [batch, seq, hidden]
+        return _model.Forward(ids, mask, cache, positions, Checkpointing ? this : null);    // [batch, seq, hidden]
     }
 
     private protected override Tensor Logits(Tensor hidden) => _head.Forward(hidden);    // [.., vocabulary]
@@ -118,11 +118,11 @@ internal sealed class GPT2Model : Module
     internal static LayerNorm Norm(GPT2Config config, WeightSource weights, string name) =>
         new(weights.Take($"{name}.weight"), weights.Take($"{name}.bias"), config.LayerNormEpsilon);
 
-    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, bool checkpointing)
+    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, PretrainedModel? checkpointed)
     {
         positions ??= Counted(ids, cache?.Length ?? 0);                   // [batch, seq]
         Tensor x = _tokens.Forward(ids).Add(_positions.Forward(positions));    // [batch, seq, hidden]
-        foreach (GPT2Block layer in _layers) x = LayerCheckpoint.Run(x, checkpointing, h => layer.Forward(h, mask, cache));
+        foreach (GPT2Block layer in _layers) x = LayerCheckpoint.Run(x, checkpointed, h => layer.Forward(h, mask, cache));
         return _norm.Forward(x);
     }
 
