@@ -63,7 +63,6 @@ internal sealed class AdapterOptions
             Source = "adapter",
             R = parsed.GetRequiredValue(_rank),
             TargetModules = parsed.GetValue(_targets),
-            TaskType = "CAUSAL_LM",
         };
     }
 }

@@ -127,20 +127,10 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
     /// <summary>What it is used on.</summary>
     public required string UseOn { get; init; }
 
-    /// <summary>The line that PEFT's <c>print_trainable_parameters</c> prints.</summary>
-    private string TrainableParameters()
-    {
-        long trainable = _tuner.Peft.TrainableParameters().Sum(entry => entry.Parameter.Value.ElementCount);
-        long all = _tuner.Model.Config.ParameterCount + trainable;
-        return string.Create(
-            CultureInfo.InvariantCulture,
-            $"trainable params: {trainable:N0} || all params: {all:N0} || trainable%: {100.0 * trainable / all:F4}");
-    }
-
     /// <summary>Trains, and tells how it went.</summary>
     public void Train(CancellationToken stop)
     {
-        _console.Output.WriteLine(TrainableParameters());
+        _console.Output.WriteLine(_tuner.Peft.DescribeTrainableParameters());
         TellWhereItStarts();
         TrainingResult result;
         DeviceAllocator memory = _tuner.Model.Device.Memory;

@@ -29,7 +29,10 @@ public sealed partial class LinearAdapters : IDisposable
     /// <summary>Names of the adapters that are merged into the weight; empty where none is.</summary>
     public IReadOnlyList<string> Merged { get; private set; } = [];
 
-    /// <summary>Whether what was merged last was asked to be kept in float32.</summary>
+    /// <summary>The weight before merging, also where the layer that shares it holds it; null where nothing is merged.</summary>
+    private BaseWeight? Before => _base ?? _layer.Partner?.Adapters._base;
+
+    /// <summary>Whether the merged weight was asked to be kept in float32.</summary>
     internal bool KeepsFloat32 { get; private set; }
 
     /// <summary>The adapter of that name.</summary>
@@ -76,7 +79,7 @@ public sealed partial class LinearAdapters : IDisposable
     /// </summary>
     public Tensor BaseColumnNorms()
     {
-        return _layer.ColumnNorms(_base, "delora_w_norm");
+        return _layer.ColumnNorms(Before, "delora_w_norm");
     }
 
     /// <summary>
@@ -106,17 +109,19 @@ public sealed partial class LinearAdapters : IDisposable
                 $"{string.Join(", ", wanted)} cannot be merged into a weight [{_layer.Out}, {_layer.In}] that is kept as {_layer.Storage.Name}: "
                 + "quantized again, much of ΔW would be lost. Merge with dequantize, which keeps the merged weight in float32, or into the model as it was before.");
         using IDisposable pause = Tape.Pause();
-        using Tensor merged = _layer.CopyOwn("merged weight");
-        foreach (string name in wanted)
+        // From the base again: 16 bits are rounded once, and the same names give the same bits.
+        using Tensor merged = _base?.CopyOwn("merged weight") ?? _layer.CopyOwn("merged weight");
+        foreach (string name in Merged.Concat(wanted))
         {
             (Tensor a, Tensor b) = _adapters[name].Fold();
             _layer.AddDelta(a, b, merged);
         }
         if (safe) RefuseNonFinite(merged, wanted);
-        BaseWeight before = _layer.Exchange(merged, dequantize);
+        bool keepsFloat32 = dequantize || (Merged.Count > 0 && KeepsFloat32);
+        BaseWeight before = _layer.Exchange(merged, keepsFloat32);
         if (_base is null) _base = before;
         else before.Dispose();
-        KeepsFloat32 = dequantize;
+        KeepsFloat32 = keepsFloat32;
         Merged = [.. Merged, .. wanted];
     }
 
@@ -131,8 +136,8 @@ public sealed partial class LinearAdapters : IDisposable
     /// <summary>A copy of the base weight as files have it, also while adapters are merged.</summary>
     internal Tensor CopyBase()
     {
-        if (_base is null) return _layer.WeightState.Read();
-        using Tensor own = _base.CopyOwn("base weight");
+        if (Before is not { } before) return _layer.WeightState.Read();
+        using Tensor own = before.CopyOwn("base weight");
         return _layer.CopyAsStored(own);
     }
 

@@ -139,8 +139,8 @@ public sealed partial class Linear : Module, ITensorModule
             if (frozen.Storage != storage && frozen.Storage != FrozenStorage.Float32)
                 throw new InvalidOperationException(
                     $"The weight [{Out}, {In}] is kept as {frozen.Storage.Name}, and cannot become {storage.Name}: it would be rounded twice.");
-            if (Adapters.Merged.Count > 0)
-                throw new InvalidOperationException($"{string.Join(", ", Adapters.Merged)} is merged into the weight [{Out}, {In}]; unmerge first.");
+            if (Adapters.Merged.Concat(Table?.Adapters.Merged ?? []).ToArray() is { Length: > 0 } merged)
+                throw new InvalidOperationException($"{string.Join(", ", merged)} is merged into the weight [{Out}, {In}]; unmerge first.");
             using Tensor weight = frozen.ToTensor();
             Exchange(FrozenWeight.Create(weight, storage, directions)).Dispose();
         }
@@ -161,7 +161,8 @@ public sealed partial class Linear : Module, ITensorModule
     public void Unfreeze()
     {
         if (FrozenWeight is null) return;
-        if (Adapters.Names.Any()) throw new InvalidOperationException("A layer with adapters stays frozen; delete the adapters first.");
+        if (Adapters.Names.Any() || Table?.Adapters.Names.Any() == true)
+            throw new InvalidOperationException("A layer with adapters stays frozen; delete the adapters first.");
         _weight = new Parameter("weight", CopyStored());
         if (_bias is not null) _bias.RequiresGradient = true;
         FrozenWeight.Dispose();

@@ -116,15 +116,6 @@ public abstract class Optimizer : IDisposable
         foreach (ParameterArena arena in _arenas) arena.ZeroGradients();
     }
 
-    /// <summary>
-    /// Continues where another run stopped: the tensors of <see cref="State"/> have been filled, and so many steps been taken.
-    /// </summary>
-    public void Resume(long stepCount)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(stepCount);
-        StepCount = stepCount;
-    }
-
     /// <summary>Continues where another run stopped. Everything is checked before anything changes.</summary>
     /// <param name="state">A tensor for every name of <see cref="State"/>, no others, of the same shapes.</param>
     /// <param name="stepCount">Steps that had been taken.</param>

@@ -98,6 +98,10 @@ public sealed class PeftModelOperationsTests
         Assert.Contains("another PeftModel", Assert.Throws<InvalidOperationException>(
             () => second.AddAdapter(PeftNetwork.Config, new Generator(3), "b")).Message);
         Assert.Equal(adapted, network.Run());
+        first.Merge();
+        using (var guest = new PeftModel(network)) Assert.Empty(guest.Configs);
+        Assert.Equal(["default"], first.MergedAdapters);
+        first.Unmerge();
 
         List<string> warnings = [];
         using var strict = new PeftModel(network, PeftCompatibility.Strict, warnings.Add);

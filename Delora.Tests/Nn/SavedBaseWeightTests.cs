@@ -41,6 +41,45 @@ public sealed class SavedBaseWeightTests : IDisposable
     }
 
     [Fact]
+    public void LoadingBesideAMergedAdapterComparesWithTheBaseWeight()
+    {
+        Save(tied: true);
+        using GPT2LMHeadModel model = Create(tied: true);
+        using var peft = new PeftModel(model);
+        List<string> warnings = [];
+        peft.Load(Folder);
+        peft.Merge();
+        double[] merged = Weight(model);
+        peft.Load(Folder, "b", warn: warnings.Add);
+        Assert.DoesNotContain(warnings, warning => warning.Contains("is not the model's own", StringComparison.Ordinal));
+        Assert.Equal(merged, Weight(model));
+
+        using GPT2LMHeadModel other = Create(tied: true, change: true);
+        using var changed = new PeftModel(other);
+        changed.AddAdapter(new LoraConfig { R = 2, TargetModules = (string[])["lm_head"], InitWeights = false }, new Generator(2), "own");
+        changed.Merge();
+        double[] before = Weight(other);
+        Assert.Contains("unmerge first", Assert.Throws<InvalidOperationException>(() => changed.Load(Folder)).Message);
+        Assert.Equal(before, Weight(other));
+    }
+
+    [Fact]
+    public void OfATiedWeightTheNormsAreTheBaseWeightsWhicheverLayerIsMergedInto()
+    {
+        using GPT2LMHeadModel model = Create(tied: true);
+        using var peft = new PeftModel(model);
+        var head = (Linear)model.GetModule("lm_head");
+        using Tensor want = head.Adapters.BaseColumnNorms();
+        peft.AddAdapter(new LoraConfig { R = 2, TargetModules = (string[])["wte"], InitWeights = false }, new Generator(2));
+        double[] weight = Weight(model);
+        peft.Merge();
+        Assert.NotEqual(weight, Weight(model));
+        using Tensor found = head.Adapters.BaseColumnNorms();
+        Assert.Equal(want.ToArray<double>(), found.ToArray<double>());
+        Assert.Throws<InvalidOperationException>(head.Unfreeze);
+    }
+
+    [Fact]
     public void AFileWithoutItLoadsAndOneOfAnotherShapeDoesNot()
     {
         double[] want = Save(tied: true);

@@ -6,8 +6,8 @@ namespace Delora.Nn;
 
 /// <summary>
 /// Writes JSON exactly as Python's <c>json.dumps(value, indent=2, sort_keys=True)</c> does, so that a file that only went through here
-/// is unchanged to the byte. One difference: objects inside keep the order of their keys, because PEFT takes the first pattern
-/// that matches.
+/// is unchanged to the byte, but for whole numbers that were written as floats. One difference: objects inside keep the order of their keys, because
+/// PEFT takes the first pattern that matches.
 /// </summary>
 internal static class PythonJson
 {

@@ -106,7 +106,11 @@ public sealed class AdapterFolder : IDisposable
         // Before the first file is touched: it checks the fields.
         byte[] json = Encoding.UTF8.GetBytes(config.ToJson(compatibility));
         FolderFile.Make(folder);
-        SafetensorsFile.Write(Path.Combine(folder, PeftModel.WeightsFileName), StoredFloats.Of(tensors, storeAs), floatType: DType.Float32);
+        // Base weights that go along stay as they are: rounded, they would not be the model's own when they come back.
+        KeyValuePair<string, Tensor>[] all = [.. tensors];
+        IEnumerable<KeyValuePair<string, Tensor>> stored =
+            StoredFloats.Of(all.Where(tensor => !IsBaseWeight(tensor.Key)), storeAs).Concat(all.Where(tensor => IsBaseWeight(tensor.Key)));
+        SafetensorsFile.Write(Path.Combine(folder, PeftModel.WeightsFileName), stored, floatType: DType.Float32);
         AtomicFile.Write(Path.Combine(folder, AdapterConfig.FileName), stream => stream.Write(json));
     }
 
@@ -132,7 +136,9 @@ public sealed class AdapterFolder : IDisposable
 
     private LoraConversion.Term Term(double weight) => new(Folder, weight, Config, _layers, HasMore: !_others.TrueForAll(IsBaseWeight));
 
-    private static bool IsBaseWeight(SafetensorsEntry entry) => entry.Name.EndsWith(".base_layer.weight", StringComparison.Ordinal);
+    private static bool IsBaseWeight(SafetensorsEntry entry) => IsBaseWeight(entry.Name);
+
+    private static bool IsBaseWeight(string key) => key.EndsWith(".base_layer.weight", StringComparison.Ordinal);
 
     private void ReadLayers(Device device)
     {
@@ -156,6 +162,9 @@ public sealed class AdapterFolder : IDisposable
         foreach ((string layer, HashSet<string> there) in found)
             if (Parts(IsEmbedding(there)).Where(part => !there.Contains(part)).Select(part => $"{layer}.{part}").ToArray() is { Length: > 0 } missing)
                 throw Wrong(null, $"missing: {string.Join(", ", missing)}");
+        foreach ((string layer, HashSet<string> there) in found)
+            if (there.Except(Parts(IsEmbedding(there))).ToArray() is { Length: > 0 } extra)
+                throw Wrong(null, $"{layer} has tensors of two kinds of layers: {string.Join(", ", extra)} beside {string.Join(", ", there.Except(extra))}");
 
         // Without the base model the layers of the file stand for all modules: what they are named after decides about patterns.
         string[] names = [.. found.Keys.Select(WithoutPrefix)];

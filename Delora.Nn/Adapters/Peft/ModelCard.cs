@@ -21,11 +21,11 @@ internal static class ModelCard
     /// <param name="folder">An existing folder.</param>
     /// <param name="adapters">The adapters that were saved into it.</param>
     /// <param name="isTransformers">Whether the base model is of a family of the transformers library.</param>
-    /// <exception cref="DeloraException">The system refused, or what is there is no file.</exception>
+    /// <exception cref="DeloraException">The system refused, or what is there is no file of UTF-8.</exception>
     public static void Write(string folder, IReadOnlyList<(string Name, AdapterConfig Config)> adapters, bool isTransformers)
     {
         string path = Path.Combine(folder, FileName);
-        string? old = File.Exists(path) ? Encoding.UTF8.GetString(RegularFile.ReadAll(path, MaxBytes)) : null;
+        string? old = File.Exists(path) ? StrictUtf8.Decode(RegularFile.ReadAll(path, MaxBytes), path) : null;
         byte[] text = Encoding.UTF8.GetBytes(Compose(old, adapters, isTransformers));
         AtomicFile.Write(path, stream => stream.Write(text));
     }

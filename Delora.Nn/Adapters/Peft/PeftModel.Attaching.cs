@@ -26,7 +26,12 @@ public sealed partial class PeftModel
         warn ??= Warn;
         config.Validate(Compatibility);
         // PEFT makes the tensors of a model that is wrapped again anew, under the same name.
-        if (_takenOver.Remove(name)) Remove(name);
+        if (_takenOver.Contains(name))
+        {
+            if (MergedAdapters.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
+            _takenOver.Remove(name);
+            Remove(name);
+        }
         AdapterPlan plan = Plan(name, config, warn);
         WarnBeyondPeft(plan, warn);
         Attach(plan, (_, layer, target) => NewAdapter(config, layer, target, generator));

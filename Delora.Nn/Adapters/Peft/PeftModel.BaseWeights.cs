@@ -27,16 +27,24 @@ public sealed partial class PeftModel
 
     /// <summary>
     /// Takes base weights from an adapter's file, as PEFT does. Usually they are the model's own; where they are not, the adapter was trained on
-    /// others, and the model computes with those from now on. All are read before the first is overwritten.
+    /// others, and the model computes with those from now on. All are read and compared before the first is overwritten.
     /// </summary>
+    /// <exception cref="InvalidOperationException">Adapters are merged into a weight that would be overwritten.</exception>
     private static void TakeBaseWeights(AdapterTensors tensors, IEnumerable<(string Key, IAdaptedLayer Layer)> weights, Action<string>? warn)
     {
         (string Key, IAdaptedLayer Layer, Tensor Value)[] read = [.. weights
             .Select(entry => (entry.Key, entry.Layer, tensors.Read(entry.Key, entry.Layer.Device)))];
+        List<(string Key, IAdaptedLayer Layer, Tensor Value)> others = [];
         foreach ((string key, IAdaptedLayer layer, Tensor value) in read)
         {
-            using Tensor own = layer.WeightState.Read();
+            using Tensor own = layer.Adapters.CopyBase();
             if (own.ToArray<float>().AsSpan().SequenceEqual(value.ToArray<float>())) continue;
+            if (layer.Adapters.Merged.Count > 0 || layer.Partner is { Adapters.Merged.Count: > 0 })
+                throw new InvalidOperationException($"{tensors.Source}: {key} is not the model's own weight, and adapters are merged into it; unmerge first.");
+            others.Add((key, layer, value));
+        }
+        foreach ((string key, IAdaptedLayer layer, Tensor value) in others)
+        {
             warn?.Invoke($"{tensors.Source}: {key} is not the model's own weight: the model computes with it from now on, as PEFT would.");
             layer.WeightState.Write(value);
         }

@@ -24,6 +24,7 @@ public sealed partial class PeftModel
     /// <exception cref="DeloraException">The system refused to write.</exception>
     public void SaveAsLora(string folder, string name = DefaultAdapter, RankChoice rank = default)
     {
+        using IDisposable? alone = WaitUntilAlone();
         if (Compatibility == PeftCompatibility.Strict && _configs.GetValueOrDefault(name)?.Bias is not (null or AdapterBias.None))
             throw new ArgumentException($"The adapter '{name}' trains biases, which PEFT does not convert.", nameof(name));
         LoraConversion lora = LoraConversion.Of([TermOf(name, 1)], rank);
@@ -56,7 +57,7 @@ public sealed partial class PeftModel
         if (Compatibility == PeftCompatibility.Strict) throw new NotSupportedException("PEFT has no weighted sums of DeLoRA adapters.");
         LoraConversion lora = LoraConversion.Of([.. adapters.Select(entry => TermOf(entry.Name, entry.Weight))], rank);
         // Even a single adapter's own targets are named by layers: the layers of this model are known.
-        LoraConfig config = LoraConversion.OfLayers(lora.Config, lora.Layers.Keys) with { Source = name };
+        LoraConfig config = LoraConversion.OfLayers(lora.Config, lora.Layers.Keys) with { Source = name, TargetModules = Exactly([.. lora.Layers.Keys]) };
         if (adapters is [(var only, 1)] && TermOf(only, 1).HasMore)
             throw new NotSupportedException($"'{only}' has trained biases or whole modules; a copy of it would be without them.");
         AdapterPlan plan = Plan(name, config, warn: null);
@@ -73,8 +74,8 @@ public sealed partial class PeftModel
 
     private LoraConversion.Term TermOf(string name, double weight)
     {
-        if (!_configs.TryGetValue(name, out AdapterConfig? config))
-            throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", nameof(name));
+        RequireAdapter(name, nameof(name));
+        AdapterConfig config = _configs[name];
         return new LoraConversion.Term(name, weight, config,
             [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => KeyValuePair.Create(pair.Name, pair.Layer.Adapters[name]))],
             HasMore: config.Bias != AdapterBias.None || _savedModules.Values.Any(saved => saved.Has(name)));

@@ -80,16 +80,20 @@ public sealed partial class PeftModel
             throw new DeloraFormatException(tensors.Source, KeyPrefix + absent, $"has tensors for a module '{absent}' that the model lacks.");
         int usual = targets.CountBy(target => target.Rank).MaxBy(pair => pair.Value).Key;
         ImmutableArray<string> names = [.. targets.Select(target => target.Module)];
-        // A name in a list stands for every module that ends in it.
-        bool isExact = modules.Count(module => ModuleSelector.EndsInOneOf(module, names)) == names.Length;
         return new DeloraConfig
         {
             Source = tensors.Source,
             R = usual,
-            TargetModules = isExact ? ModuleSelector.Of(names.AsSpan()) : string.Join('|', names.Select(Escape)),
+            TargetModules = Exactly(names),
             RankPattern = [.. targets.Where(target => target.Rank != usual).Select(target => KeyValuePair.Create($"^{Escape(target.Module)}", target.Rank))],
         };
     }
+
+    /// <summary>These modules and no others. A name in a list stands for every module that ends in it.</summary>
+    private ModuleSelector Exactly(ImmutableArray<string> names) =>
+        Base.NamedModules().Count(pair => ModuleSelector.EndsInOneOf(pair.Name, names)) == names.Length
+            ? ModuleSelector.Of(names.AsSpan())
+            : string.Join('|', names.Select(Escape));
 
     private static int RankOf(AdapterTensors tensors, string key) => tensors.ShapeOf(key) is { Rank: 2 } shape && shape[0] > 0
         ? shape[0]

@@ -62,12 +62,13 @@ public sealed partial class PeftModel : IDisposable
 
     /// <summary>
     /// Removes all adapters and restores the base model (merged adapters are unmerged, disabled layers enabled), except for biases that an
-    /// adapter trained. The base model may have been disposed before.
+    /// adapter trained and base weights that an adapter's file brought along. The base model may have been disposed before.
     /// </summary>
     public void Dispose()
     {
         using IDisposable? alone = WaitUntilAlone();
-        UnmergeAll();
+        // Without adapters of its own those that are merged are another's.
+        if (_configs.Count > 0) UnmergeAll();
         RemoveAll();
     }
 

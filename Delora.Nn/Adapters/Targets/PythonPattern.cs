@@ -68,10 +68,15 @@ internal sealed class PythonPattern
                 case '{': Braces(); break;
                 case '|' or '^':
                     _output.Append(c);
-                    _unrepeatable = c == '|' ? "nothing to repeat" : null;
+                    _unrepeatable = "nothing to repeat";
                     _next++;
                     break;
-                case '.' or '$':
+                case '$':
+                    Emit("$");
+                    _unrepeatable = "nothing to repeat";
+                    _next++;
+                    break;
+                case '.':
                     Emit(c.ToString());
                     _next++;
                     break;
@@ -224,12 +229,9 @@ internal sealed class PythonPattern
         char kind = _pattern[start + 1];
         switch (kind)
         {
-            case 'A' or 'b' or 'B':
-                Emit("\\" + kind);
-                _next += 2;
-                return;
-            case 'Z':
-                Emit("\\z");
+            case 'A' or 'b' or 'B' or 'Z':
+                Emit(kind == 'Z' ? "\\z" : "\\" + kind);
+                _unrepeatable = "nothing to repeat";
                 _next += 2;
                 return;
             case >= '1' and <= '9' when !IsOctal(start + 1):

@@ -66,7 +66,8 @@ public static class TargetResolver
                 continue;
             }
             if (!matcher.IsSelected(name)) continue;
-            ImmutableArray<ModuleKind> adaptable = options.Compatibility == PeftCompatibility.Strict ? [ModuleKind.Linear] : options.Adaptable;
+            ImmutableArray<ModuleKind> adaptable = 
+                options.Compatibility == PeftCompatibility.Strict && config is DeloraConfig ? [ModuleKind.Linear] : options.Adaptable;
             if (!adaptable.Contains(kind))
                 throw config.Wrong("target_modules",
                     $"'{name}' is {Describe(kind)}: {config.PeftType} adapters sit on {string.Join(", ", adaptable)} modules only.");

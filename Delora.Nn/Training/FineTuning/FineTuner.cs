@@ -115,6 +115,7 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
     /// The checkpoint belongs to a run with other data, another model or other settings (the message shows the differences); or the folder
     /// holds checkpoints and the run should not resume.
     /// </exception>
+    /// <exception cref="InvalidOperationException">The run has been made, and should not resume.</exception>
     /// <exception cref="NonFiniteException">The loss or a gradient became NaN or infinite; earlier checkpoints are as they were.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled; a checkpoint was written.</exception>
     /// <exception cref="DeloraException">The system refused to write.</exception>
@@ -128,6 +129,8 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
         checkpoint?.CheckSettings(settings);
         if (!resume && output is not null && TrainingCheckpoint.FirstNameIn(output) is { } earlier)
             throw new DeloraFormatException(output, earlier, "belongs to an earlier run: resume it, or choose another folder.");
+        if (checkpoint is null && _optimizer.StepCount > 0)
+            throw new InvalidOperationException("This run has been made; resume it, or make another tuner.");
         if (output is not null) FolderFile.Make(output);
         if (checkpoint is not null)
         {

@@ -140,10 +140,36 @@ public sealed class FrozenModelTests : IDisposable
         using var scope = new TensorScope("test");
         Tensor ids = TinyLlama.Ids([1, 6], Devices.Cpu);
         float[] adapted = model.Forward(ids).ToArray<float>();
+        using (peft.Disable()) Assert.NotEqual(adapted, model.Forward(ids).ToArray<float>());
         peft.Merge();
         Assert.Equal("bfloat16 × 15", FrozenWeightReport.Of(model).Storages);
+        OpTesting.Close([.. adapted.Select(x => (double)x)], model.Forward(ids).ToArray<double>(), 0.02);
         peft.Unmerge();
         Assert.Equal(adapted, model.Forward(ids).ToArray<float>());
+    }
+
+    [Theory, InlineData(FrozenStorage.BFloat16), InlineData(FrozenStorage.Int8)]
+    public void OneMergedAfterTheOtherIsBothMergedAtOnceAndAFailureChangesNothing(FrozenStorage storage)
+    {
+        using LlamaForCausalLM model = TinyLlama.Create(freeze: false);
+        model.Freeze(new FrozenWeightOptions { Storage = storage });
+        using var peft = new PeftModel(model);
+        foreach ((string name, ulong seed) in (KeyValuePair<string, ulong>[])[new("a", 3), new("b", 4), new("broken", 5)])
+            peft.AddAdapter(new DeloraConfig { R = 2, InitWeights = false }, new Generator(seed), name);
+        // The last layer that is merged into cannot be.
+        LinearAdapter last = peft.AdaptedLayers.Last().Layer.Adapters["broken"];
+        last.Parameters.First().Parameter.Value.CopyFrom<float>([.. Enumerable.Repeat(float.NaN, (int)last.Parameters.First().Parameter.Value.ElementCount)]);
+        using var scope = new TensorScope("test");
+        Tensor ids = TinyLlama.Ids([1, 6], Devices.Cpu);
+        peft.Merge(["a", "b"], dequantize: storage.IsQuantized);
+        float[] both = model.Forward(ids).ToArray<float>();
+        peft.Unmerge();
+        peft.Merge(["a"], dequantize: storage.IsQuantized);
+        peft.Merge(["b"], dequantize: storage.IsQuantized);
+        Assert.Equal(both, model.Forward(ids).ToArray<float>());
+        Assert.Throws<NonFiniteException>(() => peft.Merge(["broken"], dequantize: storage.IsQuantized));
+        Assert.Equal(["a", "b"], peft.MergedAdapters);
+        Assert.Equal(both, model.Forward(ids).ToArray<float>());
     }
 
     [Fact]
