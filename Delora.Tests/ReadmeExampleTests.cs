@@ -66,10 +66,11 @@ public sealed class ReadmeExampleTests : IDisposable
         using CausalLanguageModel model = CausalLanguageModel.Load(modelFolder, Devices.Cpu);
         using var peft = new PeftModel(model);
         peft.Load(adapterFolder);                       // what PEFT's save_pretrained wrote: DeLoRA or LoRA
-        using Tensor logits = model.Forward(Tensor.From(ids, [1, ids.Length], model.Device));
-        peft.MergeAndUnload();                          // or leave it beside the model: Disable, Activate("a", "b"), Rows("a", "b")
+        using var scope = new TensorScope();            // frees what is computed, at the closing brace
+        Tensor logits = model.Forward(Tensor.From(ids, [1, ids.Length], model.Device));
         // </readme>
-        using Tensor merged = model.Forward(Tensor.From(ids, [1, ids.Length], model.Device));
+        peft.MergeAndUnload();
+        Tensor merged = model.Forward(Tensor.From(ids, [1, ids.Length], model.Device));
         OpTesting.Close(logits.ToArray<double>(), merged.ToArray<double>(), 1e-5);
         Assert.Empty(peft.Configs);
     }
