@@ -66,7 +66,7 @@ public static class TargetResolver
                 continue;
             }
             if (!matcher.IsSelected(name)) continue;
-            ImmutableArray<ModuleKind> adaptable = 
+            ImmutableArray<ModuleKind> adaptable =
                 options.Compatibility == PeftCompatibility.Strict && config is DeloraConfig ? [ModuleKind.Linear] : options.Adaptable;
             if (!adaptable.Contains(kind))
                 throw config.Wrong("target_modules",
