@@ -133,7 +133,7 @@ internal sealed class ModelFolder
         {
             return encode();
         }
-        catch (Exception e) when (e is NotSupportedException or ArgumentOutOfRangeException { ParamName: "maxLength" })
+        catch (ArgumentOutOfRangeException e) when (e.ParamName == "maxLength")
         {
             throw new InputException($"{Path}: {e.Message.ReplaceLineEndings(" ")}", e);
         }

@@ -17,7 +17,7 @@ public sealed record GenerationOptions
 
     /// <summary>
     /// The adapter of this text alone, <c>model.Rows("anna")</c> or <c>model.Rows(PeftModel.BaseRow)</c>, whatever others generate at the same time;
-    /// null for the model's active adapters.
+    /// null: what <see cref="AdapterRows.Use"/> has chosen around the call, else the model's active adapters.
     /// </summary>
     public AdapterRows? Adapter { get; init; }
 

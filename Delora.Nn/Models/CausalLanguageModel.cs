@@ -102,8 +102,13 @@ public abstract class CausalLanguageModel : PretrainedModel
     /// <param name="batch">Inputs and targets, one row behind the other.</param>
     /// <param name="length">Positions in a row.</param>
     /// <returns>The loss, a scalar [].</returns>
+    /// <exception cref="ShapeException">The arrays are no whole rows of that length, or have two lengths; or the rows are longer than the context.</exception>
+    /// <exception cref="IndexException">An id or a target is not in the vocabulary, or no target counts.</exception>
     public Tensor Loss((int[] Inputs, int[] Targets) batch, int length)
     {
+        int inputs = batch.Inputs.Length, targets = batch.Targets.Length;
+        Check.Shapes(length >= 1 && inputs >= 1 && inputs % length == 0 && inputs == targets,
+            $"{GetType().Name}: {inputs} inputs and {targets} targets are no whole rows of {length}");
         (batch, length) = TokenRows.Trim(batch, length);
         Shape shape = [batch.Inputs.Length / length, length];
         return Loss(Tensor.From(batch.Inputs, shape, Device, "inputs"), Tensor.From(batch.Targets, shape, Device, "targets"));

@@ -2,16 +2,16 @@ using Delora.Core;
 
 namespace Delora.Nn;
 
-/// <summary>The files of a model folder beside configuration and weights: the tokenizer's, and how to generate.</summary>
+/// <summary>
+/// The files of a model folder beside configuration and weights: the tokenizer's, how to generate, and how texts become vectors
+/// (<see cref="EmbeddingSettings"/>).
+/// </summary>
 public static class CompanionFiles
 {
     private const long MaxBytes = 256 << 20;
 
     private static readonly string[] s_names =
-    [
-        "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-        "merges.txt", "vocab.txt", "chat_template.jinja", "generation_config.json",
-    ];
+        [.. TokenizerFiles.Names, "chat_template.jinja", "generation_config.json", .. EmbeddingSettings.FileNames];
 
     /// <summary>Copies those that are there, byte for byte; each is replaced as a whole. Those of an earlier copy that are not are removed.</summary>
     /// <param name="source">A model folder.</param>
@@ -27,7 +27,8 @@ public static class CompanionFiles
             {
                 if (!Path.Exists(from))
                 {
-                    File.Delete(to);
+                    // In a folder that is not there, deleting is an error.
+                    if (File.Exists(to)) File.Delete(to);
                     continue;
                 }
             }
@@ -36,6 +37,7 @@ public static class CompanionFiles
                 throw new DeloraException($"{to}: could not be removed: {error.Message}", error);
             }
             byte[] bytes = RegularFile.ReadAll(from, MaxBytes);
+            FolderFile.Make(Path.GetDirectoryName(to)!);
             AtomicFile.Write(to, stream => stream.Write(bytes));
         }
     }

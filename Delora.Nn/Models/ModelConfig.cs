@@ -154,6 +154,26 @@ public abstract record ModelConfig
         if (value < 1 || value > most) throw Wrong(field, $"must be from 1 to {most}, not {value}.");
     }
 
+    /// <summary>A probability of dropout.</summary>
+    private protected void RequireProbability(double value, string field)
+    {
+        if (!(value >= 0 && value < 1)) throw Wrong(field, $"must be at least 0 and below 1, not {PythonJson.Float(value)}.");
+    }
+
+    /// <summary>Refuses a file that says that the weights beside it are quantised.</summary>
+    private protected static void RefuseQuantization(JsonFields fields)
+    {
+        if (fields.TryTake("quantization_config", out _))
+            throw fields.Wrong("quantization_config", "quantised weights are not supported; float32, bfloat16 and float16 are.");
+    }
+
+    /// <summary>Refuses layers with fewer heads than the configuration says.</summary>
+    private protected static void RefusePrunedHeads(JsonFields fields)
+    {
+        if (fields.Object("pruned_heads") is { Left.Count: > 0 })
+            throw fields.Wrong("pruned_heads", "is not supported: every layer has all heads.");
+    }
+
     private void RequireId(int? id, string field)
     {
         if (id is { } value && (value < 0 || value >= VocabSize))

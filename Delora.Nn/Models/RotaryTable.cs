@@ -4,6 +4,11 @@ using Delora.Core;
 
 namespace Delora.Nn;
 
+/// <summary>Where the tokens of a forward pass stand.</summary>
+/// <param name="Ids">Positions, int32 [batch, seq]; null: counted up to <paramref name="End"/>.</param>
+/// <param name="End">One more than the largest position.</param>
+internal readonly record struct RotaryPositions(Tensor? Ids, int End);
+
 /// <summary>
 /// cos and sin of the rotary position embedding: factor · cos(p · f_i) and factor · sin(p · f_i), i below dim/2. Shared by all layers and
 /// requests; the tables grow with the longest sequence that was asked for.
@@ -28,13 +33,13 @@ public sealed class RotaryTable(int positions, float[] frequencies, float factor
     /// <summary>Turns the pairs of every head by the angles of its position.</summary>
     /// <param name="x">[batch, seq, heads, dim]</param>
     /// <param name="ids">Positions, int32 [batch, seq]; null: the last seq before <paramref name="end"/>.</param>
-    /// <param name="end">One more than the last position, where none are given.</param>
+    /// <param name="end">One more than the largest position: the table is made for so many.</param>
     /// <returns>[batch, seq, heads, dim]</returns>
-    /// <exception cref="IndexException">A position is negative, or not below the number of positions.</exception>
+    /// <exception cref="IndexException">A given position is negative, or not below <paramref name="end"/> and the number of positions.</exception>
+    /// <exception cref="ShapeException">No positions are given, and the sequence goes beyond their number.</exception>
     public Tensor Apply(Tensor x, Tensor? ids, int end)
     {
-        // Given positions are checked against all that the model can see, whatever others have asked for.
-        Angles angles = Sized(ids is null ? end : positions);
+        Angles angles = Sized(Math.Min(end, positions));
         return x.RotaryEmbedding(angles.Cos, angles.Sin, ids, ids is null ? end - x.Shape[1] : 0);
     }
 

@@ -23,13 +23,19 @@ internal static class StoredFloats
 
     private static Tensor Rounded(string name, Tensor tensor, DType storeAs)
     {
+        const int Piece = 1 << 20;
         Tensor rounded = Tensor.Empty(tensor.Shape, storeAs, tensor.Device, name);
         CastKernel.Forward(tensor, rounded);
-        using Tensor wide = Tensor.Empty(tensor.Shape, tensor.DType, tensor.Device, name);
-        CastKernel.Forward(rounded, wide);
-        foreach ((double value, double stored) in tensor.ToArray<double>().Zip(wide.ToArray<double>()))
-            if (double.IsFinite(value) && !double.IsFinite(stored))
-                throw new NonFiniteException($"'{name}' holds {value:G6}, which {storeAs.Name} cannot hold.");
+        // In pieces: a table of embeddings need not be there three more times.
+        for (long done = 0; done < tensor.ElementCount; done += Piece)
+        {
+            Shape part = [(int)Math.Min(Piece, tensor.ElementCount - done)];
+            using Tensor given = tensor.View(part, done), kept = rounded.View(part, done), wide = Tensor.Empty(part, tensor.DType, tensor.Device, name);
+            CastKernel.Forward(kept, wide);
+            foreach ((double value, double stored) in given.ToArray<double>().Zip(wide.ToArray<double>()))
+                if (double.IsFinite(value) && !double.IsFinite(stored))
+                    throw new NonFiniteException($"'{name}' holds {value:G6}, which {storeAs.Name} cannot hold.");
+        }
         return rounded;
     }
 }

@@ -80,6 +80,9 @@ internal sealed class WeightSource
     /// <summary>A layer norm, with a bias where there is one.</summary>
     internal LayerNorm LayerNorm(string name, double epsilon) => new(Take($"{name}.weight"), Bias(name), epsilon);
 
+    /// <summary>A root mean square norm. Where it has an offset, it owns a tensor beside its weight.</summary>
+    internal RmsNorm RmsNorm(string name, double epsilon, double offset) => Freed(new RmsNorm(Take($"{name}.weight"), epsilon, offset));
+
     /// <summary>The output layer over the table of an embedding, without a bias.</summary>
     /// <param name="table">The table's tensor.</param>
     internal Linear TiedOutput(string table) => Prepared(new Linear(Take(table)), table, isOutput: true);

@@ -48,7 +48,10 @@ public abstract class TextTokenizer
     /// <summary>The token that fills up the shorter texts of a batch (<c>pad_token</c>); null where there is none.</summary>
     public int? PadId => _specials.PadId;
 
-    /// <summary>Whether the model expects <see cref="PadId"/> at the left of a text (<c>padding_side</c>).</summary>
+    /// <summary>
+    /// Whether the folder asks for <see cref="PadId"/> at the left of a text (<c>padding_side</c>). For who makes batches: those made here say
+    /// by a mask what is padding, and encoders and training have it at the right, generation at the left, whatever this says.
+    /// </summary>
     public bool PadsLeft => _specials.PadsLeft;
 
     /// <summary>The special tokens, to which no text is encoded unless it is asked for, and their ids.</summary>

@@ -12,7 +12,8 @@ internal sealed class TokenizerFiles
     /// <summary>The largest vocabularies there are stay below it.</summary>
     private const int MaxBytes = 64 << 20;
 
-    private static readonly string[] Names = [SentencePiece, Json, Config, Added, Map, Vocabulary, Merges, Words];
+    /// <summary>All files that a tokenizer may consist of.</summary>
+    public static IReadOnlyList<string> Names { get; } = [SentencePiece, Json, Config, Added, Map, Vocabulary, Merges, Words];
 
     private readonly string _folder;
     private readonly Dictionary<string, byte[]> _files;

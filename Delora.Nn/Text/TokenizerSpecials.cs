@@ -8,7 +8,7 @@ internal sealed record TokenizerSpecials(IReadOnlyDictionary<string, int> Ids, i
     /// <summary>The token that fills a row up (<c>pad_token</c>); null where there is none.</summary>
     public int? PadId { get; init; }
 
-    /// <summary><c>padding_side</c>: whether rows are filled up at the left.</summary>
+    /// <summary><c>padding_side</c>: whether rows should be filled up at the left. Reported only; see <see cref="TextTokenizer.PadsLeft"/>.</summary>
     public bool PadsLeft { get; init; }
 
     /// <summary><c>truncation_side</c>: whether texts that are too long lose their beginnings.</summary>
@@ -39,10 +39,13 @@ internal sealed record TokenizerSpecials(IReadOnlyDictionary<string, int> Ids, i
         bool? saysBegin = config?.Left.GetValueOrDefault("add_bos_token").ValueKind is JsonValueKind.Undefined or JsonValueKind.Null
             ? null
             : config?.Flag("add_bos_token", false);
+        if (saysBegin == true && beginId is null)
+            throw config!.Wrong("add_bos_token", "true is not possible: there is no bos_token.");
         if (saysBegin == false && isTemplated)
             throw config!.Wrong("add_bos_token", "contradicts the post_processor of tokenizer.json, which adds the begin token.");
         bool addsBegin = beginId is not null && (saysBegin ?? (isTemplated || (rules.Template is null && rules.AddsBegin)));
         bool addsEnd = config?.Flag("add_eos_token", false) == true;
+        if (addsEnd && endId is null) throw config!.Wrong("add_eos_token", "true is not possible: there is no eos_token.");
         if (addsEnd)
             warn?.Invoke(
                 $"{files.PathOf(TokenizerFiles.Config)}: add_eos_token holds for texts that are classified; of the texts that a language model "

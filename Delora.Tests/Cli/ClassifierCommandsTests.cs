@@ -122,6 +122,40 @@ public sealed class ClassifierCommandsTests : IDisposable
     }
 
     [Fact]
+    public async Task AMergedFolderEmbedsAsModelAndAdapter()
+    {
+        _folder.Write("encoder/modules.json", """
+            [{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+            """);
+        _folder.Write("encoder/1_Pooling/config.json", """{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}""");
+        _folder.Write("encoder/sentence_bert_config.json", """{"max_seq_length": 4}""");
+        string adapter = _folder.File("adapter"), merged = _folder.File("merged");
+        using (TextEncoder model = TextEncoder.Load(_encoder, Devices.Cpu))
+        using (PeftModel peft = new(model))
+        {
+            peft.AddAdapter(new DeloraConfig { R = 2, InitWeights = false }, new Generator(3));
+            peft.Save(adapter);
+        }
+        string[] merge = ["merge", "--model", _encoder, "--adapter", adapter, "--out", merged, "--device", "cpu"];
+        await CliRun.Succeeds(merge);
+        float[] together = await Vector("--model", _encoder, "--adapter", adapter);
+        Assert.All(together.Zip(await Vector("--model", merged)), pair => Assert.Equal(pair.First, pair.Second, 1e-5f));
+        foreach (string[] other in (string[][])[["--model", _encoder], ["--model", merged, "--pooling", "mean"], ["--model", merged, "--length", "9"]])
+            Assert.Contains(together.Zip(await Vector(other)), pair => Math.Abs(pair.First - pair.Second) > 1e-3);
+
+        // What the source no longer has goes; where it never was, nothing is to be removed.
+        Directory.Delete(_folder.File("encoder/1_Pooling"), recursive: true);
+        File.Delete(_folder.File("encoder/modules.json"));
+        await CliRun.Succeeds(merge);
+        Assert.Equal(new EmbeddingSettings(Pooling.Mean, 4), EmbeddingSettings.Load(merged));
+        Assert.False(File.Exists(Path.Combine(merged, "1_Pooling", "config.json")));
+
+        async Task<float[]> Vector(params string[] options) =>
+            JsonSerializer.Deserialize<JsonElement>(await CliRun.Succeeds(["embed", .. options, "--device", "cpu", "--text", "the 2 cats, are good and bad"]))
+                .GetProperty("embedding").Deserialize<float[]>()!;
+    }
+
+    [Fact]
     public async Task WhatDoesNotGoTogetherIsRefused()
     {
         string out1 = _folder.File("new");

@@ -96,6 +96,25 @@ public sealed class ClassifierTunerTests : IDisposable
         Assert.Throws<ArgumentException>(() => ClassificationRows.Of(model.Config with { Problem = null }, [new EncodedText(4)], [[1f, 2f, 0f]]));
     }
 
+    /// <summary>Nothing in its folder would say that it gives several labels.</summary>
+    [Fact]
+    public void SeveralLabelsForAModelWhoseProblemIsOpenAreTold()
+    {
+        List<string> warnings = [];
+        foreach (ClassificationProblem? problem in (ClassificationProblem?[])[ClassificationProblem.MultiLabel, null])
+        {
+            Assert.Empty(warnings);
+            using SequenceClassifier model = TinyEncoder.Classifier(TinyEncoder.Config(BertConfig.Family) with { Problem = problem });
+            ClassificationRows rows = Rows(model.Config with { Problem = ClassificationProblem.MultiLabel });
+            using var tuner = new ClassifierTuner(model, rows, Options(), warn: warnings.Add);
+        }
+        Assert.Contains("problem_type is open", Assert.Single(warnings), StringComparison.Ordinal);
+        using SequenceClassifier open = TinyEncoder.Classifier(TinyEncoder.Config(BertConfig.Family) with { Problem = null });
+        using var single = new ClassifierTuner(
+            open, Rows(open.Config with { Problem = ClassificationProblem.SingleLabel }), Options(), warn: warnings.Add);
+        Assert.Single(warnings);
+    }
+
     [Fact]
     public void BatchesAreAsLongAsTheLongestOfTheirTexts()
     {

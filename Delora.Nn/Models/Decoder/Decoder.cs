@@ -78,7 +78,14 @@ public abstract class DecoderForCausalLM : CausalLanguageModel
     private protected override Tensor Hidden(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions)
     {
         CheckSequence(ids, cache);
-        return _model.Forward(ids, mask, cache, positions, Checkpointing ? this : null);            // [batch, seq, hidden]
+        int end = (cache?.Length ?? 0) + ids.Shape[1];
+        if (positions is not null)
+        {
+            Check.HasShape(GetType().Name, positions, ids.Shape);
+            // Read once for all layers. What is no position at all, each layer's kernel refuses.
+            end = Math.Clamp(positions.ToArray<int>().Max(), 0, _config.MaxPositionEmbeddings - 1) + 1;
+        }
+        return _model.Forward(ids, mask, cache, new(positions, end), Checkpointing ? this : null);    // [batch, seq, hidden]
     }
 
     private protected override Tensor Logits(Tensor hidden) => _head.Forward(hidden);    // [.., vocabulary]
@@ -108,10 +115,10 @@ internal sealed class DecoderModel : Module
             string number = i.ToString(CultureInfo.InvariantCulture);
             _layers[i] = layers.Add(new DecoderLayer(config, i, _rotary, weights.Within($"layers.{number}")));
         }
-        _norm = Register("norm", new RmsNorm(weights.Take("norm.weight"), config.RmsNormEps, config.NormOffset));
+        _norm = Register("norm", weights.RmsNorm("norm", config.RmsNormEps, config.NormOffset));
     }
 
-    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, PretrainedModel? checkpointed)
+    internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, RotaryPositions positions, PretrainedModel? checkpointed)
     {
         Tensor x = _embedding.Forward(ids);                               // [batch, seq, hidden]
         if (_scale != 1) x = x.Scale(_scale);
@@ -138,13 +145,11 @@ internal sealed class DecoderLayer : Module
     {
         _attention = Register("self_attn", new DecoderAttention(config, number, rotary, weights.Within("self_attn")));
         _mlp = Register("mlp", new DecoderMlp(config, weights.Within("mlp")));
-        _inputNorm = Register("input_layernorm", Norm("input_layernorm"));
-        _attentionNorm = Register("post_attention_layernorm", Norm("post_attention_layernorm"));
-
-        RmsNorm Norm(string name) => new(weights.Take($"{name}.weight"), config.RmsNormEps, config.NormOffset);
+        _inputNorm = Register("input_layernorm", weights.RmsNorm("input_layernorm", config.RmsNormEps, config.NormOffset));
+        _attentionNorm = Register("post_attention_layernorm", weights.RmsNorm("post_attention_layernorm", config.RmsNormEps, config.NormOffset));
     }
 
-    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, Tensor? positions)
+    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, RotaryPositions positions)
     {
         x = x.Add(_attention.Forward(_inputNorm.Forward(x), mask, cache, positions));    // [batch, seq, hidden]
         return x.Add(_mlp.Forward(_attentionNorm.Forward(x)));
@@ -172,11 +177,11 @@ internal sealed class DecoderAttention : Module
         _value = Register("v_proj", weights.Linear("v_proj"));
         _output = Register("o_proj", weights.Linear("o_proj"));
         if (!config.HasHeadNorms) return;
-        _queryNorm = Register("q_norm", new RmsNorm(weights.Take("q_norm.weight"), config.RmsNormEps, config.NormOffset));
-        _keyNorm = Register("k_norm", new RmsNorm(weights.Take("k_norm.weight"), config.RmsNormEps, config.NormOffset));
+        _queryNorm = Register("q_norm", weights.RmsNorm("q_norm", config.RmsNormEps, config.NormOffset));
+        _keyNorm = Register("k_norm", weights.RmsNorm("k_norm", config.RmsNormEps, config.NormOffset));
     }
 
-    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, Tensor? positions)
+    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, RotaryPositions positions)
     {
         int batch = x.Shape[0], seq = x.Shape[1], dim = _config.HeadSize, heads = _config.NumAttentionHeads, shared = _config.KeyValueHeads;
         int end = (cache?.Length ?? 0) + seq;
@@ -185,8 +190,8 @@ internal sealed class DecoderAttention : Module
         Tensor value = _value.Forward(x).Reshape([batch, seq, shared, dim]);
         if (_queryNorm is not null) query = _queryNorm.Forward(query);                  // each head by itself
         if (_keyNorm is not null) key = _keyNorm.Forward(key);
-        query = _rotary.Apply(query, positions, end);
-        key = _rotary.Apply(key, positions, end);
+        query = _rotary.Apply(query, positions.Ids, positions.End);
+        key = _rotary.Apply(key, positions.Ids, positions.End);
         if (cache is not null) (key, value) = cache.Write(_layer, key, value);           // [batch, capacity, shared, dim]
         Tensor y = query.Attention(key, value, mask, causal: true, keys: end, window: _window);    // [batch, seq, heads, dim]
         return _output.Forward(y.Reshape([batch, seq, heads * dim]));                    // [batch, seq, hidden]

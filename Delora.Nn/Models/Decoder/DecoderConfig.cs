@@ -7,9 +7,12 @@ namespace Delora.Nn;
 
 /// <summary>
 /// What the configurations of Llama and its relatives share (<see cref="DecoderForCausalLM"/>), and what they differ in: biases, norms of
-/// the heads, windows.
+/// the heads, windows; with Gemma also the offset of norms, the scale of embeddings and the activation.
 /// </summary>
-/// <remarks>Source of the fields and defaults: transformers, <c>LlamaConfig</c>, <c>MistralConfig</c>, <c>Qwen2Config</c>, <c>Qwen3Config</c>.</remarks>
+/// <remarks>
+/// Source of the fields and defaults: transformers, <c>LlamaConfig</c>, <c>MistralConfig</c>, <c>Qwen2Config</c>, <c>Qwen3Config</c>,
+/// <c>GemmaConfig</c>.
+/// </remarks>
 public abstract record DecoderConfig : ModelConfig
 {
     internal const string Silu = "silu";
@@ -44,8 +47,7 @@ public abstract record DecoderConfig : ModelConfig
         BosTokenId = OrAbsent("bos_token_id", defaults.BosTokenId);
         EosTokenIds = fields.Left.ContainsKey("eos_token_id") || defaults.EosTokenId is null
             ? fields.Integers("eos_token_id") ?? [] : [defaults.EosTokenId.Value];
-        if (fields.TryTake("quantization_config", out _))
-            throw fields.Wrong("quantization_config", "quantised weights are not supported; float32, bfloat16 and float16 are.");
+        RefuseQuantization(fields);
         if (AttentionDropout != 0) warn($"attention_dropout {PythonJson.Float(AttentionDropout)} is not applied in training.");
 
         int Required(string field) => fields.OptionalInteger(field) ?? throw fields.Wrong(field, "is missing.");

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using Delora.Core;
 
@@ -11,6 +12,9 @@ namespace Delora.Nn;
 /// <param name="MaxTokens">The most tokens of a text (<c>max_seq_length</c>), where the folder says so.</param>
 public sealed record EmbeddingSettings(Pooling Pooling = Pooling.Mean, int? MaxTokens = null)
 {
+    /// <summary>The files that say it, and what sentence-transformers lays beside them.</summary>
+    internal static readonly ImmutableArray<string> FileNames = [ModulesName, "1_Pooling/config.json", LengthName, "config_sentence_transformers.json"];
+
     private const string ModulesName = "modules.json", LengthName = "sentence_bert_config.json", Package = "sentence_transformers.models.";
 
     /// <summary>
@@ -27,6 +31,8 @@ public sealed record EmbeddingSettings(Pooling Pooling = Pooling.Mean, int? MaxT
             foreach ((string type, string? path) in Modules(modules))
                 settings = type switch
                 {
+                    "Transformer" when !string.IsNullOrEmpty(path) => throw new DeloraFormatException(
+                        modules, "path", $"'{path}' is not supported for the Transformer: the model lies in the folder itself."),
                     "Transformer" or "Normalize" => settings,
                     "Pooling" => settings with { Pooling = ReadPooling(FolderFile.Resolve(folder, path ?? "", modules, "path")) },
                     _ => throw new DeloraFormatException(modules, "type", $"'{type}' is not supported; Transformer, Pooling and Normalize are."),
@@ -36,6 +42,8 @@ public sealed record EmbeddingSettings(Pooling Pooling = Pooling.Mean, int? MaxT
         JsonFields fields = JsonFields.Load(length);
         int? most = fields.OptionalInteger("max_seq_length");
         if (most < 1) throw fields.Wrong("max_seq_length", $"must be at least 1, not {most}.");
+        if (fields.Flag("do_lower_case", false))
+            throw fields.Wrong("do_lower_case", "true is not supported: texts go to the tokenizer as they are.");
         return settings with { MaxTokens = most };
     }
 

@@ -119,11 +119,6 @@ public abstract partial record EncoderConfig
             .Select(entry => KeyValuePair.Create(entry.Item, (object)entry.Index));
     }
 
-    private void RequireProbability(double value, string field)
-    {
-        if (!(value >= 0 && value < 1)) throw Wrong(field, $"must be at least 0 and below 1, not {PythonJson.Float(value)}.");
-    }
-
     /// <summary>Refuses what would change results, by its name.</summary>
     private static void RefuseOthers(JsonFields fields)
     {
@@ -131,10 +126,8 @@ public abstract partial record EncoderConfig
         if (positions != "absolute") throw fields.Wrong("position_embedding_type", $"'{positions}' is not supported; absolute is.");
         foreach (string flag in (string[])["is_decoder", "add_cross_attention", "is_encoder_decoder"])
             if (fields.Flag(flag, false)) throw fields.Wrong(flag, "is not supported: encoders attend to the whole text, and to nothing else.");
-        if (fields.Object("pruned_heads") is { Left.Count: > 0 })
-            throw fields.Wrong("pruned_heads", "is not supported: every layer has all heads.");
-        if (fields.TryTake("quantization_config", out _))
-            throw fields.Wrong("quantization_config", "quantised weights are not supported; float32, bfloat16 and float16 are.");
+        RefusePrunedHeads(fields);
+        RefuseQuantization(fields);
     }
 
     private static ClassificationProblem? ReadProblem(JsonFields fields)
@@ -159,7 +152,11 @@ public abstract partial record EncoderConfig
         int? count = fields.OptionalInteger("num_labels");
         ImmutableArray<KeyValuePair<string, int>> ids = fields.IntegerPattern("label2id");
         if (!fields.TryTake("id2label", out JsonElement map))
-            return count is null or (>= 1 and <= 1 << 20) ? DefaultLabels(count ?? 2) : throw fields.Wrong("num_labels", $"must be at least 1, not {count}.");
+        {
+            const int Most = 1 << 20;
+            return count is null or (>= 1 and <= Most)
+                ? DefaultLabels(count ?? 2) : throw fields.Wrong("num_labels", $"must be from 1 to {Most}, not {count}.");
+        }
         if (map.ValueKind != JsonValueKind.Object) throw fields.Wrong("id2label", $"must be an object, not {JsonFields.Describe(map)}.");
         var labels = new string?[map.EnumerateObject().Count()];
         foreach (JsonProperty entry in map.EnumerateObject())

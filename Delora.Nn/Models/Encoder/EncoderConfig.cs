@@ -94,7 +94,7 @@ public abstract partial record EncoderConfig : ModelConfig
     /// <summary>Whether texts are classified by the pooler's output; else a head of its own looks at the first token.</summary>
     internal abstract bool ClassifiesPooled { get; }
 
-    /// <summary>Whether the model has a pooler: W tanh of the first token's features.</summary>
+    /// <summary>Whether the model has a pooler: tanh(W · x + b) of the first token's features x.</summary>
     internal bool UsesPooler => Head switch
     {
         EncoderHead.SequenceClassification => ClassifiesPooled,

@@ -55,8 +55,8 @@ public sealed class TextEncoder : EncoderModel
             Head = EncoderHead.None,
             HasPooler = files.Entries.Any(entry => entry.Name is "pooler.dense.weight" || entry.Name == $"{config.BasePrefix}.pooler.dense.weight"),
         };
-        return (TextEncoder)EncoderWeights.Load(
-            config, files, device, (name, _) => throw new InvalidOperationException($"A bare encoder has no '{name}'."), warn);
+        // Nothing is new: half a pooler is a damaged file.
+        return (TextEncoder)EncoderWeights.Load(config, files, device, (name, _) => throw new DeloraFormatException(files.Source, name, "is missing."), warn);
     }
 
     /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>

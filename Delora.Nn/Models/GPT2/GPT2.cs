@@ -112,11 +112,8 @@ internal sealed class GPT2Model : Module
         var layers = Register("h", new ModuleList());
         for (int i = 0; i < _layers.Length; i++)
             _layers[i] = layers.Add(new GPT2Block(config, i, weights.Within(string.Create(CultureInfo.InvariantCulture, $"h.{i}"))));
-        _norm = Register("ln_f", Norm(config, weights, "ln_f"));
+        _norm = Register("ln_f", weights.LayerNorm("ln_f", config.LayerNormEpsilon));
     }
-
-    internal static LayerNorm Norm(GPT2Config config, WeightSource weights, string name) =>
-        new(weights.Take($"{name}.weight"), weights.Take($"{name}.bias"), config.LayerNormEpsilon);
 
     internal Tensor Forward(Tensor ids, Tensor? mask, KeyValueCache? cache, Tensor? positions, PretrainedModel? checkpointed)
     {
@@ -145,9 +142,9 @@ internal sealed class GPT2Block : Module
 
     internal GPT2Block(GPT2Config config, int number, WeightSource weights)
     {
-        _attentionNorm = Register("ln_1", GPT2Model.Norm(config, weights, "ln_1"));
+        _attentionNorm = Register("ln_1", weights.LayerNorm("ln_1", config.LayerNormEpsilon));
         _attention = Register("attn", new GPT2Attention(config, number, weights.Within("attn")));
-        _mlpNorm = Register("ln_2", GPT2Model.Norm(config, weights, "ln_2"));
+        _mlpNorm = Register("ln_2", weights.LayerNorm("ln_2", config.LayerNormEpsilon));
         _mlp = Register("mlp", new GPT2Mlp(config, weights.Within("mlp")));
     }
 

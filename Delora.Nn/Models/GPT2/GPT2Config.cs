@@ -10,6 +10,9 @@ public sealed record GPT2Config : ModelConfig
     /// <summary>The family's <c>model_type</c>.</summary>
     public const string Family = "gpt2";
 
+    /// <summary><c>&lt;|endoftext|&gt;</c> of the published vocabulary: both bos_token_id and eos_token_id where a file does not have them.</summary>
+    private const int EndOfText = 50256;
+
     /// <summary>Names that transformers takes for the family's own.</summary>
     private static readonly (string Own, string Other)[] s_otherNames =
     [
@@ -111,10 +114,14 @@ public sealed record GPT2Config : ModelConfig
     /// <summary>Takes the fields of a configuration file.</summary>
     internal static GPT2Config Read(JsonFields fields, string file, Action<string> warn)
     {
+        // null is no such token; and where the vocabulary is smaller, there is none either.
+        int vocabulary = Required(fields, "vocab_size");
+        int? usual = vocabulary > EndOfText ? EndOfText : null;
+        bool hasBegin = fields.Left.ContainsKey("bos_token_id"), hasEnd = fields.Left.ContainsKey("eos_token_id");
         GPT2Config config = new()
         {
             Source = file,
-            VocabSize = Required(fields, "vocab_size"),
+            VocabSize = vocabulary,
             HiddenSize = Required(fields, "n_embd"),
             NumHiddenLayers = Required(fields, "n_layer"),
             NumAttentionHeads = Required(fields, "n_head"),
@@ -129,8 +136,8 @@ public sealed record GPT2Config : ModelConfig
             EmbeddingDropout = fields.Number("embd_pdrop", 0.1),
             AttentionDropout = fields.Number("attn_pdrop", 0.1),
             ResidualDropout = fields.Number("resid_pdrop", 0.1),
-            BosTokenId = fields.OptionalInteger("bos_token_id"),
-            EosTokenIds = fields.Integers("eos_token_id") ?? [],
+            BosTokenId = hasBegin ? fields.OptionalInteger("bos_token_id") : usual,
+            EosTokenIds = hasEnd || usual is null ? fields.Integers("eos_token_id") ?? [] : [usual.Value],
         };
         RefuseOtherModels(fields);
         foreach ((string own, string other) in s_otherNames)
@@ -187,9 +194,8 @@ public sealed record GPT2Config : ModelConfig
     {
         foreach (string field in (string[])["add_cross_attention", "is_encoder_decoder"])
             if (fields.Flag(field, false)) throw fields.Wrong(field, "true is not supported: there is no encoder to attend to.");
-        if (fields.Object("pruned_heads") is { Left.Count: > 0 }) throw fields.Wrong("pruned_heads", "heads that are left out are not supported.");
-        if (fields.TryTake("quantization_config", out _))
-            throw fields.Wrong("quantization_config", "quantised weights are not supported; float32, bfloat16 and float16 are.");
+        RefusePrunedHeads(fields);
+        RefuseQuantization(fields);
     }
 
     private int Size(string field) => field switch
@@ -199,9 +205,4 @@ public sealed record GPT2Config : ModelConfig
         "n_head" => NumAttentionHeads,
         _ => MaxPositionEmbeddings,
     };
-
-    private void RequireProbability(double value, string field)
-    {
-        if (value is not (>= 0 and < 1)) throw Wrong(field, $"must be in [0, 1), not {PythonJson.Float(value)}.");
-    }
 }

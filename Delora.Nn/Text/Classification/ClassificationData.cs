@@ -18,6 +18,9 @@ public static class ClassificationData
     /// <param name="length">The most tokens of a text, special ones included; longer texts are cut as the tokenizer does.</param>
     /// <param name="warn">Told how many texts were cut or left out, and of fields that are not used.</param>
     /// <exception cref="DeloraFormatException">The file can't be read, or a line is wrong; names it.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// <paramref name="length"/> is below 1, or (<c>maxLength</c>) below the number of special tokens that stand around a text.
+    /// </exception>
     public static ClassificationRows Load(
         string path, TextTokenizer tokenizer, EncoderConfig config, int length, Action<string>? warn = null)
     {

@@ -80,6 +80,8 @@ internal static class LabelledTextFile
             if (header.FirstOrDefault(name => header.Count(other => other == name) > 1) is { } twice)
                 throw new DeloraFormatException(path, "line 1", $"names the column '{twice}' twice.");
             if (!header.Contains(TextField)) throw Missing($"'{TextField}'");
+            if (labelled && header.Contains(LabelField) && header.Contains(LabelsField))
+                throw new DeloraFormatException(path, "line 1", $"must name either '{LabelField}' or '{LabelsField}'.");
             string label = header.Contains(LabelField) ? LabelField : LabelsField;
             if (labelled && !header.Contains(label)) throw Missing($"'{LabelField}' or '{LabelsField}'");
             foreach (string name in header.Except([TextField, PairField, LabelField, LabelsField]))

@@ -2,7 +2,10 @@ using Delora.Core;
 
 namespace Delora.Nn;
 
-/// <summary>Checks that the <c>decoder</c> of <c>tokenizer.json</c> makes of tokens what <see cref="TextTokenizer.Decode"/> makes.</summary>
+/// <summary>
+/// Checks that the <c>decoder</c> of <c>tokenizer.json</c> makes of tokens what <see cref="TextTokenizer.Decode"/> makes, but for one thing:
+/// WordPiece's <c>cleanup</c>, which takes the spaces before signs away, is read and not applied.
+/// </summary>
 internal static class DecoderReader
 {
     private const string Field = "decoder";

@@ -31,6 +31,7 @@ internal static class OlderFiles
         AddedToken[] added = Added(files, names, name =>
             json.GetValueOrDefault(name) is { ValueKind: JsonValueKind.Number } id && id.TryGetInt32(out int number) ? number : null);
         var vocabulary = VocabularyTable.Read(json, added, reason => new DeloraFormatException(file, null, reason));
+        files.WarnOfAddedTokens(vocabulary.Names.Length, warn);
         bool prefixes = config?.Flag("add_prefix_space", false) == true;
         int? cls = PipelineReader.Find(vocabulary, NameOf(files, "cls_token") ?? "<s>");
         int? sep = PipelineReader.Find(vocabulary, NameOf(files, "sep_token") ?? "</s>");
@@ -70,6 +71,7 @@ internal static class OlderFiles
                 throw new DeloraFormatException(file, $"line {ids.Count + 1}", line.Length == 0 ? "is empty." : $"'{line}' is there twice.");
         AddedToken[] added = Added(files, ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"], name => ids.TryGetValue(name, out int id) ? id : null);
         var vocabulary = new VocabularyTable(ids, added, reason => new DeloraFormatException(file, null, reason));
+        files.WarnOfAddedTokens(vocabulary.Names.Length, warn);
         int Id(string role, string otherwise) => PipelineReader.Find(vocabulary, NameOf(files, role) ?? otherwise)
             ?? throw new DeloraFormatException(file, null, $"has no {NameOf(files, role) ?? otherwise} ({role}).");
         var rules = new TokenizerRules(vocabulary.Specials)

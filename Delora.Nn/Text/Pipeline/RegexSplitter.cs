@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.RegularExpressions;
 using Delora.Core;
 
@@ -11,8 +12,11 @@ internal enum SplitBehavior { Removed, Isolated, MergedWithPrevious, MergedWithN
 /// </summary>
 internal sealed class RegexSplitter : WordSplitter
 {
-    /// <summary>A word of a million letters takes milliseconds; a pattern of a stranger that takes longer is stopped.</summary>
-    private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(2);
+    /// <summary>A single match may take this long, and a whole text this long and a little more for each of its characters.</summary>
+    /// <remarks>
+    /// A word of a million letters takes milliseconds. .NET's own limit is one for each match; a stranger's pattern may be slow at every place.
+    /// </remarks>
+    private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(2), MostTimePerCharacter = TimeSpan.FromMicroseconds(10);
 
     private readonly Regex _regex;
     private readonly SplitBehavior _behavior;
@@ -43,10 +47,13 @@ internal sealed class RegexSplitter : WordSplitter
     {
         List<(int End, bool Matches)> parts = [];
         int end = 0;
+        TimeSpan most = MostTime + MostTimePerCharacter * matched.Length;
+        long start = Stopwatch.GetTimestamp();
         try
         {
             foreach (ValueMatch match in _regex.EnumerateMatches(matched))
             {
+                if (Stopwatch.GetElapsedTime(start) > most) throw TooSlow(text.Length);
                 if (match.Length == 0) continue;
                 if (match.Index > end) Add(match.Index, _inverts);
                 end = match.Index + match.Length;
@@ -55,22 +62,25 @@ internal sealed class RegexSplitter : WordSplitter
         }
         catch (RegexMatchTimeoutException error)
         {
-            throw new DeloraException($"The tokenizer's pattern takes too long for a text of {text.Length} characters.", error);
+            throw TooSlow(text.Length, error);
         }
         if (end < matched.Length) Add(matched.Length, _inverts);
 
-        int start = 0;
+        int begin = 0;
         for (int i = 0; i < parts.Count; i++)
         {
             bool goesOn = i + 1 < parts.Count && GoesOn(parts[i].Matches, parts[i + 1].Matches);
             if (goesOn) continue;
             int stop = places is null ? parts[i].End : places[parts[i].End];
-            if (_behavior != SplitBehavior.Removed || !parts[i].Matches) word(text[start..stop]);
-            start = stop;
+            if (_behavior != SplitBehavior.Removed || !parts[i].Matches) word(text[begin..stop]);
+            begin = stop;
         }
 
         void Add(int to, bool matches) => parts.Add((to, matches));
     }
+
+    private static DeloraException TooSlow(int length, Exception? error = null) =>
+        new($"The tokenizer's pattern takes too long for a text of {length} characters.", error);
 
     /// <summary>Whether the part behind belongs to the same word.</summary>
     private bool GoesOn(bool matches, bool nextMatches) => _behavior switch

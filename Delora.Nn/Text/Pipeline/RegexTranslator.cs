@@ -5,8 +5,9 @@ namespace Delora.Nn;
 
 /// <summary>
 /// Translates the regular expressions of pre-tokenizers, which are Oniguruma's, into .NET's: alternatives, groups, classes with Unicode
-/// categories, greedy, lazy and possessive repetition, looking ahead. What means another thing in .NET, or could take exponential time, is
-/// refused with its place. The result is for texts whose characters beyond the basic plane have stand-ins (<see cref="StandIns"/>).
+/// categories, greedy, lazy and possessive repetition, looking ahead. What means another thing in .NET is refused with its place, and so are
+/// repetitions within a group that repeats, which most often take exponential time; what still takes long is stopped when it runs
+/// (<see cref="RegexSplitter"/>). The result is for texts whose characters beyond the basic plane have stand-ins (<see cref="StandIns"/>).
 /// </summary>
 /// <remarks>Source: Oniguruma 6.9, doc/RE and doc/SYNTAX.md (Ruby's syntax).</remarks>
 internal sealed class RegexTranslator
@@ -17,6 +18,9 @@ internal sealed class RegexTranslator
 
     private const int MostRepeats = 1000;
 
+    /// <summary>Groups within groups: published patterns have two or three, and a stranger's must not use up the stack.</summary>
+    private const int MostNesting = 50;
+
     private static readonly HashSet<string> Categories =
     [
         "L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "Mn", "Mc", "Me", "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po",
@@ -26,6 +30,7 @@ internal sealed class RegexTranslator
     private readonly string _pattern;
     private readonly StringBuilder _result = new();
     private int _at;
+    private int _depth;
 
     private RegexTranslator(string pattern) => _pattern = pattern;
 
@@ -117,10 +122,12 @@ internal sealed class RegexTranslator
         else if (Take("?=")) open = "(?=";
         else if (Take("?i:")) ignoreCase = true;
         else if (!Take("?:") && More && Now == '?') throw Wrong("this kind of group is not supported");
+        if (++_depth > MostNesting) throw Wrong($"more than {MostNesting} groups within each other are not supported");
         _result.Append(open);
         bool endless = Alternatives(ignoreCase);
         if (!Take(")")) throw Wrong("a group does not end");
         _result.Append(')');
+        _depth--;
         return endless;
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Delora.Core;
 
 namespace Delora.Nn;
 
@@ -12,12 +13,13 @@ internal abstract class TextNormalizer
     public virtual string Prefix => "";
 
     /// <summary>The changed text.</summary>
+    /// <exception cref="DeloraException">It is far longer than the text.</exception>
     public abstract string Apply(string text);
 
     /// <summary>Reads a component; null where there is none.</summary>
     /// <param name="json">Holds it.</param>
     /// <param name="field">Its name.</param>
-    /// <exception cref="Delora.Core.DeloraFormatException">It is wrong or not supported.</exception>
+    /// <exception cref="DeloraFormatException">It is wrong or not supported.</exception>
     public static TextNormalizer? Read(JsonFields json, string field) => json.Object(field) is { } component ? Read(component) : null;
 
     private static TextNormalizer Read(JsonFields component)
@@ -44,7 +46,20 @@ internal abstract class TextNormalizer
         string old = pattern.Text("String", null) is { Length: > 0 } text ? text : throw pattern.Wrong("String", "is missing or empty.");
         pattern.RefuseLeft();
         string content = component.Text("content", null) ?? throw component.Wrong("content", "is missing.");
-        return new Function(text => text.Replace(old, content, StringComparison.Ordinal));
+        return new Function(text =>
+        {
+            // Before it is made: a long content could use up all memory at once.
+            if (content.Length > old.Length)
+                CheckLength(text.Length, text.Length + (long)text.AsSpan().Count(old.AsSpan()) * (content.Length - old.Length), "Replace");
+            return text.Replace(old, content, StringComparison.Ordinal);
+        });
+    }
+
+    /// <summary>Normal forms of Unicode make a text a few times as long; steps that repeat what they made double it again and again.</summary>
+    private static void CheckLength(int before, long after, string step)
+    {
+        if (after > 64L * before + 1024)
+            throw new DeloraException($"The tokenizer's normalizer {step} makes {after} characters of a text of {before}.");
     }
 
     private sealed class Function(Func<string, string> apply, bool lowercases = false) : TextNormalizer
@@ -69,7 +84,12 @@ internal abstract class TextNormalizer
 
         public override string Apply(string text)
         {
-            foreach (TextNormalizer normalizer in normalizers) text = normalizer.Apply(text);
+            int before = text.Length;
+            foreach ((int i, TextNormalizer normalizer) in normalizers.Index())
+            {
+                text = normalizer.Apply(text);
+                CheckLength(before, text.Length, $"normalizers[{i}]");
+            }
             return text;
         }
     }

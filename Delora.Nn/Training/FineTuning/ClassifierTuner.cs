@@ -29,7 +29,9 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
     /// <param name="training">What to train on.</param>
     /// <param name="options">How. The adapter trains the head where its <c>task_type</c> is SEQ_CLS, or where it names it.</param>
     /// <param name="evaluation">What to evaluate on; null for nothing.</param>
-    /// <param name="warn">Hears of names in the adapter's configuration that match nothing.</param>
+    /// <param name="warn">
+    /// Hears of names in the adapter's configuration that match nothing, and of a model that does not say that its texts have several labels.
+    /// </param>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
     /// <exception cref="ArgumentException">An option is outside of its range, or the data's labels are not of the model's kind.</exception>
     public ClassifierTuner(
@@ -45,6 +47,10 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
                 throw new ArgumentException($"The labels are for {rows.Problem}, the model is for {model.ProblemOf(training.Problem)}.", nameof(training));
             }
         model.DropoutGenerator = Generator;
+        if (model.Config.Problem is null && training.Problem == ClassificationProblem.MultiLabel)
+            warn?.Invoke(
+                "the texts have several labels each, and the model's problem_type is open: used later it gives one label a text. Set problem_type "
+                + "to multi_label_classification (delora add-head --problem several).");
     }
 
     private protected override int RowCount => _training.Count;

@@ -85,6 +85,15 @@ public sealed class EncoderFolderTests : IDisposable
         Assert.Throws<DeloraFormatException>(() => SequenceClassifier.FromEncoder(Folder, Devices.Cpu, [], new Generator(1)));
     }
 
+    [Fact]
+    public void HalfAPoolerIsRefused()
+    {
+        using (EncoderModel model = Create(TinyEncoder.Config(BertConfig.Family, EncoderHead.None))) model.Save(Folder);
+        Rewrite(name => name == "pooler.dense.bias" ? "cls.bias" : name);
+        string message = Assert.Throws<DeloraFormatException>(() => TextEncoder.Load(Folder, Devices.Cpu)).Message;
+        Assert.Contains("pooler.dense.bias: is missing", message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("hidden_act", "\"mish\"", "'mish' is not supported; gelu")]
     [InlineData("position_embedding_type", "\"relative_key\"", "'relative_key' is not supported; absolute is")]
@@ -103,6 +112,7 @@ public sealed class EncoderFolderTests : IDisposable
     [InlineData("id2label", "{\"0\": \"a\", \"2\": \"b\"}", "id2label[\"2\"]: is not one of the 2 numbers from 0 to 1")]
     [InlineData("id2label", "{\"0\": \"a\"}", "classifier.weight has the shape [3, 24] instead of [1, 24]")]
     [InlineData("id2label", "{}", "id2label: has no label")]
+    [InlineData("num_labels", "0", "num_labels: is 0, and")]
     [InlineData("num_labels", "2", "num_labels: is 2, and id2label has 3 labels")]
     [InlineData("quantization_config", "{\"bits\": 4}", "quantised weights are not supported")]
     [InlineData("architectures", "null", "architectures: nothing is no encoder")]
@@ -130,6 +140,12 @@ public sealed class EncoderFolderTests : IDisposable
         JsonNode written = JsonNode.Parse(config.ToJson())!;
         Assert.Equal((1, "[1]"), ((int)written["label2id"]!["b"]!, written["x"]!.ToJsonString()));
         Assert.False(written.AsObject().ContainsKey("bos_token_id"));
+        foreach (int count in (int[])[0, (1 << 20) + 1])
+        {
+            _folder.Write("config.json", $"{{\"model_type\": \"bert\", \"num_labels\": {count}}}");
+            Assert.Contains($"num_labels: must be from 1 to 1048576, not {count}",
+                Assert.Throws<DeloraFormatException>(() => ModelConfig.Load(Folder)).Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -152,6 +168,10 @@ public sealed class EncoderFolderTests : IDisposable
         _folder.Write("sentence_bert_config.json", "{\"max_seq_length\": 0}");
         Pool("true", "false");
         Refuse("max_seq_length: must be at least 1");
+        _folder.Write("sentence_bert_config.json", "{\"max_seq_length\": 9, \"do_lower_case\": true}");
+        Refuse("do_lower_case: true is not supported");
+        _folder.Write("modules.json", "[{\"path\": \"0_Transformer\", \"type\": \"sentence_transformers.models.Transformer\"}]");
+        Refuse("'0_Transformer' is not supported for the Transformer");
         _folder.Write("modules.json", "[{\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.Dense\"}]");
         Refuse("'Dense' is not supported");
         _folder.Write("modules.json", "[{\"path\": \"../1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]");

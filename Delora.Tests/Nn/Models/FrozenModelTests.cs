@@ -237,10 +237,15 @@ public sealed class FrozenModelTests : IDisposable
         }
     }
 
-    [Theory, InlineData("lm_head.weight"), InlineData("model.layers.1.mlp.up_proj.weight"), InlineData("model.embed_tokens.weight")]
-    public void ARefusedWeightLeavesNothingBehind(string spoiled)
+    [Theory]
+    [InlineData("llama", "lm_head.weight")]
+    [InlineData("llama", "model.layers.1.mlp.up_proj.weight")]
+    [InlineData("llama", "model.embed_tokens.weight")]
+    [InlineData("gemma", "model.layers.1.mlp.up_proj.weight")]
+    public void ARefusedWeightLeavesNothingBehind(string family, string spoiled)
     {
-        string folder = Save(DType.Float32, spoiled.Contains("embed", StringComparison.Ordinal), spoiled);
+        bool tied = spoiled.Contains("embed", StringComparison.Ordinal);
+        string folder = family == "gemma" ? Save(DType.Float32, TinyDecoders.Gemma, spoiled) : Save(DType.Float32, tied, spoiled);
         long blocks = Devices.Cpu.Memory.Statistics.LiveAllocations;
         Assert.Contains(spoiled, Assert.Throws<NonFiniteException>(
             () => CausalLanguageModel.Load(folder, Devices.Cpu, _ => { }, frozen: new() { Storage = FrozenStorage.Nf4, OutputStorage = FrozenStorage.Nf4 }))
@@ -294,10 +299,13 @@ public sealed class FrozenModelTests : IDisposable
     }
 
     /// <summary>Saves a tiny model whose file has numbers of that type.</summary>
-    private string Save(DType type, bool tied, string? spoiled = null)
+    private string Save(DType type, bool tied, string? spoiled = null) =>
+        Save(type, TinyLlama.Config with { TieWordEmbeddings = tied, NumHiddenLayers = 2 }, spoiled);
+
+    private string Save(DType type, DecoderConfig config, string? spoiled)
     {
-        string folder = _folder.File($"model {type} {tied} {spoiled is null}");
-        using LlamaForCausalLM model = TinyLlama.Create(TinyLlama.Config with { TieWordEmbeddings = tied, NumHiddenLayers = 2 });
+        string folder = _folder.File($"model {type} {config.TieWordEmbeddings} {spoiled is null}");
+        using DecoderForCausalLM model = config is LlamaConfig llama ? TinyLlama.Create(llama) : TinyDecoders.Create(config);
         model.Save(folder);
         Dictionary<string, Tensor> tensors = [];
         using var scope = new TensorScope("test");

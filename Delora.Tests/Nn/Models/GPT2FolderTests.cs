@@ -67,9 +67,9 @@ public sealed class GPT2FolderTests : IDisposable
     [InlineData("activation_function", "\"quick_gelu\"", "'quick_gelu' is not supported; gelu, ")]
     [InlineData("add_cross_attention", "true", "add_cross_attention: true is not supported")]
     [InlineData("is_encoder_decoder", "true", "is_encoder_decoder: true is not supported")]
-    [InlineData("pruned_heads", "{\"0\": [1]}", "pruned_heads: heads that are left out are not supported")]
+    [InlineData("pruned_heads", "{\"0\": [1]}", "pruned_heads: is not supported: every layer has all heads")]
     [InlineData("layer_norm_epsilon", "-1", "layer_norm_epsilon")]
-    [InlineData("resid_pdrop", "1.5", "resid_pdrop: must be in [0, 1), not 1.5")]
+    [InlineData("resid_pdrop", "1.5", "resid_pdrop: must be at least 0 and below 1, not 1.5")]
     [InlineData("quantization_config", "{\"bits\": 4}", "quantised weights are not supported")]
     [InlineData("scale_attn_weights", "1", "scale_attn_weights: must be true or false")]
     public void AWrongFieldIsNamed(string field, string value, string expected)
@@ -98,6 +98,28 @@ public sealed class GPT2FolderTests : IDisposable
         Assert.Equal((32, 0.25, 32, false), ((int)written["n_ctx"]!, (double)written["attn_pdrop"]!, (int)written["n_positions"]!, (bool)written["reorder_and_upcast_attn"]!));
         Assert.DoesNotContain("max_position_embeddings", written.Select(field => field.Key));
         Assert.DoesNotContain("tie_word_embeddings", written.Select(field => field.Key));
+    }
+
+    /// <summary>As GPT2Config has it in transformers, as far as there is such a token; null is none.</summary>
+    [Fact]
+    public void AbsentEndsOfTextAreThoseOfTheFamily()
+    {
+        TinyGPT2.Config.Save(Folder);
+        Assert.Equal((1, 2), Read(config => { }));
+        Assert.Equal((null, null), Read(config =>
+        {
+            config.Remove("bos_token_id");
+            config.Remove("eos_token_id");
+        }));
+        Assert.Equal((50256, 50256), Read(config => config["vocab_size"] = 50257));
+        Assert.Equal((null, null), Read(config => config["bos_token_id"] = config["eos_token_id"] = null));
+
+        (int? Begin, int? End) Read(Action<JsonObject> change)
+        {
+            Edit(change);
+            ModelConfig config = ModelConfig.Load(Folder);
+            return (config.BosTokenId, config.EosTokenIds is [int end] ? end : null);
+        }
     }
 
     private void AssertSame(GPT2LMHeadModel model)

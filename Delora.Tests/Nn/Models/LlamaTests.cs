@@ -201,6 +201,25 @@ public sealed class LlamaTests
         Assert.Throws<IndexException>(() => model.Forward(Tensor.From([37], [1, 1], Devices.Cpu)));
         Assert.Equal(0, cache.Length);
         Assert.Throws<ArgumentOutOfRangeException>(() => model.CreateCache(1, 33));
+        foreach (int position in (int[])[-1, 32, int.MaxValue])
+            Assert.Contains("below 32", Assert.Throws<IndexException>(
+                () => model.Forward(TinyLlama.Ids([1, 2], Devices.Cpu), positions: Tensor.From([0, position], [1, 2], Devices.Cpu))).Message);
+        Assert.Throws<ShapeException>(() => model.Forward(TinyLlama.Ids([1, 2], Devices.Cpu), positions: Tensor.From([0, 1], [2], Devices.Cpu)));
+        foreach ((int inputs, int targets, int length) in ((int, int, int)[])[(4, 4, 0), (4, 4, -1), (4, 4, 3), (4, 6, 2), (0, 0, 2)])
+            Assert.Contains($"no whole rows of {length}", Assert.Throws<ShapeException>(() => model.Loss((new int[inputs], new int[targets]), length)).Message);
+    }
+
+    /// <summary>The table of angles is as long as what is computed on, not as the context.</summary>
+    [Fact]
+    public void GivenPositionsMakeNoTableOfTheWholeContext()
+    {
+        using var cpu = new CpuDevice(2);
+        using LlamaForCausalLM model = TinyLlama.Create(TinyLlama.Config with { MaxPositionEmbeddings = 1 << 18 }, cpu);
+        long before = cpu.Memory.Statistics.PeakBytesInUse;
+        using var scope = new TensorScope("test");
+        model.Forward(TinyLlama.Ids([1, 3], cpu), positions: Tensor.From([0, 0, 1], [1, 3], cpu));
+        long more = cpu.Memory.Statistics.PeakBytesInUse - before;
+        Assert.True(more < 1 << 18, $"{more} bytes more for three tokens");
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Nn;
@@ -37,6 +38,20 @@ public sealed class StoredModelTests
         first.CopyFrom<float>([.. Enumerable.Repeat(1e5f, checked((int)first.ElementCount))]);
         Assert.Contains("float16 cannot hold", Assert.Throws<NonFiniteException>(() => model.Save(folder.Path, DType.Float16)).Message);
         Assert.False(File.Exists(folder.File("model.safetensors")));
+    }
+
+    /// <summary>Numbers are compared in pieces of 2^20: the last ones as well.</summary>
+    [Fact]
+    public void TheLastNumberOfALargeTensorIsLookedAt()
+    {
+        using var scope = new TensorScope();
+        float[] numbers = [.. Enumerable.Range(0, (1 << 20) + 3).Select(i => i % 1000 / 8f)];
+        Assert.Equal(numbers, Stored().Cast(DType.Float32).ToArray<float>());
+        numbers[^1] = -1e5f;
+        Assert.Contains("'W' holds -100000", Assert.Throws<NonFiniteException>(() => Stored()).Message);
+
+        Tensor Stored() =>
+            StoredFloats.Of([new("W", Tensor.From(numbers, [numbers.Length], Devices.Cpu))], DType.Float16).Single().Value;
     }
 
     private static float Rounded(float value, DType type) => type switch

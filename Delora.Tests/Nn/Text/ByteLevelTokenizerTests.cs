@@ -138,7 +138,10 @@ public sealed class ByteLevelTokenizerTests
     public void NullIsNoBeginOrEndToken()
     {
         Assert.Equal((599, 599), Roles("{}"));
-        Assert.Equal((null, 599), Roles("""{"bos_token": null, "add_bos_token": true}"""));
+        Assert.Equal((null, 599), Roles("""{"bos_token": null}"""));
+        foreach ((string token, string asked) in ((string, string)[])[("bos_token", "add_bos_token"), ("eos_token", "add_eos_token")])
+            Assert.Contains($"{asked}: true is not possible", Assert.Throws<DeloraFormatException>(
+                () => Roles($"{{\"{token}\": null, \"{asked}\": true}}")).Message);
         Assert.Equal((599, null), Roles("""{"eos_token": null}"""));
         Assert.Contains("eos_token.content", Assert.Throws<DeloraFormatException>(() => Roles("""{"eos_token": {}}""")).Message);
 

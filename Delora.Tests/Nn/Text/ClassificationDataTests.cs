@@ -67,6 +67,7 @@ public sealed class ClassificationDataTests : IDisposable
     [InlineData("x.csv", "text,kind\na,bad\n", "line 1: names no column 'label' or 'labels'; it names text, kind")]
     [InlineData("x.csv", "label,kind\na,bad\n", "line 1: names no column 'text'")]
     [InlineData("x.csv", "text,label,text\na,bad,b\n", "names the column 'text' twice")]
+    [InlineData("x.csv", "text,label,labels\na,bad,good\n", "line 1: must name either 'label' or 'labels'")]
     [InlineData("x.csv", "", "is empty")]
     [InlineData("x.csv", "\n", "holds no header")]
     [InlineData("x.csv", "text,label\na,\n", "line 2: label: '' is none")]

@@ -241,6 +241,29 @@ public sealed class TokenizerPartsTests
         foreach (JsonNode child in inner.OfType<JsonNode>().SelectMany(Nodes)) yield return child;
     }
 
+    [Theory]
+    [InlineData("gpt2_files")]
+    [InlineData("bert_files")]
+    public void AddedTokensThatOlderFilesLackAreTold(string name)
+    {
+        using var folder = new TemporaryFolder();
+        foreach (string file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "Golden", "Data", "tokenizer", name)))
+            File.Copy(file, folder.File(Path.GetFileName(file)));
+        string config = folder.File("tokenizer_config.json");
+        JsonObject json = File.Exists(config) ? JsonNode.Parse(File.ReadAllText(config))!.AsObject() : [];
+        List<string> warnings = [];
+        TextTokenizer before = TextTokenizer.Load(folder.Path, warnings.Add);
+        Assert.DoesNotContain(warnings, warning => warning.Contains("added tokens", StringComparison.Ordinal));
+        json["added_tokens_decoder"] = new JsonObject
+        {
+            ["0"] = new JsonObject { ["content"] = "known" },
+            [$"{before.VocabularySize}"] = new JsonObject { ["content"] = "<|new|>" },
+        };
+        folder.Write("tokenizer_config.json", json.ToJsonString());
+        Assert.Equal(before.VocabularySize, TextTokenizer.Load(folder.Path, warnings.Add).VocabularySize);
+        Assert.Contains(warnings, warning => warning.EndsWith($"beyond the vocabulary are ignored: ids {before.VocabularySize}.", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void OlderFilesAreCheckedLineByLine()
     {
