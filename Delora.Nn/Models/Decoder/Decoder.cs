@@ -83,7 +83,7 @@ public abstract class DecoderForCausalLM : CausalLanguageModel
         {
             Check.HasShape(GetType().Name, positions, ids.Shape);
             // Read once for all layers. What is no position at all, each layer's kernel refuses.
-            end = Math.Clamp(positions.ToArray<int>().Max(), 0, _config.MaxPositionEmbeddings - 1) + 1;
+            end = Math.Clamp(positions.ToArray<int>().DefaultIfEmpty().Max(), 0, _config.MaxPositionEmbeddings - 1) + 1;
         }
         return _model.Forward(ids, mask, cache, new(positions, end), Checkpointing ? this : null);    // [batch, seq, hidden]
     }
