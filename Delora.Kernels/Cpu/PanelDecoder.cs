@@ -103,7 +103,6 @@ internal static unsafe class PanelDecoder
         }
     }
 
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Widen512<TStep>(byte* codes, int steps, nint bytes, float* scales, float* destination)
         where TStep : struct, IPanelStep<Vector512<float>>

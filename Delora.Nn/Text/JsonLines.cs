@@ -15,15 +15,7 @@ internal sealed class JsonLines(string file, TextTokenizer tokenizer, int length
     /// <exception cref="DeloraFormatException">Names the line.</exception>
     public TokenExamples Read(ReadOnlyMemory<byte> bytes)
     {
-        if (bytes.Span.StartsWith("\uFEFF"u8)) bytes = bytes[3..];
-        for (int line = 1; !bytes.IsEmpty; line++)
-        {
-            int end = bytes.Span.IndexOf((byte)'\n');
-            ReadOnlyMemory<byte> one = end < 0 ? bytes : bytes[..end];
-            bytes = end < 0 ? default : bytes[(end + 1)..];
-            if (one.Span.Trim(" \t\r"u8).IsEmpty) continue;
-            Add(JsonFields.Parse(one, file, $"line {line}"), line);
-        }
+        foreach ((int line, JsonFields fields) in JsonLineReader.Read(bytes, file)) Add(fields, line);
 
         if (_rows.Count == 0)
             throw new DeloraFormatException(file, null, _masked > 0

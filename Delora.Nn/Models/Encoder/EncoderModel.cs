@@ -60,7 +60,11 @@ public abstract class EncoderModel : PretrainedModel
 
     private protected Tensor? Pooled(Tensor hidden) => _encoder.Pooled(hidden);
 
-    /// <summary>New weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
+    /// <summary>New weights for a whole model; they belong to the scope that is open.</summary>
+    private protected static WeightSource NewWeights(EncoderConfig config, Device device, Generator generator) =>
+        WeightSource.Gather(config.TensorShapes(), (name, shape) => NewTensor(config, name, shape, device, generator));
+
+    /// <summary>A new weight: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
     private protected static Tensor NewTensor(EncoderConfig config, string name, Shape shape, Device device, Generator generator) =>
         shape.Rank == 2 ? Initialization.Normal(shape, config.InitializerRange, device, generator, name)
         : name.EndsWith("bias", StringComparison.Ordinal) ? Tensor.Zeros(shape, device.FloatType, device, name)

@@ -54,8 +54,7 @@ public sealed class SequenceClassifier : EncoderModel
     {
         config = config with { Head = EncoderHead.SequenceClassification };
         using var scope = new TensorScope("create model");
-        return new SequenceClassifier(config, device, WeightSource.Gather(
-            config.TensorShapes(), (name, shape) => NewTensor(config, name, shape, device, generator)));
+        return new SequenceClassifier(config, device, NewWeights(config, device, generator));
     }
 
     /// <summary>The scores of every label.</summary>

@@ -65,8 +65,7 @@ public sealed class TextEncoder : EncoderModel
     {
         config = config with { Head = EncoderHead.None };
         using var scope = new TensorScope("create model");
-        return new TextEncoder(config, device, WeightSource.Gather(
-            config.TensorShapes(), (name, shape) => NewTensor(config, name, shape, device, generator)));
+        return new TextEncoder(config, device, NewWeights(config, device, generator));
     }
 
     /// <summary>The features of every token, <c>last_hidden_state</c>.</summary>

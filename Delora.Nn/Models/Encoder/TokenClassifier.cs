@@ -20,8 +20,7 @@ public sealed class TokenClassifier : EncoderModel
     {
         config = config with { Head = EncoderHead.TokenClassification };
         using var scope = new TensorScope("create model");
-        return new TokenClassifier(config, device, WeightSource.Gather(
-            config.TensorShapes(), (name, shape) => NewTensor(config, name, shape, device, generator)));
+        return new TokenClassifier(config, device, NewWeights(config, device, generator));
     }
 
     /// <summary>The scores of every label, for every token.</summary>

@@ -35,14 +35,8 @@ internal static class LabelledTextFile
     {
         List<LabelledText> texts = [];
         HashSet<string> ignored = [];
-        if (bytes.Span.StartsWith("\uFEFF"u8)) bytes = bytes[3..];
-        for (int line = 1; !bytes.IsEmpty; line++)
+        foreach ((int line, JsonFields fields) in JsonLineReader.Read(bytes, path))
         {
-            int end = bytes.Span.IndexOf((byte)'\n');
-            ReadOnlyMemory<byte> one = end < 0 ? bytes : bytes[..end];
-            bytes = end < 0 ? default : bytes[(end + 1)..];
-            if (one.Span.Trim(" \t\r"u8).IsEmpty) continue;
-            JsonFields fields = JsonFields.Parse(one, path, $"line {line}");
             string text = fields.Text(TextField, null) ?? throw fields.Wrong(TextField, "is missing.");
             string? pair = fields.Text(PairField, null);
             bool single = fields.TryTake(LabelField, out JsonElement label), several = fields.TryTake(LabelsField, out JsonElement labels);
