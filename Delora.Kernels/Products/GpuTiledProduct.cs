@@ -25,7 +25,7 @@ internal static class GpuTiledProduct
         DropoutMask mask)
         where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
     {
-        int threads = gpu.Accelerator.MaxNumThreadsPerGroup;
+        int threads = gpu.MaxThreadsPerGroup;
         Operands operands = new(gpu, a, b, branchA, branchB, bias, c);
         if (threads < 64) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
         else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);

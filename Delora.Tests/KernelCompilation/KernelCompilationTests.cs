@@ -33,8 +33,7 @@ public sealed partial class KernelCompilationTests
     {
         List<string> failures = Compile(context => Ptx(context, new CudaArchitecture(major, minor)), (_, compiled) =>
         {
-            PtxRepair.Apply(compiled);
-            string text = ((PTXCompiledKernel)compiled).PTXAssembly;
+            string text = PtxRepair.Repair(((PTXCompiledKernel)compiled).PTXAssembly);
             return text.Contains(".local", StringComparison.Ordinal) ? "uses local memory: an array, or a variable whose address is taken"
                 : BranchMarkedUniform().IsMatch(text) ? "has a branch that is marked uniform"
                 : null;
@@ -71,8 +70,7 @@ public sealed partial class KernelCompilationTests
         {
             List<string> failures = Compile(context => Ptx(context, CudaArchitecture.SM_90), (kernel, compiled) =>
             {
-                PtxRepair.Apply(compiled);
-                File.WriteAllText(source, ((PTXCompiledKernel)compiled).PTXAssembly);
+                File.WriteAllText(source, PtxRepair.Repair(((PTXCompiledKernel)compiled).PTXAssembly));
                 string report = Run(assembler, "-v", "-arch=sm_90", "-o", binary, source);
                 TestContext.Current.SendDiagnosticMessage($"{GpuDevice.KernelName(kernel)}: {Registers().Match(report).Value} registers");
                 return StackAndSpills().Match(report) is { Success: true } match
