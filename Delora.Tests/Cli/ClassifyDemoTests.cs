@@ -81,7 +81,7 @@ public sealed class ClassifyDemoTests
         using PeftModel peft = new(network);
         peft.Load(folder.File(ClassifyDemo.AdapterName));
         Assert.Equal(2 * s_small.Rank, peft.Configs[PeftModel.DefaultAdapter].R);
-        Assert.All(peft.DeltaNorms(), x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
+        Assert.All(peft.BoundReport().Layers, x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
     }
 
     [Fact]

@@ -90,8 +90,8 @@ public sealed class LanguageDemoTests
         using CausalLanguageModel model = CausalLanguageModel.Load(folder.File("out/base"), Devices.Cpu);
         using PeftModel peft = new(model);
         peft.Load(folder.File("out/adapter"));
-        Assert.Equal(14, peft.DeltaNorms().Count());
-        Assert.All(peft.DeltaNorms(), x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
+        Assert.Equal(14, peft.BoundReport().Layers.Count);
+        Assert.All(peft.BoundReport().Layers, x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
 
         Outcome again = await Run(folder, s_small);
         Assert.Equal((ExitCode.Success, ""), (again.ExitCode, again.Error));
