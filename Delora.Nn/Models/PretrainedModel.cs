@@ -60,7 +60,7 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <summary>
     /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
     /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
-    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed. Where an adapter parted tied embeddings, both are written, and
+    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed. Where an adapter parts tied embeddings, both are written, and
     /// the configuration says that they are not tied.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>

@@ -37,11 +37,8 @@ public sealed partial class PeftModel
         if (isStrict && saved.FirstOrDefault(module => modules[module] is ModuleList) is { } list)
             throw config.Wrong("modules_to_save", $"'{list}' is a list of modules, which PEFT does not save as a whole.");
         if (saved.FirstOrDefault(module => SavedModule.SharesWeights(modules[module])) is { } shared)
-        {
-            string told = $"'{shared}' shares its weight with another module (tied embeddings); a copy parts them, and only the copy is trained.";
-            if (!isStrict) throw config.Wrong("modules_to_save", told);
-            warn?.Invoke($"{config.Source}: modules_to_save: {told}");
-        }
+            warn?.Invoke($"{config.Source}: modules_to_save: '{shared}' shares its weight with another module (tied embeddings); the adapter's copy parts "
+                + "them, and only the copy is trained.");
         if (AdaptedLayers.FirstOrDefault(pair => IsSaved(pair.Name, saved)) is { Layer: not null } both)
             throw config.Wrong("modules_to_save", $"'{both.Name}' has an adapter: {string.Join(", ", both.Layer.Adapters.Names)}.");
         foreach (string module in saved.Where(module => !IsInside(module, saved)))
