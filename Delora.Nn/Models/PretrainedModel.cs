@@ -60,7 +60,8 @@ public abstract class PretrainedModel : Module, IAdaptable
     /// <summary>
     /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
     /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
-    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed.
+    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed. Where an adapter parts tied embeddings, both are written, and
+    /// the configuration says that they are not tied.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
     /// <param name="storeAs">
@@ -73,16 +74,19 @@ public abstract class PretrainedModel : Module, IAdaptable
     public void Save(string folder, DType storeAs = DType.Float32)
     {
         using Lease lease = Enter();
+        (string Name, ModuleState State)[] state = [.. NamedState()];
+        IReadOnlyDictionary<string, Shape> tied = Config.TensorShapes();
+        ModelConfig config = state.Any(entry => !tied.ContainsKey(entry.Name)) ? Config.Untied() : Config;
         FolderFile.Make(folder);
         try
         {
-            WeightWriter.Write(folder, [.. NamedState()], storeAs: storeAs);
+            WeightWriter.Write(folder, state, storeAs: storeAs);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new DeloraException($"{folder}: the model could not be written: {error.Message}", error);
         }
-        Config.Save(folder, storeAs);
+        config.Save(folder, storeAs);
     }
 
     /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>

@@ -61,9 +61,7 @@ public abstract partial record EncoderConfig
         config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, warn) };
         if (config.AttentionProbsDropoutProb != 0)
             warn($"attention_probs_dropout_prob {PythonJson.Float(config.AttentionProbsDropoutProb)} is not applied in training.");
-        // What is written again from the model itself.
-        foreach (string own in (string[])["torch_dtype", "dtype"]) fields.TryTake(own, out _);
-        config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
+        config = config with { WritesDType = TakeDType(fields), AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         return config;
     }

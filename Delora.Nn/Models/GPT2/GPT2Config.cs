@@ -143,15 +143,17 @@ public sealed record GPT2Config : ModelConfig
         foreach ((string own, string other) in s_otherNames)
             if (fields.OptionalInteger(other) is { } value && value != config.Size(own))
                 throw fields.Wrong(other, $"{value} contradicts {own} {config.Size(own)}, which it is another name of.");
-        // What is written again from the model itself.
-        foreach (string written in (string[])["architectures", "torch_dtype", "dtype"]) fields.TryTake(written, out _);
-        config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
+        // Written again from the model itself.
+        fields.TryTake("architectures", out _);
+        config = config with { WritesDType = TakeDType(fields), AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         if (config.EmbeddingDropout != 0 || config.AttentionDropout != 0 || config.ResidualDropout != 0)
             warn($"embd_pdrop {PythonJson.Float(config.EmbeddingDropout)}, attn_pdrop {PythonJson.Float(config.AttentionDropout)} and "
                 + $"resid_pdrop {PythonJson.Float(config.ResidualDropout)} are not applied in training.");
         return config;
     }
+
+    internal override ModelConfig Untied() => this with { TieWordEmbeddings = false };
 
     private protected override void ValidateOwnFields()
     {
