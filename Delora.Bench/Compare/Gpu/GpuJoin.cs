@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 
 namespace Delora.Bench.Compare.Gpu;
@@ -25,7 +24,10 @@ internal static class GpuJoin
         foreach (GpuResult failed in own.Concat(peers).Where(result => result.Error is not null))
             Console.WriteLine($"{failed.Side}: {failed.Name} {failed.Shape} failed: {failed.Error}");
         string path = Path.Combine(folder, "compare-gpu.json");
-        File.WriteAllText(path, JsonSerializer.Serialize(new { rows, results = (GpuResult[])[.. own, .. peers] }, new JsonSerializerOptions(GpuRun.Json) { WriteIndented = true }));
+        string machine = Path.Combine(folder, "machine.txt");
+        JsonElement[] parts = [.. Lines(Path.Combine(folder, "parts.jsonl")).Select(line => JsonSerializer.Deserialize<JsonElement>(line))];
+        var all = new { machine = File.Exists(machine) ? File.ReadAllLines(machine) : [], parts, rows, results = (GpuResult[])[.. own, .. peers] };
+        File.WriteAllText(path, JsonSerializer.Serialize(all, new JsonSerializerOptions(GpuRun.Json) { WriteIndented = true }));
         Console.WriteLine($"{rows.Count} ratios of {own.Length} own rows and {peers.Length} of peers in {path}");
         return own.Concat(peers).Any(result => result.Error is not null) ? 1 : 0;
     }
@@ -47,13 +49,14 @@ internal static class GpuJoin
         select new CompareRow($"{adapted.Name}; {adapted.Side} over its own frozen layer", adapted.Shape, 0, "own",
             adapted.Milliseconds, frozen.Milliseconds, "ms", adapted.Milliseconds / frozen.Milliseconds);
 
-    /// <summary>The rows of a side; none where it has not run. A last line that was cut off is left out.</summary>
-    private static GpuResult[] Read(string path)
+    private static GpuResult[] Read(string path) =>
+        [.. Lines(path).Select(line => JsonSerializer.Deserialize<GpuResult>(line) ?? throw new FormatException($"{path}: a line holds no result"))];
+
+    /// <summary>The whole lines of a file; none where there is no file. A last line that was cut off is left out.</summary>
+    private static string[] Lines(string path)
     {
         if (!File.Exists(path)) return [];
         string text = File.ReadAllText(path);
-        return [.. text[..(text.LastIndexOf('\n') + 1)].Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => JsonSerializer.Deserialize<GpuResult>(line)
-                ?? throw new FormatException(string.Create(CultureInfo.InvariantCulture, $"{path}: a line holds no result")))];
+        return text[..(text.LastIndexOf('\n') + 1)].Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 }

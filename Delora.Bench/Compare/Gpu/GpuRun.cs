@@ -18,6 +18,7 @@ internal static class GpuRun
     private const string Usage =
         """
         compare gpu [--device NAME] [--rehearse] [--only TEXT] [--seconds S] [--to FILE]   Delora's rows; FILE gets a line of JSON for each
+        compare gpu device [--device NAME]                                                 what it is; 3 where it is not there
         compare gpu plan [--rehearse] [--only TEXT]                                        the rows, for the peers
         compare gpu curve FOLDER [--device NAME] [--rehearse]                              losses of 200 steps; FOLDER gets what a peer starts from
         compare gpu join FOLDER                                                            delora.jsonl and peers.jsonl there: table, compare-gpu.json
@@ -49,6 +50,10 @@ internal static class GpuRun
                 return Find(device) is { } info ? Measure(cases, info, rehearse ? 0.02 : seconds, to) : NoDevice;
             case ["plan"]:
                 foreach (GpuCase @case in cases) Console.WriteLine(JsonSerializer.Serialize(@case, Json));
+                return 0;
+            case ["device"]:
+                if (Find(device) is not { } there) return NoDevice;
+                Console.WriteLine(there);
                 return 0;
             case ["curve", var folder]:
                 return Find(device) is { } found ? GpuCurve.Run(folder, Devices.Get(found.Selector), rehearse) : NoDevice;
