@@ -25,7 +25,7 @@ public abstract class UnaryBenchmarks(Action<Tensor, Tensor> forward) : OpBenchm
     public void Forward()
     {
         forward(X, Y);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats(2.0 * shape.Dims[0] * shape.Dims[1]);
@@ -52,7 +52,7 @@ public abstract class ActivationBenchmarks(
     public void Backward()
     {
         backward(backwardReadsY ? Y : X, _dy, _dx);
-        Device.Synchronize();
+        Finish();
     }
 
     public sealed override Work WorkOf(string benchmark, BenchShape shape) =>
@@ -80,7 +80,7 @@ public abstract class BinaryBenchmarks(Action<Tensor, Tensor, Tensor> forward) :
     public void Forward()
     {
         forward(_a, _b, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     public sealed override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats(3.0 * shape.Dims[0] * shape.Dims[1]);

@@ -25,7 +25,7 @@ internal static class LayerRun
         foreach ((int tokens, int @in, int @out, int rank) in Shapes)
         {
             using Side frozen = new(Devices.Cpu, tokens, @in, @out, 0), adapted = new(Devices.Cpu, tokens, @in, @out, rank);
-            Validate(rank);
+            Validate(Devices.Cpu, rank);
             (double alone, double with, double ratio) = InTurn(frozen.Step, adapted.Step, WarmUp, Rounds);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{$"{tokens} × {@in} × {@out}, {rank}",-30}{alone,9:F2} ms{with,9:F2} ms{ratio,20:F3}"));
@@ -33,17 +33,17 @@ internal static class LayerRun
         return 0;
     }
 
-    /// <summary>The layer's output and all its gradients on the CPU against the float64 reference, at an odd size.</summary>
-    private static void Validate(int rank)
+    /// <summary>The layer's output and all its gradients against the float64 reference, at an odd size.</summary>
+    internal static void Validate(Device device, int rank, FrozenStorage storage = FrozenStorage.Float32, double tolerance = 1e-4)
     {
-        using Side cpu = new(Devices.Cpu, 37, 51, 43, rank), reference = new(Devices.Reference, 37, 51, 43, rank);
-        cpu.Step();
+        using Side own = new(device, 37, 51, 43, rank, storage), reference = new(Devices.Reference, 37, 51, 43, rank, storage);
+        own.Step();
         reference.Step();
-        foreach ((string name, double[] got, double[] want) in cpu.Results().Zip(reference.Results(), (c, r) => (c.Name, c.Values, r.Values)))
+        foreach ((string name, double[] got, double[] want) in own.Results().Zip(reference.Results(), (o, r) => (o.Name, o.Values, r.Values)))
         {
             double largest = want.Max(Math.Abs), error = got.Zip(want, (g, w) => Math.Abs(g - w)).Max();
             // Written so that NaN fails.
-            if (!(error <= 1e-4 * largest)) throw new InvalidOperationException($"{name} is off by {error}, its largest element is {largest}: nothing is timed.");
+            if (!(error <= tolerance * largest)) throw new InvalidOperationException($"{name} is off by {error}, its largest element is {largest}: nothing is timed.");
         }
     }
 
@@ -73,18 +73,18 @@ internal static class LayerRun
     }
 
     /// <summary>One layer with its input and its upstream gradient.</summary>
-    private sealed class Side : IDisposable
+    internal sealed class Side : IDisposable
     {
         private readonly Linear _layer;
         private readonly Parameter _x;
         private readonly Tensor _dy;
         private readonly ParameterArena _arena;
 
-        internal Side(Device device, int tokens, int @in, int @out, int rank)
+        internal Side(Device device, int tokens, int @in, int @out, int rank, FrozenStorage storage = FrozenStorage.Float32)
         {
             var random = new Generator(7);
             _layer = new Linear(@in, @out, device, random);
-            _layer.Freeze();
+            _layer.Freeze(new FrozenWeightOptions { Storage = storage });
             _x = new Parameter("x", Initialization.Normal([tokens, @in], 1, device, random, "x"));
             _dy = Initialization.Normal([tokens, @out], 1, device, random, "dy");
             List<Parameter> parameters = [_x];

@@ -29,14 +29,14 @@ public abstract class NormBenchmarks(int axis, Action<Tensor, Tensor> forward, A
     public void Forward()
     {
         forward(_w, _norm);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         backward(_w, _given, _dNorm, _dW);
-        Device.Synchronize();
+        Finish();
     }
 
     public sealed override Work WorkOf(string benchmark, BenchShape shape) =>

@@ -36,21 +36,21 @@ public abstract class NormalizationBenchmarks(
     public void Forward()
     {
         forward(_x, _weight, _y, _statistics, 1e-5);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         backward(_x, _weight, _given, _dy, _dx, null, false, false);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void BackwardWithWeight()
     {
         backward(_x, _weight, _given, _dy, _dx, _dweight, false, false);
-        Device.Synchronize();
+        Finish();
     }
 
     public sealed override Work WorkOf(string benchmark, BenchShape shape) =>

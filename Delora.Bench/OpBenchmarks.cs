@@ -8,8 +8,7 @@ namespace Delora.Bench;
 /// <summary>
 /// The frame of every op's benchmarks. A subclass <c>XBenchmarks</c> names its shapes, makes its tensors in <see cref="Prepare"/> with
 /// <see cref="Input"/> and <see cref="Output"/>, declares its <see cref="WorkOf"/>, and has one method with <c>[Benchmark]</c> for each
-/// pass, which ends with
-/// <c>Device.Synchronize()</c>.
+/// pass, which ends with <see cref="Finish"/>.
 /// <para>
 /// Before anything is timed, every such method runs once on the device and once on the reference device at <see cref="ValidationShape"/>,
 /// with outputs
@@ -48,6 +47,15 @@ public abstract class OpBenchmarks
 
     /// <summary>The device that runs.</summary>
     protected Device Device { get; private set; } = Devices.Reference;
+
+    /// <summary>Whether calls are queued one behind the other, and whoever times them waits for the last.</summary>
+    internal bool Queued { get; set; }
+
+    /// <summary>The end of every benchmark method: waits for the device, unless calls are <see cref="Queued"/>.</summary>
+    protected void Finish()
+    {
+        if (!Queued) Device.Synchronize();
+    }
 
     /// <summary>Makes the tensors for a shape on <see cref="Device"/>.</summary>
     protected abstract void Prepare(BenchShape shape);

@@ -7,6 +7,7 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Delora.Bench;
 using Delora.Bench.Compare;
+using Delora.Bench.Compare.Gpu;
 
 // quick [TEXT]   every op (whose name contains TEXT) once, in about a minute
 // layer          what a DeLoRA adapter costs beside the frozen layer, the two in turn
@@ -15,6 +16,8 @@ using Delora.Bench.Compare;
 // frozen steps MODEL   training steps of a model with its weights in different storages
 // frozen decode        tokens of a Llama, one at a time, likewise
 // compare cpu [TEXT]   Delora beside libtorch (what has TEXT in its name), in turn; writes artifacts/compare-cpu.json
+// compare gpu …  Delora's side of the comparison on a GPU, its plan for the peers, and the two joined (docs/gpu.md)
+// validate DEVICE   every op's benchmarks against the reference, nothing timed
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
 Type[] classes = [.. typeof(OpBenchmarks).Assembly.GetTypes()
@@ -46,6 +49,10 @@ switch (args)
         return CompareRun.Run("");
     case ["compare", "cpu", var text]:
         return CompareRun.Run(text);
+    case ["compare", "gpu", .. var rest]:
+        return GpuRun.Run(rest);
+    case ["validate", var device]:
+        return ValidateRun.Run(classes, device);
     case ["compare-side"]:
         return CompareRun.RunSide();
     case ["list"]:

@@ -29,21 +29,21 @@ public abstract class ReductionBenchmarks(
     public void Forward()
     {
         forward(_x, _all);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void ForwardRows()
     {
         forwardRows(_x, _rows);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void BackwardRows()
     {
         backwardRows(_dy, _dx);
-        Device.Synchronize();
+        Finish();
     }
 
     public sealed override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats((double)shape.Dims[0] * shape.Dims[1]);

@@ -18,7 +18,7 @@ internal static class StepRun
 
     internal static int Run(string filter, bool checkpointing = false)
     {
-        Validate(checkpointing);
+        Validate(Devices.Cpu, checkpointing);
         Console.WriteLine($"{Devices.Cpu}; medians, DeLoRA on all linear layers{(checkpointing ? ", layers computed again on the way back" : "")}");
         Console.WriteLine($"{"model, batch × length, rank",-34}{"parameters",13}{"trained",12}{"step",12}{"tokens/s",12}{"peak memory",14}");
         foreach ((string name, int positions, int steps) in s_models)
@@ -45,8 +45,8 @@ internal static class StepRun
         return 0;
     }
 
-    /// <summary>Loss and gradients of a small model on the CPU against the float64 reference, at odd sizes.</summary>
-    private static void Validate(bool checkpointing)
+    /// <summary>Loss and gradients of a small model against the float64 reference, at odd sizes.</summary>
+    internal static void Validate(Device own, bool checkpointing = false)
     {
         LlamaConfig config = new()
         {
@@ -58,7 +58,7 @@ internal static class StepRun
             NumKeyValueHeads = 2,
             InitializerRange = 0.1,
         };
-        double[][] results = [.. ((Device[])[Devices.Reference, Devices.Cpu]).Select(device =>
+        double[][] results = [.. ((Device[])[Devices.Reference, own]).Select(device =>
         {
             using Side side = new(device, config, 2, 9, 3, checkpointing);
             return side.Gradients();

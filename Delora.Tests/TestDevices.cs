@@ -6,13 +6,20 @@ namespace Delora.Tests;
 
 /// <summary>
 /// The devices that theories run on. One instance of each for the whole run: making a context takes long. What this machine lacks stands
-/// in the lists as a row that is skipped and says why.
+/// in the lists as a row that is skipped and says why. Every row has the trait <c>Device</c>: <c>--filter-trait Device=cuda</c> runs what a card computes
+/// and nothing else. <c>DELORA_TEST_DEVICES=cuda,reference</c> leaves out all other devices, also in tests that go through them in a loop.
 /// </summary>
 public static class TestDevices
 {
     private static readonly Dictionary<string, Lazy<Device>> s_devices = [];
     private static readonly List<string> s_names = [];
     private static readonly Dictionary<string, string> s_absent = [];
+
+    /// <summary>The variable that names the devices to test on; all of them where it is not set.</summary>
+    private const string Variable = "DELORA_TEST_DEVICES";
+
+    private static readonly string[]? s_wanted =
+        Environment.GetEnvironmentVariable(Variable)?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     static TestDevices()
     {
@@ -73,16 +80,23 @@ public static class TestDevices
     private static void Add(string name, Func<Device> start)
     {
         s_devices.Add(name, new(start));
-        s_names.Add(name);
+        if (s_wanted?.Contains(name.Split(',')[0]) ?? true) s_names.Add(name);
+        else s_absent.Add(name, $"left out by {Variable}");
     }
 
     private static TheoryData<string> Rows(Func<string, bool> which)
     {
         var rows = new TheoryData<string>();
         // Devices made by Cpu(threads, level) are not rows: whether they exist depends on the order of the tests.
-        foreach (string name in s_names.Where(which)) rows.Add(name);
-        foreach ((string name, string reason) in s_absent)
-            if (which(name)) rows.Add(new TheoryDataRow<string>(name) { Skip = $"{name}: {reason}" });
+        foreach (string name in s_names.Where(which)) rows.Add(Row(name));
+        foreach ((string name, string reason) in s_absent.Where(pair => which(pair.Key)))
+        {
+            TheoryDataRow<string> row = Row(name);
+            row.Skip = $"{name}: {reason}";
+            rows.Add(row);
+        }
         return rows;
     }
+
+    private static TheoryDataRow<string> Row(string name) => new(name) { Traits = { ["Device"] = [name] } };
 }

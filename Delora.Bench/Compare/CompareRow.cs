@@ -3,13 +3,14 @@ using System.Text.Json.Serialization;
 
 namespace Delora.Bench.Compare;
 
-/// <summary>A line of the table and of <c>artifacts/compare-cpu.json</c>.</summary>
+/// <summary>A line of the table and of <c>artifacts/compare-cpu.json</c>, or of <c>compare-gpu.json</c>.</summary>
 /// <param name="Name">What is computed.</param>
 /// <param name="Shape">Its sizes.</param>
-/// <param name="Threads">Threads of either side.</param>
+/// <param name="Threads">Threads of either side; 0 on a GPU.</param>
 /// <param name="Kind">
 /// peer: Delora against libtorch, above 1 Delora is faster; own: over Delora's own frozen layer, 1 is free; peak: the part of the FMA peak that is
-/// reached; memory: Delora's peak resident memory over the peer's.
+/// reached; memory: Delora's peak memory (of the process, on a GPU of the device) over the peer's; copy: the part of the copy's speed that is reached;
+/// curve: the distance from the peer's losses over the distance of the peer's own two runs.
 /// </param>
 /// <param name="Ours">Delora's figure.</param>
 /// <param name="Peer">The other's.</param>

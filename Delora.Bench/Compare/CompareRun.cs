@@ -60,7 +60,7 @@ internal sealed class CompareRun(string filter)
         }
         _peer?.Dispose();
         foreach (ModelShape model in ModelShape.All) Step(model);
-        Print();
+        Print(_rows);
         string path = Path.Combine("artifacts", "compare-cpu.json");
         Directory.CreateDirectory("artifacts");
         File.WriteAllText(path, CompareRow.ToJson(_rows));
@@ -214,10 +214,10 @@ internal sealed class CompareRun(string filter)
         return row;
     }
 
-    private void Print()
+    internal static void Print(IEnumerable<CompareRow> rows)
     {
         Table table = new Table().Border(TableBorder.Simple).AddColumns("what", "shape", "threads", "kind", "ours", "peer", "unit", "ratio");
-        foreach (CompareRow row in _rows)
+        foreach (CompareRow row in rows)
             table.AddRow(((string[])[row.Name, row.Shape, $"{row.Threads}", row.Kind, Number(row.Ours), Number(row.Peer), row.Unit,
                 row.Ratio.ToString("F2", CultureInfo.InvariantCulture)]).Select(Markup.Escape).ToArray());
         AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 150);

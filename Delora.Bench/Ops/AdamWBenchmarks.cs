@@ -28,7 +28,7 @@ public class AdamWBenchmarks : OpBenchmarks
     public void Step()
     {
         AdamWKernel.Step(_p, _g, _m, _v, _scale, s_settings, 100);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats(7.0 * shape.Dims[0]);

@@ -25,14 +25,14 @@ public class AddBiasBenchmarks : OpBenchmarks
     public void Forward()
     {
         AddBiasKernel.Forward(_x, _bias, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         AddBiasKernel.Backward(_x, _dBias);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

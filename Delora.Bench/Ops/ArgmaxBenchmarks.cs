@@ -28,7 +28,7 @@ public class ArgmaxBenchmarks : OpBenchmarks
     {
         ArgmaxKernel.Forward(_x, _y);
         if (_numbers is not null) EmbeddingKernel.Forward(_y, _numbers, _asNumbers!);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats((double)shape.Dims[0] * shape.Dims[1]);

@@ -44,14 +44,14 @@ public class AttentionBenchmarks : OpBenchmarks
     public void Forward()
     {
         AttentionKernel.Forward(_query, _key, _value, null, _y, _logSumExp, _options);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         AttentionKernel.Backward(_query, _key, _value, null, _result, _z, _dy, _dquery, _dkey, _dvalue, _options);
-        Device.Synchronize();
+        Finish();
     }
 
     /// <summary>Two products forward, five backward, over the pairs that see each other.</summary>

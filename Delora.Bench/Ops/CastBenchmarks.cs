@@ -26,7 +26,7 @@ public class CastBenchmarks : OpBenchmarks
     {
         CastKernel.Forward(_x, _brain);
         CastKernel.Forward(_brain, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
@@ -34,7 +34,7 @@ public class CastBenchmarks : OpBenchmarks
     {
         CastKernel.Forward(_x, _half);
         CastKernel.Forward(_half, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

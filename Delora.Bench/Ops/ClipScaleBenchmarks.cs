@@ -23,7 +23,7 @@ public class ClipScaleBenchmarks : OpBenchmarks
     public void Forward()
     {
         ClipScaleKernel.Forward(_norm, 1, _scale);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats(2);

@@ -27,14 +27,14 @@ public class ConcatBenchmarks : OpBenchmarks
     public void Forward()
     {
         ConcatKernel.Forward([_a, _b], 1, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         ConcatKernel.Backward(_y, 1, _a.Shape[1], _da);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

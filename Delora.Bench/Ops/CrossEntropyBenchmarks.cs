@@ -29,14 +29,14 @@ public class CrossEntropyBenchmarks : OpBenchmarks
     public void Forward()
     {
         CrossEntropyKernel.Forward(_logits, _labels, _loss, _z);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         CrossEntropyKernel.Backward(_logits, _labels, _backwardZ, _dloss, _dlogits, _labels.Shape[0]);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

@@ -37,14 +37,14 @@ public class DeloraFoldBenchmarks : OpBenchmarks
     public void Forward()
     {
         DeloraFoldKernel.Forward(_a, _b, _lambda, _w, _scales, _foldedA, _foldedB);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         DeloraFoldKernel.Backward(_a, _b, _w, _givenScales, _dFoldedA, _dFoldedB, _dA, _dB, _dLambda);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

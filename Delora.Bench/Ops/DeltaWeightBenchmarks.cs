@@ -27,14 +27,14 @@ public class DeltaWeightBenchmarks : OpBenchmarks
     public void Forward()
     {
         DeltaWeightKernel.Forward(_a, _b, _delta);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Add()
     {
         DeltaWeightKernel.Add(_a, _b, _weight);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape)

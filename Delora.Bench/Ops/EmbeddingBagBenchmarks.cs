@@ -31,14 +31,14 @@ public class EmbeddingBagBenchmarks : OpBenchmarks
     public void Forward()
     {
         EmbeddingBagKernel.Forward(_ids, _offsets, _weight, _y, EmbeddingBagMode.Mean);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void BackwardAccumulate()
     {
         EmbeddingBagKernel.Backward(_ids, _offsets, _dy, _dweight, EmbeddingBagMode.Mean, accumulate: true);
-        Device.Synchronize();
+        Finish();
     }
 
     /// <summary>Each id reads a row, and backward reads and writes one.</summary>

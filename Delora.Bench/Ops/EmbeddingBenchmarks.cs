@@ -28,14 +28,14 @@ public class EmbeddingBenchmarks : OpBenchmarks
     public void Forward()
     {
         EmbeddingKernel.Forward(_ids, _weight, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void BackwardAccumulate()
     {
         EmbeddingKernel.Backward(_ids, _dy, _dweight, accumulate: true);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

@@ -31,14 +31,14 @@ public class FrozenLinearBenchmarks : OpBenchmarks
     public void Forward()
     {
         FrozenLinearKernel.Forward(_x, _weight, _bias, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         FrozenLinearKernel.Backward(_dy, _weight, _dx);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => new(LinearShapes.Flops(shape), LinearShapes.Bytes(shape));

@@ -28,14 +28,14 @@ public class GatherColumnsBenchmarks : OpBenchmarks
     public void Forward()
     {
         GatherColumnsKernel.Forward(_a, _ids, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void BackwardAccumulate()
     {
         GatherColumnsKernel.Backward(_ids, _dy, _da, accumulate: true);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

@@ -23,7 +23,7 @@ public class GlobalNormBenchmarks : OpBenchmarks
     public void Forward()
     {
         GlobalNormKernel.Forward(_norm, _g);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats(shape.Dims[0]);

@@ -34,21 +34,21 @@ public class LinearCrossEntropyBenchmarks : OpBenchmarks
     public void Evaluate()
     {
         LinearCrossEntropyKernel.Forward(_x, _frozen, _labels, _evaluated, null);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Frozen()
     {
         LinearCrossEntropyKernel.Forward(_x, _frozen, _labels, _loss, _dx);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Trained()
     {
         LinearCrossEntropyKernel.Forward(_x, _weight, _labels, _loss, _trainedDx, _dweight);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape)

@@ -43,7 +43,7 @@ public class LowRankLinearBenchmarks : OpBenchmarks
     {
         FrozenLinearKernel.Forward(_x, _weight, _bias, _y);
         FrozenLinearKernel.Backward(_dy, _weight, _dx);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
@@ -62,6 +62,6 @@ public class LowRankLinearBenchmarks : OpBenchmarks
     {
         LowRankLinearKernel.Forward(_x, _weight, _bias, _a, _b, _h, _y, dropout);
         LowRankLinearKernel.Backward(_x, _weight, _a, _b, _h, _dy, _dx, _da, _db, dropout);
-        Device.Synchronize();
+        Finish();
     }
 }

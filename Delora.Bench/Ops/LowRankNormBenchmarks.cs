@@ -24,7 +24,7 @@ public class LowRankNormBenchmarks : OpBenchmarks
     public void Forward()
     {
         LowRankNormKernel.Forward(_a, _b, _norm);
-        Device.Synchronize();
+        Finish();
     }
 
     // Both Gram matrices are symmetric: r (r + 1) / 2 inner products of each.

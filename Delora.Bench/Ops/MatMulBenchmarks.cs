@@ -30,21 +30,21 @@ public class MatMulBenchmarks : OpBenchmarks
     public void NT()
     {
         MatMulKernel.Forward(_x, _w, _y, MatMulLayout.NT);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void NN()
     {
         MatMulKernel.Forward(_dy, _w, _dx, MatMulLayout.NN);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void TN()
     {
         MatMulKernel.Forward(_dy, _x, _dw, MatMulLayout.TN);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => new(LinearShapes.Flops(shape), LinearShapes.Bytes(shape));

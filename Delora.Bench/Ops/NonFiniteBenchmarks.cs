@@ -27,7 +27,7 @@ public class NonFiniteBenchmarks : OpBenchmarks
     public void Forward()
     {
         NonFiniteKernel.Forward(_count, _g);
-        Device.Synchronize();
+        Finish();
         // Outputs that are compared hold floating-point numbers.
         _result.CopyFrom<double>([_count.ToArray<int>()[0]]);
     }

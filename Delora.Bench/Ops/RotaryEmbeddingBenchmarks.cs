@@ -29,14 +29,14 @@ public class RotaryEmbeddingBenchmarks : OpBenchmarks
     public void Forward()
     {
         RotaryEmbeddingKernel.Forward(_x, _cos, _sin, null, 0, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void BackwardOfGivenPositions()
     {
         RotaryEmbeddingKernel.Backward(_x, _cos, _sin, _positions, 0, _dx);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

@@ -41,6 +41,6 @@ public class SamplingBenchmarks : OpBenchmarks
     {
         SamplingKernel.Forward(_logits, _ids, options, new RandomStream(42, 0));
         if (_numbers is not null) EmbeddingKernel.Forward(_ids, _numbers, _asNumbers!);
-        Device.Synchronize();
+        Finish();
     }
 }

@@ -27,14 +27,14 @@ public class SgdBenchmarks : OpBenchmarks
     public void Plain()
     {
         SgdKernel.Step(_p, _g, null, _scale, s_plain, 100);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Momentum()
     {
         SgdKernel.Step(_p, _g, _buffer, _scale, s_momentum, 100);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) => Work.Floats((benchmark == nameof(Plain) ? 3.0 : 5.0) * shape.Dims[0]);

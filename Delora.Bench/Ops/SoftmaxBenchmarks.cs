@@ -27,14 +27,14 @@ public class SoftmaxBenchmarks : OpBenchmarks
     public void Forward()
     {
         SoftmaxKernel.Forward(_x, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         SoftmaxKernel.Backward(_p, _dy, _dx);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

@@ -28,14 +28,14 @@ public class SwiGluBenchmarks : OpBenchmarks
     public void Forward()
     {
         SwiGluKernel.Forward(_gate, _up, _y);
-        Device.Synchronize();
+        Finish();
     }
 
     [Benchmark]
     public void Backward()
     {
         SwiGluKernel.Backward(_gate, _up, _dy, _dgate, _dup);
-        Device.Synchronize();
+        Finish();
     }
 
     public override Work WorkOf(string benchmark, BenchShape shape) =>

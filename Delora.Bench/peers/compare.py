@@ -1,0 +1,76 @@
+"""The peers' side of Delora's comparison on a GPU: PyTorch, and PEFT for adapters.
+
+    Delora.Bench compare gpu plan > plan.jsonl
+    python3 compare.py plan.jsonl peers.jsonl [SECONDS]
+
+Reads the rows that Delora's side computes, one JSON object a line, and writes what it measured of each, as soon as it is known.
+"""
+
+import gc
+import json
+import sys
+
+import torch
+
+import models
+import ops
+import timing
+
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def sides(case):
+    """The peers of a row: their names, and what makes a run of each."""
+    kind, part, sizes, dtype = case["kind"], case["pass"], case["sizes"], TYPES[case["type"]]
+    if kind == "copy":
+        return [("PyTorch", lambda: ops.copy(sizes, dtype))]
+    if kind == "product":
+        return [("PyTorch", lambda: ops.product(sizes, dtype))]
+    if kind == "op":
+        return [("PyTorch", lambda: ops.OPS[part](sizes, dtype))]
+    if kind == "layer":
+        return [("PEFT", lambda: models.layer(part == "DeLoRA", sizes, dtype))]
+    if kind == "step":
+        name = "PEFT" if sizes[8] else "PyTorch"
+        return [(name, lambda: models.step(sizes, dtype, False)), (f"{name} under bf16 autocast", lambda: models.step(sizes, dtype, True))]
+    raise ValueError(f"no case of kind '{kind}'")
+
+
+def measure(case, make, seconds):
+    run = make()
+    run()
+    run()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    is_step = case["kind"] == "step"
+    result = {"ms": timing.median(run, 4 * seconds if is_step else seconds)}
+    if is_step:
+        result["peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
+        result["rate"], result["unit"] = case["sizes"][0] * case["sizes"][1] / result["ms"] * 1e3, "tokens/s"
+    return result
+
+
+def main(plan, target, seconds):
+    # PyTorch's own defaults, said aloud: float32 products in float32.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    print(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name()}", flush=True)
+    with open(plan, encoding="utf-8") as lines:
+        cases = [json.loads(line) for line in lines if line.strip()]
+    with open(target, "w", encoding="utf-8") as results:
+        for case in cases:
+            for side, make in sides(case):
+                row = {"name": case["name"], "shape": case["shape"], "side": side, "ms": 0.0}
+                try:
+                    row.update(measure(case, make, seconds))
+                except Exception as error:  # A row that a version of a library cannot compute says so; the others are still measured.
+                    row["error"] = f"{type(error).__name__}: {error}"
+                results.write(json.dumps(row, ensure_ascii=False) + "\n")
+                results.flush()
+                print(f"{row['name']:44} {row['shape']:26}{row['ms']:11.3f} ms  {side}{'  failed: ' + row['error'] if 'error' in row else ''}", flush=True)
+                gc.collect()
+                torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 1.0)
