@@ -26,7 +26,13 @@ internal static class TrainingSession
         TokenRows? evaluation = options.EvalData is { } file ? folder.Rows(file, length) : null;
         FineTuningOptions tuning = Tuning(options, training.Count, "CAUSAL_LM");
         Device device = SelectedDevice.Open(options.Device);
+        var plan = new TrainingPlan(
+            options, tuning, device,
+            (asked, frozen, checkpointing) => FineTuner.Plan(folder.Path, device, training, asked, evaluation, frozen, checkpointing));
+        if (options.DryRun)
+            return plan.Tell(console, folder, ModelFolder.Describe(options.Data, training));
         using OutputFolder output = OpenOutput(options);
+        plan.Require();
         using CausalLanguageModel model = folder.Load(device, options.Frozen);
         model.Checkpointing = options.Checkpointing;
         using FineTuner tuner = new(model, training, tuning, evaluation, console.Warn);
@@ -45,11 +51,18 @@ internal static class TrainingSession
 
     private static int Classifier(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
     {
+        folder.RequireClassifier();
         ClassificationRows training = folder.LabelledRows(options.Data, length);
         ClassificationRows? evaluation = options.EvalData is { } file ? folder.LabelledRows(file, length) : null;
         FineTuningOptions tuning = Tuning(options, training.Count, "SEQ_CLS");
         Device device = SelectedDevice.Open(options.Device);
+        var plan = new TrainingPlan(
+            options, tuning, device,
+            (asked, frozen, checkpointing) => ClassifierTuner.Plan(folder.Path, device, training, asked, evaluation, frozen, checkpointing));
+        if (options.DryRun)
+            return plan.Tell(console, folder, ModelFolder.Describe(options.Data, training));
         using OutputFolder output = OpenOutput(options);
+        plan.Require();
         using SequenceClassifier model = folder.LoadClassifier(device, options.Frozen);
         model.Checkpointing = options.Checkpointing;
         using ClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
