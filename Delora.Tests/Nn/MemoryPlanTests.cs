@@ -78,6 +78,22 @@ public sealed class MemoryPlanTests : IDisposable
         }
     }
 
+    /// <summary>Whether rounding loses anything is known of the numbers alone: the norms of columns, which are kept then, are planned.</summary>
+    [Fact]
+    public void NormsThatTurnOutToBeNeedlessArePlanned()
+    {
+        Save("llama", storeAs: DType.BFloat16);
+        using var cpu = new CpuDevice(2);
+        var frozen = new FrozenWeightOptions { Storage = FrozenStorage.Float16 };
+        MemoryPlan plan = FineTuner.Plan(_folder.File("model"), cpu, Blocks(), Options("llama"), frozen: frozen);
+        using CausalLanguageModel model = CausalLanguageModel.Load(_folder.File("model"), cpu, frozen: frozen);
+        using var tuner = new FineTuner(model, Blocks(), Options("llama"));
+        FrozenLayer[] exact = [.. FrozenWeightReport.Of(model).Layers.Where(layer => layer.Error.Largest == 0)];
+        Assert.NotEmpty(exact);
+        long norms = exact.Sum(layer => DeviceAllocator.SizeClass(layer.Shape[1] * sizeof(float)));
+        Assert.Equal(cpu.Memory.Statistics.BytesInUse + norms, plan.KeptBytes);
+    }
+
     [Fact]
     public void TheReferenceDeviceIsNotPlanned() =>
         Assert.Contains("reference", Assert.Throws<DeviceException>(() => Devices.Planning(Devices.Reference)).Message, StringComparison.Ordinal);
@@ -159,7 +175,7 @@ public sealed class MemoryPlanTests : IDisposable
         bool small = false)
     {
         // Numbers that a file has in few bits may lose nothing: then less is remembered of the weight.
-        Save(family, small, checkpointing ? DType.BFloat16 : DType.Float32);
+        Save(family, small, !checkpointing ? DType.Float32 : frozen.Storage == FrozenStorage.Float16 ? DType.Float16 : DType.BFloat16);
         string folder = _folder.File("model"), output = _folder.File($"out {Guid.NewGuid():N}");
         MemoryPlan plan;
         AllocatorStatistics loaded;

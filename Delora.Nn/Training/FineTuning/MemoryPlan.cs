@@ -7,7 +7,8 @@ namespace Delora.Nn;
 /// </summary>
 /// <remarks>
 /// Tensors alone are counted: not the program itself, its data, or on a card what the driver takes. Of a run of very many different batches the largest
-/// are looked at.
+/// are looked at. Where a 16-bit storage turns out to lose nothing of the numbers of a file of another type, a run takes less by the norms of columns
+/// that it need not keep, 4 bytes for each input of a linear layer.
 /// </remarks>
 public sealed record MemoryPlan
 {

@@ -9,7 +9,7 @@ namespace Delora.Tests.Nn.Models;
 /// <summary>A model folder with the shapes of Llama 3.2 1B and no data: the file is a hole behind its header.</summary>
 internal static class LargeModel
 {
-    internal static LlamaConfig Save(string folder)
+    internal static LlamaConfig Save(string folder, bool tied = false)
     {
         LlamaConfig config = TinyLlama.Config with
         {
@@ -20,7 +20,7 @@ internal static class LargeModel
             NumAttentionHeads = 32,
             NumKeyValueHeads = 8,
             MaxPositionEmbeddings = 8192,
-            TieWordEmbeddings = false,
+            TieWordEmbeddings = tied,
         };
         Directory.CreateDirectory(folder);
         config.Save(folder, DType.BFloat16);
