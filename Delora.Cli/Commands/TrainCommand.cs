@@ -48,6 +48,12 @@ internal static class TrainCommand
             "--cuda-graph",
             "On a CUDA card, record the passes of a language model's batch and replay them in one launch: the same numbers, less waiting for the processor.",
             "on", "on", "off");
+        Option<bool> dryRun = new("--dry-run")
+        {
+            Description = "Tell how much memory the run would take, and what would save some; load no weights, train nothing, write nothing.",
+        };
+        Option<long?> memory = ValueOptions.SizeOrNone(
+            "--memory", "Memory that the run may take, such as 24GiB; a run that needs more is refused. [default: what the device has left]");
         Command command = new(
             "train",
             "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the "
@@ -60,7 +66,7 @@ internal static class TrainCommand
         foreach (Option option in (Option[])
             [
                 batch, length, epochs, steps, accumulate, learningRate, schedule, warmup, decay, clip, evalEvery, boundsEvery, saveEvery, keep,
-                resume, skip, seed, weights, device, checkpointing, graph,
+                resume, skip, seed, weights, device, checkpointing, graph, dryRun, memory,
             ])
             command.Add(option);
         command.SetAction((parsed, stop) =>
@@ -82,6 +88,8 @@ internal static class TrainCommand
                     Frozen = ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                     Resume = parsed.GetValue(resume),
                     Checkpointing = parsed.GetValue(checkpointing),
+                    DryRun = parsed.GetValue(dryRun),
+                    Memory = parsed.GetValue(memory),
                     Tuning = new FineTuningOptions
                     {
                         Adapter = config,

@@ -56,14 +56,20 @@ internal sealed class ModelFolder
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
     public SequenceClassifier LoadClassifier(Device device, FrozenWeightOptions? frozen = null)
     {
+        RequireClassifier();
+        return (SequenceClassifier)PretrainedModel.Load(Path, device, _console.Warn, frozen: frozen);
+    }
+
+    /// <summary>Refuses a model that is no classifier of texts.</summary>
+    /// <exception cref="InputException">It is none.</exception>
+    public void RequireClassifier()
+    {
         if (Config is not EncoderConfig { Head: EncoderHead.SequenceClassification })
         {
             throw new InputException(
                 $"{Path}: a classifier of texts is wanted (BertForSequenceClassification, RobertaForSequenceClassification), not a "
                 + $"{Config.Architecture}; delora add-head makes one of an encoder");
         }
-
-        return (SequenceClassifier)PretrainedModel.Load(Path, device, _console.Warn, frozen: frozen);
     }
 
     /// <summary>Puts an adapter on the model.</summary>

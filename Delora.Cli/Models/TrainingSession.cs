@@ -1,5 +1,6 @@
 using System.Globalization;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -16,12 +17,16 @@ internal static class TrainingSession
         ModelFolder folder = ModelFolder.Open(console, options.Model);
         int length = folder.LengthOf(options.Length);
         if (folder.Config is EncoderConfig)
-            new TrainingSession<SequenceClassifier, ClassificationRows, ClassificationBatch, ClassificationEvaluation>(console, options, folder)
+        {
+            folder.RequireClassifier();
+            return new TrainingSession<SequenceClassifier, ClassificationRows, ClassificationBatch, ClassificationEvaluation>(console, options, folder)
             {
                 Task = "SEQ_CLS",
                 Read = file => folder.LabelledRows(file, length),
                 Count = rows => rows.Count,
                 DescribeRows = ModelFolder.Describe,
+                Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
+                    ClassifierTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
                 Load = device => folder.LoadClassifier(device, options.Frozen),
                 Tune = (model, training, tuning, evaluation) => new ClassifierTuner(model, training, tuning, evaluation, console.Warn),
                 Describe = EvalCommand.Text,
@@ -29,21 +34,23 @@ internal static class TrainingSession
                 Use = "classify",
                 UseOn = "--text \"...\"",
             }.Run(stop);
-        else
-            new TrainingSession<CausalLanguageModel, TokenRows, (int[] Inputs, int[] Targets), Evaluation>(console, options, folder)
-            {
-                Task = "CAUSAL_LM",
-                Read = file => folder.Rows(file, length),
-                Count = rows => rows.Count,
-                DescribeRows = ModelFolder.Describe,
-                Load = device => folder.Load(device, options.Frozen),
-                Tune = (model, training, tuning, evaluation) => new FineTuner(model, training, tuning, evaluation, console.Warn),
-                Describe = EvalCommand.Text,
-                Unit = "tokens",
-                Use = "generate",
-                UseOn = "--prompt \"...\"",
-            }.Run(stop);
-        return ExitCode.Success;
+        }
+
+        return new TrainingSession<CausalLanguageModel, TokenRows, (int[] Inputs, int[] Targets), Evaluation>(console, options, folder)
+        {
+            Task = "CAUSAL_LM",
+            Read = file => folder.Rows(file, length),
+            Count = rows => rows.Count,
+            DescribeRows = ModelFolder.Describe,
+            Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
+                FineTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
+            Load = device => folder.Load(device, options.Frozen),
+            Tune = (model, training, tuning, evaluation) => new FineTuner(model, training, tuning, evaluation, console.Warn),
+            Describe = EvalCommand.Text,
+            Unit = "tokens",
+            Use = "generate",
+            UseOn = "--prompt \"...\"",
+        }.Run(stop);
     }
 }
 
@@ -63,6 +70,9 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
     /// <summary>A file and its rows in words.</summary>
     public required Func<string, TRows, string> DescribeRows { get; init; }
 
+    /// <summary>The memory that training on a device takes, with other options, storage of frozen weights, and checkpointing or not.</summary>
+    public required Func<Device, TRows, FineTuningOptions, TRows?, FrozenWeightOptions, bool, MemoryPlan> Plan { get; init; }
+
     /// <summary>Loads the model.</summary>
     public required Func<Device, TModel> Load { get; init; }
 
@@ -81,8 +91,8 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
     /// <summary>What it is used on.</summary>
     public required string UseOn { get; init; }
 
-    /// <summary>Reads the data and the model, trains, and tells how it went.</summary>
-    public void Run(CancellationToken stop)
+    /// <summary>Reads the data and the model, trains, and tells how it went; or tells only the plan of its memory.</summary>
+    public int Run(CancellationToken stop)
     {
         TRows training = Read(options.Data);
         TRows? evaluation = options.EvalData is { } file ? Read(file) : null;
@@ -92,9 +102,13 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
             Steps = StepsOf(Count(training)),
         };
         Device device = SelectedDevice.Open(options.Device);
+        var plan = new TrainingPlan(
+            options, tuning, device, (asked, frozen, checkpointing) => Plan(device, training, asked, evaluation, frozen, checkpointing));
+        if (options.DryRun) return plan.Tell(console, folder, DescribeRows(options.Data, training));
         using OutputFolder output = ModelFolder.IsSame(options.Model, options.Out)
             ? throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted")
             : OutputFolder.Open(options.Out);
+        plan.Require();
         using TModel model = Load(device);
         model.Checkpointing = options.Checkpointing;
         using FineTuner<TModel, TBatch, TEvaluation> tuner = Tune(model, training, tuning, evaluation);
@@ -105,6 +119,7 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
         if (evaluation is not null)
             console.Output.WriteLine($"Evaluation: {DescribeRows(options.EvalData!, evaluation)}");
         Train(tuner, tuning.Steps, output, stop);
+        return ExitCode.Success;
     }
 
     private void Train(FineTuner<TModel, TBatch, TEvaluation> tuner, int steps, OutputFolder output, CancellationToken stop)

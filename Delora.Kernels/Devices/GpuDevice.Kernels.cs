@@ -28,7 +28,7 @@ public sealed partial class GpuDevice
         MethodInfo kernel, long count, TArguments arguments, Action<TLauncher, AcceleratorStream, Index1D, TArguments> launch)
         where TLauncher : Delegate where TArguments : struct
     {
-        if (count == 0) return;
+        if (IsNothing(count)) return;
         if (_ptx is not null)
         {
             RunPtx(kernel, count, ref arguments);
@@ -51,7 +51,7 @@ public sealed partial class GpuDevice
         MethodInfo kernel, KernelConfig config, TArguments arguments, Action<TLauncher, AcceleratorStream, KernelConfig, TArguments> launch)
         where TLauncher : Delegate where TArguments : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         if (_ptx is not null)
         {
             RunPtxGroups(kernel, config, ref arguments);
@@ -118,6 +118,9 @@ public sealed partial class GpuDevice
         string arguments = kernel.IsGenericMethod ? $"<{string.Join(", ", kernel.GetGenericArguments().Select(type => type.Name))}>" : "";
         return $"{kernel.DeclaringType?.Name}.{kernel.Name}{arguments}";
     }
+
+    /// <summary>Whether a launch over so many threads does nothing.</summary>
+    private bool IsNothing(long threads) => threads == 0 || IsPlanning;
 
     private static string Describe(long count) => $"{count} threads";
 

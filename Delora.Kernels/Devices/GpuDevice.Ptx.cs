@@ -26,6 +26,7 @@ public sealed partial class GpuDevice
     internal nint Address(Tensor tensor)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
+        if (IsPlanning) return 0;
         return Address(Bytes(tensor));
     }
 
@@ -45,6 +46,7 @@ public sealed partial class GpuDevice
     /// <exception cref="DeviceException">This is no CUDA device, or the text does not assemble: the message has the assembler's log.</exception>
     internal PtxKernel LoadPtx(string key, Func<PtxTarget, string> text, string? entry = null)
     {
+        if (IsPlanning && Target is not null) return PtxKernel.Planned;
         if (_ptx is null) throw new DeviceException($"{Name} runs no PTX: {key} is for CUDA cards");
         RefuseToLoad(key, key);
         return _ptxKernels.GetOrAdd(key, _ => new(() => LoadPtxText(key, entry, () => text(_ptx.Target)))).Value;
@@ -60,6 +62,7 @@ public sealed partial class GpuDevice
     internal void LaunchPtx<TArguments>(PtxKernel kernel, PtxLaunch launch, TArguments arguments) where TArguments : struct
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
+        if (IsPlanning) return;
         try
         {
             lock (_lock) kernel.Launch(launch, ref arguments);

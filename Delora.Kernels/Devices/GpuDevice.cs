@@ -2,6 +2,7 @@ using Delora.Core;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
+using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
 
 namespace Delora.Kernels;
@@ -17,6 +18,7 @@ public sealed partial class GpuDevice : Device
     private readonly AcceleratorStream _stream;
     private readonly IPtxDriver? _ptx;
     private readonly PtxCompiler? _compiler;
+    private readonly GpuPlannedBuffer? _planned;
 
     /// <summary>A device on an accelerator that is now its own. It runs PTX through the driver, where there is one.</summary>
     internal GpuDevice(
@@ -28,9 +30,10 @@ public sealed partial class GpuDevice : Device
         // Not the default stream: the null stream of CUDA cannot be captured into a graph.
         _stream = accelerator.CreateStream();
         _ptx = driver?.Invoke(_stream);
-        _compiler = _ptx is null ? null : new PtxCompiler(_ptx.Target);
-        MaxThreadsPerGroup = _ptx?.Target.MaxThreads ?? accelerator.MaxNumThreadsPerGroup;
-        MaxSharedBytesPerGroup = _ptx?.Target.MaxSharedBytes ?? accelerator.MaxSharedMemoryPerGroup;
+        Target = _ptx?.Target;
+        _compiler = Target is null ? null : new PtxCompiler(Target);
+        MaxThreadsPerGroup = Target?.MaxThreads ?? accelerator.MaxNumThreadsPerGroup;
+        MaxSharedBytesPerGroup = Target?.MaxSharedBytes ?? accelerator.MaxSharedMemoryPerGroup;
         HasFloat64 = accelerator.Capabilities is not CLCapabilityContext { Float64: false };
     }
 
@@ -41,6 +44,13 @@ public sealed partial class GpuDevice : Device
     {
         Context context = Context.Create(builder => builder.CPU());
         return new GpuDevice(context, context.CreateCPUAccelerator(0), DeviceKind.Cuda, name, _ => driver);
+    }
+
+    private GpuDevice(GpuDevice like) : base(like.Name, planning: true)
+    {
+        (_context, _stream, Kind, Accelerator, Target) = (like._context, like._stream, like.Kind, like.Accelerator, like.Target);
+        (MaxThreadsPerGroup, MaxSharedBytesPerGroup, HasFloat64) = (like.MaxThreadsPerGroup, like.MaxSharedBytesPerGroup, like.HasFloat64);
+        _planned = new GpuPlannedBuffer(Accelerator);
     }
 
     /// <summary>CUDA, OpenCL or the simulator.</summary>
@@ -59,7 +69,7 @@ public sealed partial class GpuDevice : Device
     public bool HasFloat64 { get; }
 
     /// <summary>What the CUDA card can do; null for other kinds.</summary>
-    internal PtxTarget? Target => _ptx?.Target;
+    internal PtxTarget? Target { get; }
 
     /// <summary>The CUDA driver; null for other kinds.</summary>
     internal IPtxDriver? Driver => _ptx;
@@ -72,9 +82,21 @@ public sealed partial class GpuDevice : Device
         Accelerator is CPUAccelerator ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes : Accelerator.MemorySize;
 
     /// <inheritdoc/>
+    public override long AvailableMemoryBytes => Accelerator switch
+    {
+        CudaAccelerator cuda => cuda.GetFreeMemory() + Memory.Statistics.BytesCached,
+        CPUAccelerator => HostMemory.AvailableBytes + Memory.Statistics.BytesCached,
+        _ => base.AvailableMemoryBytes,
+    };
+
+    /// <summary>See <see cref="Devices.Planning"/>.</summary>
+    internal static GpuDevice Planning(GpuDevice like) => new(like);
+
+    /// <inheritdoc/>
     /// <exception cref="DeviceException">Something given to the device before has failed.</exception>
     public override void Synchronize()
     {
+        if (IsPlanning) return;
         if (_ptx is null) Guarded("waiting for the device", _stream.Synchronize);
         else Guarded("waiting for the device", Wait);
     }
@@ -85,6 +107,7 @@ public sealed partial class GpuDevice : Device
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (DTypes.Of<T>() != tensor.DType) throw new DTypeException($"'{tensor.Name}' {tensor.Shape} is {tensor.DType.Name}, not {DTypes.Of<T>().Name}.");
+        if (_planned is not null) return new ArrayView<T>(_planned, 0, tensor.ElementCount);
         return Touched(tensor.Block).View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
     }
 
@@ -174,6 +197,11 @@ public sealed partial class GpuDevice : Device
     /// <inheritdoc/>
     protected override void DisposeDevice()
     {
+        if (_planned is not null)
+        {
+            _planned.Dispose();
+            return;
+        }
         DisposePtx();
         _stream.Dispose();
         Accelerator.Dispose();

@@ -19,6 +19,9 @@ internal sealed class PtxKernel
         _signature = signature;
     }
 
+    /// <summary>What a device that only plans loads, and never launches.</summary>
+    internal static PtxKernel Planned { get; } = new("a planned kernel", null!, null!);
+
     /// <summary>What errors call it.</summary>
     internal string Name { get; }
 

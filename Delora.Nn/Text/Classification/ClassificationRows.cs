@@ -101,6 +101,9 @@ public sealed class ClassificationRows
         return new ClassificationBatch(inputs, null, [.. targets]);
     }
 
+    /// <summary>The tokens of each text.</summary>
+    internal IEnumerable<BatchExtent> RowExtents() => _texts.Select(text => new BatchExtent(text.Ids.Length, text.Ids.Length));
+
     private string ComputeFingerprint()
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -53,9 +54,23 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
                 + "to multi_label_classification (delora add-head --problem several).");
     }
 
+    /// <inheritdoc cref="FineTuner.Plan"/>
+    public static MemoryPlan Plan(
+        string folder, Device device, ClassificationRows training, FineTuningOptions options, ClassificationRows? evaluation = null,
+        FrozenWeightOptions? frozen = null, bool checkpointing = false) => PlanRun(
+            device,
+            twin => PretrainedModel.Load(folder, twin, frozen: frozen) switch
+            {
+                SequenceClassifier classifier => classifier,
+                var other => throw NoClassifier(folder, other),
+            },
+            model => new ClassifierTuner(model, training, options, evaluation), checkpointing);
+
     private protected override int RowCount => _training.Count;
 
-    private protected override bool HasEvaluation => _evaluation is not null;
+    private protected override int? EvaluationCount => _evaluation?.Count;
+
+    private protected override BatchExtent[] Extents(bool evaluation) => [.. (evaluation ? _evaluation! : _training).RowExtents()];
 
     /// <inheritdoc/>
     public override void Dispose()
@@ -70,8 +85,14 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
 
     private protected override int Samples(ClassificationBatch batch) => batch.Inputs.Rows;
 
-    private protected override ClassificationEvaluation Evaluate(CancellationToken cancellation) =>
-        ClassificationEvaluation.Of(Model, _evaluation!, Options.BatchSize, cancellation);
+    private protected override ClassificationEvaluation Evaluate(IEnumerable<int[]> batches, CancellationToken cancellation) =>
+        ClassificationEvaluation.Of(Model, _evaluation!, batches, cancellation);
+
+    private static DeloraFormatException NoClassifier(string folder, PretrainedModel model)
+    {
+        using (model)
+            return new DeloraFormatException(folder, "architectures", $"name {model.Config.Architecture}, which is no classifier of texts.");
+    }
 
     private protected override Dictionary<string, string> DataSettings() => new()
     {
