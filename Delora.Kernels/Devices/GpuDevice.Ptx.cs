@@ -17,7 +17,6 @@ public sealed partial class GpuDevice
 
     private readonly ConcurrentDictionary<object, Lazy<PtxKernel>> _ptxKernels = [];
     private readonly ConcurrentBag<IPtxModule> _ptxModules = [];
-    private readonly ConcurrentBag<IPtxEvent> _idleEvents = [];
 
     /// <summary>The kernels that have been loaded on CUDA, and what the assembler made of them: registers, and local memory, which should be none.</summary>
     internal IReadOnlyList<PtxKernel> LoadedKernels =>
@@ -27,7 +26,16 @@ public sealed partial class GpuDevice
     internal nint Address(Tensor tensor)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        return Address(((GpuMemoryBlock)tensor.Block).Buffer.View.BaseView) + checked((nint)(tensor.Offset * tensor.DType.Size));
+        return Address(Bytes(tensor));
+    }
+
+    /// <summary>The bytes of a tensor.</summary>
+    internal ArrayView<byte> Bytes(Tensor tensor) => Slice(tensor.Block, tensor.Offset * tensor.DType.Size, tensor.ByteLength);
+
+    /// <summary>Keeps the stream to this thread meanwhile.</summary>
+    internal void Exclusively(Action work)
+    {
+        lock (_lock) work();
     }
 
     /// <summary>A kernel from a PTX text of one's own, assembled and loaded once.</summary>
@@ -38,6 +46,7 @@ public sealed partial class GpuDevice
     internal PtxKernel LoadPtx(string key, Func<PtxTarget, string> text, string? entry = null)
     {
         if (_ptx is null) throw new DeviceException($"{Name} runs no PTX: {key} is for CUDA cards");
+        RefuseToLoad(key, key);
         return _ptxKernels.GetOrAdd(key, _ => new(() => LoadPtxText(key, entry, () => text(_ptx.Target)))).Value;
     }
 
@@ -100,6 +109,7 @@ public sealed partial class GpuDevice
     private PtxKernel Ptx(MethodInfo method, bool grouped)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
+        RefuseToLoad(method, null);
         return _ptxKernels.GetOrAdd(
             method, static (key, of) => new(() => of.Device.CompilePtx((MethodInfo)key, of.Grouped)), (Device: this, Grouped: grouped)).Value;
     }
@@ -139,40 +149,12 @@ public sealed partial class GpuDevice
         }
     }
 
-    /// <summary>Waits for everything before, while other threads go on launching.</summary>
-    private void Wait()
+    /// <summary>Loading may allocate and wait, which a recording must not; the rehearsal has loaded all kernels.</summary>
+    private void RefuseToLoad(object key, string? name)
     {
-        if (!_idleEvents.TryTake(out IPtxEvent? place))
-        {
-            lock (_lock) place = _ptx!.CreateEvent();
-        }
-        try
-        {
-            lock (_lock) place.Record();
-            place.Wait();
-        }
-        finally
-        {
-            _idleEvents.Add(place);
-        }
-    }
-
-    private unsafe void CopyFromHost(ReadOnlySpan<byte> source, ArrayView<byte> destination)
-    {
-        fixed (byte* from = source)
-        {
-            lock (_lock) _ptx!.CopyFromHost((nint)from, Address(destination), source.Length);
-            Wait();
-        }
-    }
-
-    private unsafe void CopyToHost(ArrayView<byte> source, Span<byte> destination)
-    {
-        fixed (byte* to = destination)
-        {
-            lock (_lock) _ptx!.CopyToHost(Address(source), (nint)to, destination.Length);
-            Wait();
-        }
+        if (GpuGraph.Recording(this) is not { } graph) return;
+        if (!_ptxKernels.TryGetValue(key, out Lazy<PtxKernel>? kernel) || !kernel.IsValueCreated)
+            throw graph.Refuse($"it needs the kernel {name ?? KernelName((MethodInfo)key)}, which it did not need before");
     }
 
     private static nint Address(ArrayView<byte> view) => view.LoadEffectiveAddressAsPtr();
@@ -180,7 +162,7 @@ public sealed partial class GpuDevice
     private void DisposePtx()
     {
         if (_ptx is null) return;
-        foreach (IPtxEvent place in _idleEvents) place.Dispose();
+        DisposeTransfers();
         foreach (IPtxModule module in _ptxModules) module.Dispose();
         _ptx.Dispose();
         _compiler!.Dispose();

@@ -61,6 +61,9 @@ public sealed partial class GpuDevice : Device
     /// <summary>What the CUDA card can do; null for other kinds.</summary>
     internal PtxTarget? Target => _ptx?.Target;
 
+    /// <summary>The CUDA driver; null for other kinds.</summary>
+    internal IPtxDriver? Driver => _ptx;
+
     /// <inheritdoc/>
     public override DType FloatType => DType.Float32;
 
@@ -82,12 +85,13 @@ public sealed partial class GpuDevice : Device
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (DTypes.Of<T>() != tensor.DType) throw new DTypeException($"'{tensor.Name}' {tensor.Shape} is {tensor.DType.Name}, not {DTypes.Of<T>().Name}.");
-        return ((GpuMemoryBlock)tensor.Block).Buffer.View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
+        return Touched(tensor.Block).View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
     }
 
     /// <inheritdoc/>
     protected internal override MemoryBlock AllocateBlock(long byteLength)
     {
+        GpuGraph.Recording(this)?.Waits("it needs more memory than it did before");
         try
         {
             return new GpuMemoryBlock(Accelerator.Allocate1D<byte>(byteLength));
@@ -110,7 +114,7 @@ public sealed partial class GpuDevice : Device
             ArrayView<byte> slice = Slice(destination, byteOffset, source.Length);
             if (_ptx is not null)
             {
-                CopyFromHost(source, slice);
+                Upload(source, slice);
                 return;
             }
             slice.CopyFromCPU(_stream, source);
@@ -131,7 +135,7 @@ public sealed partial class GpuDevice : Device
             ArrayView<byte> slice = Slice(source, byteOffset, destination.Length);
             if (_ptx is not null)
             {
-                CopyToHost(slice, destination);
+                Download(slice, destination);
                 return;
             }
             slice.CopyToCPU(_stream, destination);
@@ -180,7 +184,13 @@ public sealed partial class GpuDevice : Device
     {
         // ILGPU frees what its accelerator gave when that is disposed, also under a tensor that is still alive.
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        return ((GpuMemoryBlock)block).Buffer.View.BaseView.SubView(offset, length);
+        return Touched(block).View.BaseView.SubView(offset, length);
+    }
+
+    private MemoryBuffer1D<byte, Stride1D.Dense> Touched(MemoryBlock block)
+    {
+        if (_ptx is not null) GpuGraph.Current(this)?.Touch(block);
+        return ((GpuMemoryBlock)block).Buffer;
     }
 }
 

@@ -33,6 +33,12 @@ public sealed record TrainerOptions
     /// <summary>What happens where the loss or a gradient is NaN or infinite.</summary>
     public NonFinitePolicy NonFinite { get; init; }
 
+    /// <summary>
+    /// Whether the passes of a batch are recorded as a graph on a CUDA card, where the trainer's loss can be (<see cref="Trainer{TBatch}.Recordable"/>):
+    /// the same numbers to the last bit, in one launch. Elsewhere it means nothing.
+    /// </summary>
+    public bool UseCudaGraph { get; init; } = true;
+
     internal void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Steps, 1);
@@ -74,7 +80,15 @@ public sealed record TrainingResult(int Steps, int SkippedSteps, double LastLoss
 /// <summary>Something that takes part in a run: evaluates, saves, records. All methods have empty defaults.</summary>
 public interface ITrainerCallback
 {
-    /// <summary>After each optimizer step; the gradients are still there.</summary>
+    /// <summary>
+    /// Whether it must be told of a step before the next one begins, because it saves or changes something. Where nobody must, a CUDA card is not waited
+    /// for: the report comes after the next step was asked for, and the gradients are that step's.
+    /// </summary>
+    /// <param name="step">Number of the step, from 1.</param>
+    /// <param name="totalSteps">Steps of the whole run.</param>
+    bool MustFollow(int step, int totalSteps) => true;
+
+    /// <summary>After each optimizer step; the gradients are still there, unless <see cref="MustFollow"/> said that they need not.</summary>
     void OnStep(in TrainingProgress progress) { }
 
     /// <summary>After the last step.</summary>
