@@ -286,6 +286,12 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
     {
         private int _saved;
 
+        public bool MustFollow(int step, int totalSteps)
+        {
+            FineTuningOptions options = tuner._options;
+            return step == totalSteps || IsDue(step, options.SaveEvery) || IsDue(step, options.MeasureBoundsEvery) || IsDue(step, options.EvaluateEvery);
+        }
+
         public void OnStep(in TrainingProgress progress)
         {
             bool last = progress.Step == progress.TotalSteps;
