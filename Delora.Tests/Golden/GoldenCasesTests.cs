@@ -29,6 +29,14 @@ public class GoldenCasesTests
     }
 
     [Fact]
+    public void A_root_of_categories_that_are_files_is_a_set_too()
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("errors/errors.json", "{}");
+        Assert.Contains("no category 'layers'", Assert.Single(GoldenCases.Find(folder.Path, "layers")).Skip);
+    }
+
+    [Fact]
     public void Every_folder_is_a_case()
     {
         using var folder = new TemporaryFolder();
