@@ -41,6 +41,18 @@ internal sealed class OwnStep : ICompareWork
     /// <summary>The most bytes that the device had in use since the last call of <see cref="ResetPeak"/>.</summary>
     internal long PeakBytes => _device.Memory.Statistics.PeakBytesInUse;
 
+    /// <summary>The most bytes that steps take of the system for tensors, by a device that only counts.</summary>
+    internal static long Plan(ModelShape shape, int threads)
+    {
+        using var cpu = new CpuDevice(threads);
+        using Device planning = Devices.Planning(cpu);
+        using OwnStep step = new(shape, planning, frozen: null);
+        planning.Memory.Trim();
+        step.ResetPeak();
+        step.Run();
+        return planning.Memory.Statistics.PeakBytesReserved;
+    }
+
     internal void ResetPeak() => _device.Memory.ResetPeak();
 
     /// <summary>Nobody reads the loss: a device that works on its own is not waited for.</summary>

@@ -135,7 +135,10 @@ public sealed class MemoryPlanTests : IDisposable
     {
         Adapter = new DeloraConfig
         {
-            R = 3, DeloraLambda = 2, TargetModules = ModuleSelector.AllLinear, TaskType = family == "bert" ? "SEQ_CLS" : "CAUSAL_LM",
+            R = 3,
+            DeloraLambda = 2,
+            TargetModules = ModuleSelector.AllLinear,
+            TaskType = family == "bert" ? "SEQ_CLS" : "CAUSAL_LM",
         },
         Steps = 4,
         BatchSize = 3,
@@ -164,7 +167,10 @@ public sealed class MemoryPlanTests : IDisposable
             "gpt2" => TinyGPT2.Create(TinyGPT2.Config with { HiddenSize = 80, InnerSize = 320 }),
             _ => TinyEncoder.Classifier(TinyEncoder.Config(BertConfig.Family) with
             {
-                HiddenSize = 72, IntermediateSize = 144, HiddenDropoutProb = 0.1, Problem = ClassificationProblem.SingleLabel,
+                HiddenSize = 72,
+                IntermediateSize = 144,
+                HiddenDropoutProb = 0.1,
+                Problem = ClassificationProblem.SingleLabel,
             }),
         };
         model.Save(_folder.File("model"), storeAs);
