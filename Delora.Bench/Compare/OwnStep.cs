@@ -11,6 +11,7 @@ internal sealed class OwnStep : ICompareWork
     private readonly Device _device;
     private readonly bool _ownsDevice;
     private readonly IDisposable _model;
+    private readonly IDisposable? _base;
     private readonly Func<Tensor, Tensor, Tensor> _loss;
     private readonly AdamW _optimizer;
     private readonly Tensor _ids, _targets;
@@ -26,7 +27,8 @@ internal sealed class OwnStep : ICompareWork
         if (shape.IsLlama)
         {
             PeftModel peft = Llama(shape, device, frozen, out LlamaForCausalLM model);
-            (_model, _loss, trained) = (peft, (ids, targets) => model.Loss(ids, targets), peft.TrainableParameters().Select(entry => entry.Parameter));
+            (_model, _base, _loss) = (peft, model, (ids, targets) => model.Loss(ids, targets));
+            trained = peft.TrainableParameters().Select(entry => entry.Parameter);
         }
         else
         {
@@ -64,6 +66,7 @@ internal sealed class OwnStep : ICompareWork
     {
         _optimizer.Dispose();
         _model.Dispose();
+        _base?.Dispose();
         _ids.Dispose();
         _targets.Dispose();
         if (_ownsDevice) _device.Dispose();

@@ -20,6 +20,7 @@ internal static class GpuCurve
         ModelShape shape = rehearse ? GpuModels.Get("rehearsal") : GpuModels.Get("llama-135m, bf16") with { Batch = 4, Length = 256 };
         int[][] batches = [.. Enumerable.Range(0, rehearse ? RehearsedSteps : Steps).Select(step => Batch(shape, step))];
         using PeftModel peft = OwnStep.Llama(shape, device, GpuStep.StorageOf(shape), out LlamaForCausalLM model);
+        using LlamaForCausalLM owned = model;
         model.Save(Path.Combine(folder, "base"), DType.BFloat16);
         peft.Save(Path.Combine(folder, "adapter"));
         File.WriteAllText(Path.Combine(folder, "batches.json"), JsonSerializer.Serialize(new
