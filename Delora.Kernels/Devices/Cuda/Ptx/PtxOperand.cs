@@ -53,6 +53,3 @@ internal readonly record struct PtxLabel(string Name);
 /// <param name="Offset">Bytes from the beginning of the shared memory.</param>
 /// <param name="ByteLength">How many bytes it has.</param>
 internal readonly record struct PtxShared(string Name, int Offset, int ByteLength);
-
-/// <summary>A parameter of an entry.</summary>
-internal readonly record struct PtxParameter(string Name, string Declaration, int ByteLength, int Alignment);

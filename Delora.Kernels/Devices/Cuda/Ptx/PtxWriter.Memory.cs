@@ -12,28 +12,28 @@ internal sealed partial class PtxWriter
     internal B64 Pointer(string name, int alignment = 4)
     {
         string declaration = string.Create(CultureInfo.InvariantCulture, $".u64 .ptr .global .align {alignment} param_{name}");
-        _parameters.Add(new($"param_{name}", declaration, sizeof(long), sizeof(long)));
+        _parameters.Add(declaration);
         return Result<B64>("ld.param.b64", $"[param_{name}]").As(name);
     }
 
     /// <summary>The next parameter: a long number.</summary>
     internal B64 LongParameter(string name)
     {
-        _parameters.Add(new($"param_{name}", $".b64 param_{name}", sizeof(long), sizeof(long)));
+        _parameters.Add($".b64 param_{name}");
         return Result<B64>("ld.param.b64", $"[param_{name}]").As(name);
     }
 
     /// <summary>The next parameter: a number.</summary>
     internal B32 Parameter(string name)
     {
-        _parameters.Add(new($"param_{name}", $".b32 param_{name}", sizeof(int), sizeof(int)));
+        _parameters.Add($".b32 param_{name}");
         return Result<B32>("ld.param.b32", $"[param_{name}]").As(name);
     }
 
     /// <summary>The next parameter: a float.</summary>
     internal F32 FloatParameter(string name)
     {
-        _parameters.Add(new($"param_{name}", $".f32 param_{name}", sizeof(float), sizeof(float)));
+        _parameters.Add($".f32 param_{name}");
         return Result<F32>("ld.param.f32", $"[param_{name}]").As(name);
     }
 
@@ -41,7 +41,7 @@ internal sealed partial class PtxWriter
     internal string BytesParameter(string name, int byteLength, int alignment)
     {
         string declaration = string.Create(CultureInfo.InvariantCulture, $".align {alignment} .b8 param_{name}[{byteLength}]");
-        _parameters.Add(new($"param_{name}", declaration, byteLength, alignment));
+        _parameters.Add(declaration);
         return $"param_{name}";
     }
 
@@ -49,7 +49,7 @@ internal sealed partial class PtxWriter
     internal PtxShared Shared(string name, int byteLength, int alignment = 128)
     {
         if (alignment > SharedAlignment || byteLength <= 0) throw new ArgumentOutOfRangeException(nameof(alignment), $"{name}: {byteLength} bytes at {alignment}");
-        PtxShared piece = new(name, PtxKernel.Aligned(_sharedBytes, alignment), byteLength);
+        PtxShared piece = new(name, Aligned(_sharedBytes, alignment), byteLength);
         _sharedBytes = checked(piece.Offset + byteLength);
         _shared.Add(piece);
         return piece;
@@ -87,6 +87,8 @@ internal sealed partial class PtxWriter
 
     /// <summary>Waits for all threads of the group; what they wrote to shared memory before can be read after.</summary>
     internal void Barrier() => Emit("bar.sync", 0);
+
+    private static int Aligned(int offset, int alignment) => checked(offset + alignment - 1) / alignment * alignment;
 
     private static string Wide(PtxRegister[] registers) => registers.Length switch
     {

@@ -18,7 +18,7 @@ internal sealed partial class PtxWriter
     private readonly int _threads;
     private readonly int _groupsPerProcessor;
     private readonly List<string> _about = [];
-    private readonly List<PtxParameter> _parameters = [];
+    private readonly List<string> _parameters = [];
     private readonly List<PtxShared> _shared = [];
     private readonly HashSet<string> _taken = [];
     private readonly Dictionary<string, int> _names = [];
@@ -158,7 +158,7 @@ internal sealed partial class PtxWriter
     }
 
     /// <summary>Ends the entry and gives its text.</summary>
-    internal PtxKernel Finish()
+    internal PtxText Finish()
     {
         if (_scope.Outer is not null || _guard is not null || _isFinished) throw new InvalidOperationException($"{_entry}: a scope is open, or it is finished.");
         _isFinished = true;
@@ -168,10 +168,10 @@ internal sealed partial class PtxWriter
         if (_sharedBytes > 0) text.Append(CultureInfo.InvariantCulture, $".extern .shared .align {SharedAlignment} .b8 {SharedName}[];\n\n");
         foreach (string line in _about) text.Append(CultureInfo.InvariantCulture, $"// {line}\n");
         text.Append(CultureInfo.InvariantCulture, $".visible .entry {_entry}(\n");
-        text.AppendJoin(",\n", _parameters.Select(parameter => $"    .param {parameter.Declaration}"));
+        text.AppendJoin(",\n", _parameters.Select(parameter => $"    .param {parameter}"));
         text.Append(CultureInfo.InvariantCulture, $")\n.maxntid {_threads}, 1, 1\n.minnctapersm {_groupsPerProcessor}\n");
         _scope.Write(text, 0);
-        return new(_entry, text.ToString(), _threads, _sharedBytes, [.. _parameters]);
+        return new(_entry, text.ToString(), _threads, _sharedBytes);
     }
 
     private string Unique(string name)
