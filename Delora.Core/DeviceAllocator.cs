@@ -28,7 +28,7 @@ public readonly record struct AllocatorStatistics(
 /// Caching allocator of one device: blocks are rounded up to size classes (four per power of two, 256 bytes at least) and kept for reuse when
 /// freed, because fresh memory costs more than the arithmetic on it. Thread-safe.
 /// </summary>
-public sealed class DeviceAllocator
+public sealed partial class DeviceAllocator
 {
     private const long MinBlock = 256;
 
@@ -89,12 +89,7 @@ public sealed class DeviceAllocator
     {
         ObjectDisposedException.ThrowIf(_device.IsDisposed, _device);
         long size = SizeClass(bytes);
-        MemoryBlock? block = null;
-        lock (_lock)
-        {
-            if (_free.TryGetValue(size, out var stack) && stack.TryPop(out block)) _cached -= size;
-        }
-        block ??= AllocateNew(size, bytes, name, shape);
+        MemoryBlock? block = TryRent(size) ?? AllocateNew(size, bytes, name, shape);
         lock (_lock)
         {
             _inUse += size;
@@ -129,9 +124,10 @@ public sealed class DeviceAllocator
             }
             else
             {
-                if (!_free.TryGetValue(record.Bytes, out var stack)) _free.Add(record.Bytes, stack = new Stack<MemoryBlock>());
-                stack.Push(block);
                 _cached += record.Bytes;
+                if (block.Pool is { } pool) pool.Return(block);
+                else if (block.Pins > 0) block.IsAbandoned = true;
+                else Cache(block);
             }
         }
         if (free) _device.FreeBlock(block);
@@ -165,7 +161,11 @@ public sealed class DeviceAllocator
     private MemoryBlock Ask(long size)
     {
         MemoryBlock block = _device.AllocateBlock(size);
-        lock (_lock) _systemAllocations++;
+        lock (_lock)
+        {
+            _systemAllocations++;
+            BlockPool.Current(this)?.Adopt(block);
+        }
         return block;
     }
 

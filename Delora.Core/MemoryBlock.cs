@@ -7,6 +7,15 @@ public abstract class MemoryBlock(long byteLength)
 {
     /// <summary>Usable bytes.</summary>
     public long ByteLength { get; } = byteLength;
+
+    /// <summary>The pool that it returns to; null for the allocator's own cache.</summary>
+    internal BlockPool? Pool { get; set; }
+
+    /// <summary>Recordings that read or write it.</summary>
+    internal int Pins { get; set; }
+
+    /// <summary>Whether its tensor is gone while a recording still knows it.</summary>
+    internal bool IsAbandoned { get; set; }
 }
 
 /// <summary>A block of the process's own native memory, aligned to 64 bytes (2 MiB from that size on).</summary>

@@ -23,6 +23,9 @@ internal sealed class Storage
 
     internal MemoryBlock Block { get; }
 
+    /// <summary>The integers in it, where the host wrote them and nobody else; see <see cref="Tensor.FromIndices"/>.</summary>
+    internal int[]? Known { get; set; }
+
     /// <summary>Counts one more tensor; false where the last one has just been disposed by another thread.</summary>
     internal bool TryAddReference()
     {

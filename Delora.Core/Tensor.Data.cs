@@ -44,6 +44,34 @@ public sealed partial class Tensor
         return tensor;
     }
 
+    /// <summary>
+    /// Integers that the host knows too, so that checking them waits for no device. Nothing but <see cref="SetIndices"/> may write them; no kernel does.
+    /// </summary>
+    /// <exception cref="ShapeException">The number of values is not the shape's.</exception>
+    internal static Tensor FromIndices(ReadOnlySpan<int> values, Shape shape, Device device, [CallerMemberName] string name = "")
+    {
+        Tensor tensor = From(values, shape, DType.Int32, device, name);
+        tensor._storage.Known = values.ToArray();
+        return tensor;
+    }
+
+    /// <summary>Overwrites all integers of a tensor that is a whole storage, on the device and in what the host knows.</summary>
+    /// <exception cref="ShapeException">The number of values is not the shape's.</exception>
+    internal void SetIndices(ReadOnlySpan<int> values)
+    {
+        CopyFrom(values);
+        _storage.Known = values.ToArray();
+    }
+
+    /// <summary>Says what an upload on its way will have written into a tensor that is a whole storage.</summary>
+    internal void Remember(int[] values) => _storage.Known = values;
+
+    /// <summary>The integers of a tensor of <see cref="FromIndices"/> or of a view of one; null for every other tensor.</summary>
+    internal int[]? KnownStorage => _storage.Known;
+
+    /// <inheritdoc cref="KnownStorage"/>
+    internal ReadOnlySpan<int> Known => _storage.Known.AsSpan(checked((int)Offset), checked((int)ElementCount));
+
     /// <summary>A new tensor on <paramref name="device"/> with the same elements (float32 and float64 as the device's own floating-point type).</summary>
     /// <exception cref="GradientException">The tensor is part of a recorded computation: its gradient would be lost.</exception>
     public static Tensor CopyOf(Tensor source, Device device, string? name = null)
@@ -75,6 +103,7 @@ public sealed partial class Tensor
         DType given = DTypes.Of<T>();
         if (given != DType && !AreConvertible(given, DType))
             throw new DTypeException($"{Name} {Shape} is {DType.Name}: it cannot take {given.Name} values.");
+        _storage.Known = null;
         byte[]? converted = null;
         for (int done = 0; done < values.Length;)
         {
@@ -92,6 +121,7 @@ public sealed partial class Tensor
         ThrowIfDisposed();
         source.ThrowIfDisposed();
         if (source.Shape != Shape) throw new ShapeException($"CopyFrom: {source.Shape} does not fit {Shape} ('{source.Name}' into '{Name}').");
+        _storage.Known = null;
         if (source.Device == Device && source.DType == DType)
         {
             Device.CopyWithin(source.Block, source.Offset * DType.Size, Block, Offset * DType.Size, ByteLength);
@@ -159,6 +189,7 @@ public sealed partial class Tensor
     /// <summary>Sets every element to zero.</summary>
     public void FillZero()
     {
+        _storage.Known = null;
         if (ElementCount > 0) Device.FillBytes(Block, Offset * DType.Size, ByteLength, 0);
     }
 

@@ -58,8 +58,9 @@ internal static class DeviceProbe
                 DeviceKind.Reference => new ReferenceDevice(),
                 DeviceKind.Simulator => StartSimulator(),
                 DeviceKind.Cuda => StartGpu(info,
-                    context => ((CudaDevice)CudaDevice.GetDevices(_ => true)[index]).CreateCudaAccelerator(context)),
-                _ => StartGpu(info, context => ((CLDevice)CLDevice.GetDevices(_ => true)[index]).CreateCLAccelerator(context)),
+                    context => ((CudaDevice)CudaDevice.GetDevices(_ => true)[index]).CreateCudaAccelerator(context),
+                    (accelerator, stream) => new CudaDriver((CudaAccelerator)accelerator, (CudaStream)stream)),
+                _ => StartGpu(info, context => ((CLDevice)CLDevice.GetDevices(_ => true)[index]).CreateCLAccelerator(context), null),
             };
         }
         catch (Exception error) when (error is not DeviceException)
@@ -78,13 +79,15 @@ internal static class DeviceProbe
     private const string SimulatorName = "GPU simulator (ILGPU on the CPU)";
 
     // Each device has a context of its own: one failed compilation spoils all further ones of its context.
-    private static GpuDevice StartGpu(DeviceInfo info, Func<Context, Accelerator> accelerator)
+    private static GpuDevice StartGpu(
+        DeviceInfo info, Func<Context, Accelerator> create, Func<Accelerator, AcceleratorStream, IPtxDriver>? driver)
     {
         // Not builder.Cuda(): under WSL that sets ILGPU's own resolver, and throws because there is one.
         Context context = Context.Create(builder => builder.EnableAlgorithms().Optimize(OptimizationLevel.O2));
         try
         {
-            return new GpuDevice(context, accelerator(context), info.Kind, info.Name);
+            Accelerator accelerator = create(context);
+            return new GpuDevice(context, accelerator, info.Kind, info.Name, driver is null ? null : stream => driver(accelerator, stream));
         }
         catch
         {

@@ -9,7 +9,7 @@ using ILGPU.Runtime;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Compiling kernels. Loading one takes ILGPU 10–19 µs even when it is compiled, so the launcher of each kernel method is kept. A launch
+/// Compiling and launching kernels with ILGPU (OpenCL, simulator). Loading one takes ILGPU 10–19 µs even when it is compiled, so the launcher of each kernel method is kept. A launch
 /// over nothing does nothing (ILGPU throws).
 /// </summary>
 public sealed partial class GpuDevice
@@ -18,8 +18,56 @@ public sealed partial class GpuDevice
 
     // One lock for compiling and launching: OpenCL keeps a kernel's arguments in the kernel, not in the launch.
     private readonly Lock _lock = new();
-    private MethodInfo? _lastKernel;
+
+    // A method, or the name of a text of one's own.
+    private object? _lastKernel;
     private string? _spoiledBy;
+
+    /// <summary>Runs a kernel once per index, with its arguments in a tuple.</summary>
+    private void Run<TLauncher, TArguments>(
+        MethodInfo kernel, long count, TArguments arguments, Action<TLauncher, AcceleratorStream, Index1D, TArguments> launch)
+        where TLauncher : Delegate where TArguments : struct
+    {
+        if (count == 0) return;
+        if (_ptx is not null)
+        {
+            RunPtx(kernel, count, ref arguments);
+            return;
+        }
+        TLauncher launcher = Launcher<TLauncher>(kernel, grouped: false);
+        try
+        {
+            lock (_lock) launch(launcher, _stream, checked((int)count), arguments);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(KernelName(kernel), Describe(count), error);
+        }
+        _lastKernel = kernel;
+    }
+
+    /// <summary>Runs a kernel in groups, with its arguments in a tuple.</summary>
+    private void RunGroups<TLauncher, TArguments>(
+        MethodInfo kernel, KernelConfig config, TArguments arguments, Action<TLauncher, AcceleratorStream, KernelConfig, TArguments> launch)
+        where TLauncher : Delegate where TArguments : struct
+    {
+        if (config.Size == 0) return;
+        if (_ptx is not null)
+        {
+            RunPtxGroups(kernel, config, ref arguments);
+            return;
+        }
+        TLauncher launcher = Launcher<TLauncher>(kernel, grouped: true);
+        try
+        {
+            lock (_lock) launch(launcher, _stream, config, arguments);
+        }
+        catch (Exception error)
+        {
+            throw LaunchError(KernelName(kernel), Describe(config), error);
+        }
+        _lastKernel = kernel;
+    }
 
     private TLauncher Launcher<TLauncher>(MethodInfo kernel, bool grouped) where TLauncher : Delegate =>
         (TLauncher)_launchers.GetOrAdd(
@@ -54,7 +102,6 @@ public sealed partial class GpuDevice
                 ? EntryPointDescription.FromExplicitlyGroupedKernel(kernel)
                 : EntryPointDescription.FromImplicitlyGroupedKernel(kernel);
             CompiledKernel compiled = Accelerator.CompileKernel(entry, KernelSpecialization.Empty);
-            PtxRepair.Apply(compiled);
             OpenClRepair.Apply(compiled);
             return compiled;
         }
@@ -76,10 +123,8 @@ public sealed partial class GpuDevice
 
     private static string Describe(KernelConfig config) => $"{config.GridDim.Size} groups of {config.GroupDim.Size} threads";
 
-    private DeviceException LaunchError(MethodInfo kernel, string launch, Exception error) =>
-        new($"{Name}: the kernel {KernelName(kernel)} did not start over {launch}: {Innermost(error)}", error);
-
-    private void Remember(MethodInfo kernel) => _lastKernel = kernel;
+    private DeviceException LaunchError(string kernel, string launch, Exception error) =>
+        new($"{Name}: the kernel {kernel} did not start over {launch}: {Innermost(error)}", error);
 
     /// <summary>
     /// Runs an operation of the driver. Kernels run later than they are launched, so their failures show themselves here.
@@ -98,7 +143,7 @@ public sealed partial class GpuDevice
 
     private DeviceException Failed(string what, Exception error)
     {
-        string last = _lastKernel is null ? "" : $"; the last kernel that was launched is {KernelName(_lastKernel)}";
+        string last = _lastKernel is null ? "" : $"; the last kernel that was launched is {(_lastKernel is MethodInfo method ? KernelName(method) : _lastKernel)}";
         return new DeviceException($"{Name}: {what} failed: {Innermost(error)}{last}", error);
     }
 

@@ -1,43 +1,83 @@
 using Delora.Core;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
+using ILGPU.Runtime.OpenCL;
 
 namespace Delora.Kernels;
 
 /// <summary>
 /// Any ILGPU accelerator: a CUDA card, an OpenCL device, or ILGPU's simulator, which checks what a kernel means but is far too slow for work. All
-/// work goes through one stream, in order.
+/// work goes through one stream, in order. On CUDA, ILGPU gives the context, the memory and the stream; kernels, copies and fills go through
+/// <see cref="IPtxDriver"/>.
 /// </summary>
 public sealed partial class GpuDevice : Device
 {
     private readonly Context _context;
     private readonly AcceleratorStream _stream;
+    private readonly IPtxDriver? _ptx;
+    private readonly PtxCompiler? _compiler;
 
-    internal GpuDevice(Context context, Accelerator accelerator, DeviceKind kind, string name) : base(name)
+    /// <summary>A device on an accelerator that is now its own. It runs PTX through the driver, where there is one.</summary>
+    internal GpuDevice(
+        Context context, Accelerator accelerator, DeviceKind kind, string name, Func<AcceleratorStream, IPtxDriver>? driver = null) : base(name)
     {
         _context = context;
         Kind = kind;
         Accelerator = accelerator;
         // Not the default stream: the null stream of CUDA cannot be captured into a graph.
         _stream = accelerator.CreateStream();
+        _ptx = driver?.Invoke(_stream);
+        _compiler = _ptx is null ? null : new PtxCompiler(_ptx.Target);
+        MaxThreadsPerGroup = _ptx?.Target.MaxThreads ?? accelerator.MaxNumThreadsPerGroup;
+        MaxSharedBytesPerGroup = _ptx?.Target.MaxSharedBytes ?? accelerator.MaxSharedMemoryPerGroup;
+        HasFloat64 = accelerator.Capabilities is not CLCapabilityContext { Float64: false };
+    }
+
+    /// <summary>
+    /// A device of the kind CUDA whose PTX runs on the host, as <paramref name="driver"/> interprets it, and whose memory is the host's.
+    /// </summary>
+    internal static GpuDevice Interpreting(IPtxDriver driver, string name)
+    {
+        Context context = Context.Create(builder => builder.CPU());
+        return new GpuDevice(context, context.CreateCPUAccelerator(0), DeviceKind.Cuda, name, _ => driver);
     }
 
     /// <summary>CUDA, OpenCL or the simulator.</summary>
     public DeviceKind Kind { get; }
 
-    /// <summary>ILGPU's accelerator.</summary>
+    /// <summary>ILGPU's accelerator. What kernels may ask of the device is here, not there: the accelerator may be that of the host.</summary>
     public Accelerator Accelerator { get; }
+
+    /// <summary>The most threads of a group.</summary>
+    public int MaxThreadsPerGroup { get; }
+
+    /// <summary>The most bytes of shared memory of a group, static and dynamic together.</summary>
+    public int MaxSharedBytesPerGroup { get; }
+
+    /// <summary>Whether kernels can compute in float64.</summary>
+    public bool HasFloat64 { get; }
+
+    /// <summary>What the CUDA card can do; null for other kinds.</summary>
+    internal PtxTarget? Target => _ptx?.Target;
+
+    /// <summary>The CUDA driver; null for other kinds.</summary>
+    internal IPtxDriver? Driver => _ptx;
 
     /// <inheritdoc/>
     public override DType FloatType => DType.Float32;
 
     /// <inheritdoc/>
     public override long MemoryBytes =>
-        Kind == DeviceKind.Simulator ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes : Accelerator.MemorySize;
+        Accelerator is CPUAccelerator ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes : Accelerator.MemorySize;
 
     /// <inheritdoc/>
     /// <exception cref="DeviceException">Something given to the device before has failed.</exception>
-    public override void Synchronize() => Guarded("waiting for the device", _stream.Synchronize);
+    public override void Synchronize()
+    {
+        if (_ptx is null) Guarded("waiting for the device", _stream.Synchronize);
+        else Guarded("waiting for the device", Wait);
+    }
 
     /// <summary>The elements of a tensor on this device, as kernels take them.</summary>
     /// <exception cref="DTypeException">The tensor has another element type.</exception>
@@ -45,12 +85,13 @@ public sealed partial class GpuDevice : Device
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (DTypes.Of<T>() != tensor.DType) throw new DTypeException($"'{tensor.Name}' {tensor.Shape} is {tensor.DType.Name}, not {DTypes.Of<T>().Name}.");
-        return ((GpuMemoryBlock)tensor.Block).Buffer.View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
+        return Touched(tensor.Block).View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
     }
 
     /// <inheritdoc/>
     protected internal override MemoryBlock AllocateBlock(long byteLength)
     {
+        GpuGraph.Recording(this)?.Waits("it needs more memory than it did before");
         try
         {
             return new GpuMemoryBlock(Accelerator.Allocate1D<byte>(byteLength));
@@ -70,7 +111,13 @@ public sealed partial class GpuDevice : Device
         if (source.IsEmpty) return;
         try
         {
-            Slice(destination, byteOffset, source.Length).CopyFromCPU(_stream, source);
+            ArrayView<byte> slice = Slice(destination, byteOffset, source.Length);
+            if (_ptx is not null)
+            {
+                Upload(source, slice);
+                return;
+            }
+            slice.CopyFromCPU(_stream, source);
             _stream.Synchronize();
         }
         catch (Exception error)
@@ -85,7 +132,13 @@ public sealed partial class GpuDevice : Device
         if (destination.IsEmpty) return;
         try
         {
-            Slice(source, byteOffset, destination.Length).CopyToCPU(_stream, destination);
+            ArrayView<byte> slice = Slice(source, byteOffset, destination.Length);
+            if (_ptx is not null)
+            {
+                Download(slice, destination);
+                return;
+            }
+            slice.CopyToCPU(_stream, destination);
             _stream.Synchronize();
         }
         catch (Exception error)
@@ -99,19 +152,29 @@ public sealed partial class GpuDevice : Device
     {
         if (byteLength == 0) return;
         Guarded($"copying {byteLength} bytes on the device", () =>
-            Slice(source, sourceOffset, byteLength).CopyTo(_stream, Slice(destination, destinationOffset, byteLength)));
+        {
+            ArrayView<byte> from = Slice(source, sourceOffset, byteLength), to = Slice(destination, destinationOffset, byteLength);
+            if (_ptx is null) from.CopyTo(_stream, to);
+            else lock (_lock) _ptx.Copy(Address(from), Address(to), byteLength);
+        });
     }
 
     /// <inheritdoc/>
     protected internal override void FillBytes(MemoryBlock block, long byteOffset, long byteLength, byte value)
     {
         if (byteLength == 0) return;
-        Guarded($"filling {byteLength} bytes", () => Slice(block, byteOffset, byteLength).MemSet(_stream, value));
+        Guarded($"filling {byteLength} bytes", () =>
+        {
+            ArrayView<byte> slice = Slice(block, byteOffset, byteLength);
+            if (_ptx is null) slice.MemSet(_stream, value);
+            else lock (_lock) _ptx.Fill(Address(slice), byteLength, value);
+        });
     }
 
     /// <inheritdoc/>
     protected override void DisposeDevice()
     {
+        DisposePtx();
         _stream.Dispose();
         Accelerator.Dispose();
         _context.Dispose();
@@ -121,7 +184,13 @@ public sealed partial class GpuDevice : Device
     {
         // ILGPU frees what its accelerator gave when that is disposed, also under a tensor that is still alive.
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        return ((GpuMemoryBlock)block).Buffer.View.BaseView.SubView(offset, length);
+        return Touched(block).View.BaseView.SubView(offset, length);
+    }
+
+    private MemoryBuffer1D<byte, Stride1D.Dense> Touched(MemoryBlock block)
+    {
+        if (_ptx is not null) GpuGraph.Current(this)?.Touch(block);
+        return ((GpuMemoryBlock)block).Buffer;
     }
 }
 

@@ -23,6 +23,8 @@ internal static class NativeDrivers
 
     private static bool Install()
     {
+        // The functions that CudaApi binds itself: no application can have come first.
+        NativeLibrary.SetDllImportResolver(typeof(NativeDrivers).Assembly, Resolve);
         if (!OperatingSystem.IsLinux()) return false;
         try
         {
@@ -38,7 +40,8 @@ internal static class NativeDrivers
 
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path)
     {
-        if (s_linuxNames.TryGetValue(name, out string[]? candidates))
+        if (OperatingSystem.IsWindows() && name == "cuda") return NativeLibrary.TryLoad("nvcuda", assembly, path, out nint driver) ? driver : 0;
+        if (OperatingSystem.IsLinux() && s_linuxNames.TryGetValue(name, out string[]? candidates))
             foreach (string candidate in candidates)
                 if (NativeLibrary.TryLoad(candidate, assembly, path, out nint handle)) return handle;
         return 0;

@@ -31,7 +31,7 @@ internal static class GpuNormalization
         // First, because dx may be dy.
         if (dweight is not null)
         {
-            if (GpuDot.HasFloat64(gpu)) WeightGradient<Float64Sum>(gpu, statistics, centered, x, dy, dweight, accumulateWeight);
+            if (gpu.HasFloat64) WeightGradient<Float64Sum>(gpu, statistics, centered, x, dy, dweight, accumulateWeight);
             else WeightGradient<Float32PairSum>(gpu, statistics, centered, x, dy, dweight, accumulateWeight);
         }
         if (dx is null) return;

@@ -25,7 +25,7 @@ internal static class GpuTiledProduct
         DropoutMask mask)
         where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
     {
-        int threads = gpu.Accelerator.MaxNumThreadsPerGroup;
+        int threads = gpu.MaxThreadsPerGroup;
         Operands operands = new(gpu, a, b, branchA, branchB, bias, c);
         if (threads < 64) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
         else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
@@ -53,8 +53,10 @@ internal static class GpuTiledProduct
             Accumulate = accumulate ? 1 : 0,
             HasBias = operands.HasBias ? 1 : 0,
         };
+        bool masked = TMask.OnLeft || TMask.OnRight || TMask.OnBranch;
         gpu.LaunchGroups(Kernel<TTile, TLayout, TMask>, new KernelConfig(checked((int)groups), Threads<TTile>()),
-            operands.A, operands.B, operands.BranchA, operands.BranchB, operands.Bias, operands.C, measures, mask);
+            operands.A, operands.B, operands.BranchA, operands.BranchB, operands.Bias, operands.C, measures,
+            masked ? new GpuDropoutMask(gpu, mask, operands.C) : new GpuDropoutMask(operands.C));
     }
 
     private static int Tiles(int length, int tile) => (int)(((long)length + tile - 1) / tile);
@@ -63,11 +65,13 @@ internal static class GpuTiledProduct
 
     private static void Kernel<TTile, TLayout, TMask>(
         ArrayView<float> a, ArrayView<float> b, ArrayView<float> branchA, ArrayView<float> branchB, ArrayView<float> bias, ArrayView<float> c,
-        Measures size, DropoutMask mask)
+        Measures size, GpuDropoutMask given)
         where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
     {
         ArrayView<float> left = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Rows + Padding));
         ArrayView<float> right = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Columns + Padding));
+        DropoutMask mask = default;
+        if (TMask.OnLeft || TMask.OnRight || TMask.OnBranch) mask = given.Here();
         int tile = Grid.IdxX;
         int column = tile % size.TileColumns * TTile.Columns;
         int row = tile / size.TileColumns % size.TileRows * TTile.Rows;

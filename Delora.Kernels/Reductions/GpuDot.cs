@@ -1,7 +1,6 @@
 using Delora.Core;
 using ILGPU;
 using ILGPU.Runtime;
-using ILGPU.Runtime.OpenCL;
 
 namespace Delora.Kernels;
 
@@ -14,14 +13,11 @@ internal static class GpuDot
     /// <summary>Length of the shared arrays: the largest <see cref="GpuReduce.GroupSize"/>.</summary>
     internal const int MaxGroup = 256;
 
-    /// <summary>Whether kernels with float64 arithmetic run on this device.</summary>
-    internal static bool HasFloat64(GpuDevice gpu) => gpu.Accelerator.Capabilities is not CLCapabilityContext { Float64: false };
-
     /// <summary>result_i = Σ_k x[i, k] y[i, k] of two contiguous matrices, or its square root.</summary>
     internal static void Rows(GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int rows, int columns, ArrayView<float> result,
         bool squareRoot)
     {
-        if (HasFloat64(gpu)) Rows<Float64Sum>(gpu, x, y, rows, columns, result, squareRoot);
+        if (gpu.HasFloat64) Rows<Float64Sum>(gpu, x, y, rows, columns, result, squareRoot);
         else Rows<Float32PairSum>(gpu, x, y, rows, columns, result, squareRoot);
     }
 
@@ -29,7 +25,7 @@ internal static class GpuDot
     internal static void Columns(
         GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int yStride, int rows, int columns, ArrayView<float> result, bool squareRoot)
     {
-        if (HasFloat64(gpu)) Columns<Float64Sum>(gpu, x, y, yStride, rows, columns, result, squareRoot);
+        if (gpu.HasFloat64) Columns<Float64Sum>(gpu, x, y, yStride, rows, columns, result, squareRoot);
         else Columns<Float32PairSum>(gpu, x, y, yStride, rows, columns, result, squareRoot);
     }
 

@@ -59,7 +59,7 @@ internal static class GpuReduce
 
     /// <summary>Threads of a reducing group: the largest power of two, up to 256, that the device takes (the simulator: 16).</summary>
     internal static int GroupSize(GpuDevice gpu) =>
-        1 << BitOperations.Log2((uint)Math.Min(MaxGroupSize, gpu.Accelerator.MaxNumThreadsPerGroup));
+        1 << BitOperations.Log2((uint)Math.Min(MaxGroupSize, gpu.MaxThreadsPerGroup));
 
     /// <summary>
     /// A launch of <paramref name="groups"/> reducing groups with <paramref name="perThread"/> floats a thread in shared memory.

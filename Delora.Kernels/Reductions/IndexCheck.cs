@@ -7,8 +7,8 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The check of ids and labels before a kernel uses them as addresses. On a GPU it runs there and waits for the answer: one short wait per
-/// call is the price of an error instead of a wrong read.
+/// The check of ids and labels before a kernel uses them as addresses. Integers that the host knows (<see cref="Tensor.FromIndices"/>) are checked there.
+/// Others that lie on a GPU are checked by it, and the answer is waited for: one short wait per call is the price of an error instead of a wrong read.
 /// </summary>
 internal static class IndexCheck
 {
@@ -20,7 +20,8 @@ internal static class IndexCheck
         string op, Tensor indices, int bound, int? ignored = null, [CallerArgumentExpression(nameof(indices))] string name = "")
     {
         Check.HasDType(op, indices, DType.Int32, name);
-        (int used, int firstBad) = indices.Device is GpuDevice gpu ? OnGpu(gpu, indices, bound, ignored) : OnHost(indices, bound, ignored);
+        (int used, int firstBad) = indices.Device is not GpuDevice gpu ? OnHost(indices.Span<int>(), bound, ignored)
+            : indices.KnownStorage is null ? OnGpu(gpu, indices, bound, ignored) : Known(gpu, indices, bound, ignored);
         if (firstBad == int.MaxValue) return used;
         using Tensor one = indices.View([1], firstBad);
         string except = ignored is { } value ? string.Create(CultureInfo.InvariantCulture, $" (or {value}, ignored)") : "";
@@ -29,9 +30,16 @@ internal static class IndexCheck
             + $"it must be at least 0 and below {bound}{except}"));
     }
 
-    private static (int Used, int FirstBad) OnHost(Tensor indices, int bound, int? ignored)
+    private static (int Used, int FirstBad) Known(GpuDevice gpu, Tensor indices, int bound, int? ignored)
     {
-        Span<int> values = indices.Span<int>();
+        (int used, int firstBad) = OnHost(indices.Known, bound, ignored);
+        // What is computed depends on how many are used.
+        GpuGraph.Current(gpu)?.Require(() => indices.KnownStorage is not null && OnHost(indices.Known, bound, ignored) == (used, int.MaxValue));
+        return (used, firstBad);
+    }
+
+    private static (int Used, int FirstBad) OnHost(ReadOnlySpan<int> values, int bound, int? ignored)
+    {
         if (values.Length > 0 && ignored is null && TensorPrimitives.Min<int>(values) >= 0 && TensorPrimitives.Max<int>(values) < bound)
             return (values.Length, int.MaxValue);
         int used = 0;

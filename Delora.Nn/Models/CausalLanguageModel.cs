@@ -111,7 +111,7 @@ public abstract class CausalLanguageModel : PretrainedModel
             $"{GetType().Name}: {inputs} inputs and {targets} targets are no whole rows of {length}");
         (batch, length) = TokenRows.Trim(batch, length);
         Shape shape = [batch.Inputs.Length / length, length];
-        return Loss(Tensor.From(batch.Inputs, shape, Device, "inputs"), Tensor.From(batch.Targets, shape, Device, "targets"));
+        return Loss(Tensor.FromIndices(batch.Inputs, shape, Device, "inputs"), Tensor.FromIndices(batch.Targets, shape, Device, "targets"));
     }
 
     /// <summary>An empty cache for requests to this model.</summary>

@@ -68,8 +68,15 @@ public abstract class Optimizer : IDisposable
     /// <summary>The Euclidean norm over all gradients. Waits for the device. NaN or infinite where any gradient is.</summary>
     public double GradientNorm()
     {
+        using Readback norm = ReadGradientNorm();
+        return norm.Values[0];
+    }
+
+    /// <summary>The same, on its way.</summary>
+    internal Readback ReadGradientNorm()
+    {
         GlobalNormKernel.Forward(_norm, _gradients);
-        return _norm.ToScalar();
+        return new Readback(_norm);
     }
 
     /// <summary>Takes one step with the accumulated gradients, which stay as they are. Nobody waits for the device.</summary>

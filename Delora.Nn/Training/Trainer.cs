@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -20,6 +21,7 @@ public sealed class Trainer<TBatch>
     private readonly Optimizer _optimizer;
     private readonly Func<TBatch, Tensor> _loss;
     private readonly Func<TBatch, int> _samples;
+    private TrainingRun? _run;
 
     /// <summary>A trainer.</summary>
     /// <param name="optimizer">Holds the parameters; stays the caller's.</param>
@@ -31,6 +33,15 @@ public sealed class Trainer<TBatch>
         _loss = loss;
         _samples = samples ?? (_ => 1);
     }
+
+    /// <summary>
+    /// The loss in two parts; null where it cannot be had so. On a CUDA card the passes of a batch are then recorded and replayed as graphs, where
+    /// <see cref="TrainerOptions.UseCudaGraph"/> says so.
+    /// </summary>
+    public RecordableLoss<TBatch>? Recordable { get; init; }
+
+    /// <summary>Passes of the last run that were replayed from a graph, and why others were not.</summary>
+    internal (long Replayed, IReadOnlyList<string> Obstacles) Recorded { get; private set; }
 
     /// <summary>Who takes part in the run, in order.</summary>
     public IList<ITrainerCallback> Callbacks { get; } = [];
@@ -48,7 +59,7 @@ public sealed class Trainer<TBatch>
         IEnumerable<TBatch> batches, TrainerOptions options, IProgress<TrainingProgress>? progress = null,
         CancellationToken cancellation = default)
     {
-        var run = new TrainingRun(this, options, progress);
+        using var run = new TrainingRun(this, options, progress);
         using IEnumerator<TBatch> source = batches.GetEnumerator();
         try
         {
@@ -92,7 +103,7 @@ public sealed class Trainer<TBatch>
         IAsyncEnumerable<TBatch> batches, TrainerOptions options, IProgress<TrainingProgress>? progress = null,
         CancellationToken cancellation = default)
     {
-        var run = new TrainingRun(this, options, progress);
+        using var run = new TrainingRun(this, options, progress);
         IAsyncEnumerator<TBatch> source = batches.GetAsyncEnumerator(cancellation);
         await using (source.ConfigureAwait(false))
         {
@@ -114,16 +125,25 @@ public sealed class Trainer<TBatch>
         return run.Complete();
     }
 
+    /// <summary>
+    /// Forgets the graphs of the run under way. Who changes what the model computes in the midst of a run, in a callback, calls it: other active adapters,
+    /// other dropout. New values of parameters need nothing.
+    /// </summary>
+    public void ForgetRecordedSteps() => _run?.Forget();
+
     /// <summary>The state of one run.</summary>
-    private sealed class TrainingRun
+    private sealed class TrainingRun : IDisposable
     {
         private readonly Trainer<TBatch> _trainer;
         private readonly Optimizer _optimizer;
         private readonly TrainerOptions _options;
         private readonly IProgress<TrainingProgress>? _progress;
         private readonly Stopwatch _watch = Stopwatch.StartNew();
+        private readonly List<Readback> _losses = [];
+        private readonly StepRecorder? _recorder;
+        private readonly Tensor? _recordedLoss;
         private TimeSpan _firstStep;
-        private double _lossSum, _loss = double.NaN;
+        private double _loss = double.NaN;
         private long _samples;
         private int _done, _skipped;
 
@@ -135,6 +155,12 @@ public sealed class Trainer<TBatch>
             _options = options;
             _progress = progress;
             _done = options.StepsDone;
+            if (options.UseCudaGraph && trainer.Recordable is { } recordable && _optimizer.Gradients[0].Device is GpuDevice { Driver: not null } gpu)
+            {
+                _recordedLoss = Tensor.Zeros([], gpu.FloatType, gpu, "loss of a recorded pass").Own();
+                _recorder = new StepRecorder(gpu, recordable.Generator);
+            }
+            trainer._run = this;
         }
 
         /// <summary>Starts a step; false where there is none left.</summary>
@@ -143,30 +169,45 @@ public sealed class Trainer<TBatch>
             if (_done == _options.Steps) return false;
             cancellation.ThrowIfCancellationRequested();
             _optimizer.ZeroGradients();
-            _lossSum = 0;
+            _losses.Clear();
             return true;
         }
 
         /// <summary>Adds the gradients of one of the step's batches, with its share.</summary>
         public void Accumulate(TBatch batch)
         {
-            using (var tape = new Tape("training step"))
+            if (_recorder is null)
             {
-                Tensor loss = _trainer._loss(batch);
-                Tensor? share = _options.GradientAccumulation == 1
-                    ? null
-                    : Tensor.From([1.0 / _options.GradientAccumulation], loss.Shape, loss.Device, "share of the batch");
-                tape.Backward(loss, share);
-                _lossSum += loss.ToScalar();
+                Pass(() => _trainer._loss(batch), loss => _losses.Add(new Readback(loss)));
+            }
+            else
+            {
+                RecordableLoss<TBatch> recordable = _trainer.Recordable!;
+                _recorder.Run(recordable.Inputs(batch), inputs => Pass(() => recordable.Loss(inputs), _recordedLoss!.CopyFrom));
+                _losses.Add(new Readback(_recordedLoss!));
             }
             _samples += _trainer._samples(batch);
+        }
+
+        /// <summary>Forward and backward.</summary>
+        private void Pass(Func<Tensor> forward, Action<Tensor> take)
+        {
+            using var tape = new Tape("training step");
+            Tensor loss = forward();
+            Tensor? share = _options.GradientAccumulation == 1
+                ? null
+                : Tensor.From([1.0 / _options.GradientAccumulation], loss.Shape, loss.Device, "share of the batch");
+            tape.Backward(loss, share);
+            take(loss);
         }
 
         public void FinishStep()
         {
             int step = _done + 1;
-            _loss = _lossSum / _options.GradientAccumulation;
-            double norm = _optimizer.GradientNorm();
+            // Asked for before the losses are waited for: one wait for all.
+            using Readback normOnItsWay = _optimizer.ReadGradientNorm();
+            _loss = _losses.Sum(loss => loss.Values[0]) / _options.GradientAccumulation;
+            double norm = normOnItsWay.Values[0];
             _optimizer.LearningRateFactor = _options.Schedule.FactorAt(_done);
             bool finite = double.IsFinite(_loss) && double.IsFinite(norm);
             if (finite) _optimizer.StepAfterNorm(_options.MaxGradientNorm);
@@ -187,6 +228,17 @@ public sealed class Trainer<TBatch>
         {
             TrainingResult result = Result();
             foreach (ITrainerCallback callback in _trainer.Callbacks) callback.OnCancelled(result);
+        }
+
+        public void Forget() => _recorder?.Forget();
+
+        public void Dispose()
+        {
+            foreach (Readback loss in _losses) loss.Dispose();
+            if (_recorder is not null) _trainer.Recorded = (_recorder.Replayed, [.. _recorder.Obstacles]);
+            _recorder?.Dispose();
+            _recordedLoss?.Dispose();
+            if (_trainer._run == this) _trainer._run = null;
         }
 
         public InvalidOperationException OutOfBatches() => new($"The batches ran out at step {_done + 1} of {_options.Steps}.");

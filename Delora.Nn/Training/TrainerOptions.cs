@@ -33,6 +33,12 @@ public sealed record TrainerOptions
     /// <summary>What happens where the loss or a gradient is NaN or infinite.</summary>
     public NonFinitePolicy NonFinite { get; init; }
 
+    /// <summary>
+    /// Whether the passes of a batch are recorded as a graph on a CUDA card, where the trainer's loss can be (<see cref="Trainer{TBatch}.Recordable"/>):
+    /// the same numbers to the last bit, in one launch. Elsewhere it means nothing.
+    /// </summary>
+    public bool UseCudaGraph { get; init; } = true;
+
     internal void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Steps, 1);

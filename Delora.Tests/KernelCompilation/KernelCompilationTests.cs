@@ -31,8 +31,7 @@ public sealed partial class KernelCompilationTests
     {
         List<string> failures = Compile(context => Ptx(context, new CudaArchitecture(major, minor)), (_, compiled) =>
         {
-            PtxRepair.Apply(compiled);
-            string text = ((PTXCompiledKernel)compiled).PTXAssembly;
+            string text = PtxRepair.Repair(((PTXCompiledKernel)compiled).PTXAssembly);
             return text.Contains(".local", StringComparison.Ordinal) ? "uses local memory: an array, or a variable whose address is taken"
                 : BranchMarkedUniform().IsMatch(text) ? "has a branch that is marked uniform"
                 : null;
@@ -62,11 +61,10 @@ public sealed partial class KernelCompilationTests
     [Fact]
     public void EveryKernelAssemblesWithoutStackAndSpills()
     {
-        if (PtxAssembler.Path is null) Assert.Skip(PtxAssembler.Missing);
+        if (NvidiaAssembler.Path is null) Assert.Skip(NvidiaAssembler.Missing);
         List<string> failures = Compile(context => Ptx(context, CudaArchitecture.SM_90), (kernel, compiled) =>
         {
-            PtxRepair.Apply(compiled);
-            PtxReport report = PtxAssembler.Assemble(((PTXCompiledKernel)compiled).PTXAssembly, "sm_90");
+            PtxReport report = NvidiaAssembler.Assemble(PtxRepair.Repair(((PTXCompiledKernel)compiled).PTXAssembly), "sm_90");
             TestContext.Current.SendDiagnosticMessage($"{GpuDevice.KernelName(kernel)}: {report.Registers} registers");
             return report.StackBytes + report.SpilledBytes == 0 ? null : report.Report;
         });

@@ -129,9 +129,9 @@ public sealed class PtxWriterTests
         using (w.When(lane < 8)) w.StoreGlobal(to.Plus(lane, 16).At(), d);
         PtxText kernel = w.Finish();
         Assert.Equal(1024, kernel.SharedBytes);
-        PtxReport report = PtxAssembler.Assemble(kernel.Text, architecture);
+        PtxReport report = NvidiaAssembler.Assemble(kernel.Text, architecture);
         Assert.Equal((0, 0), (report.StackBytes, report.SpilledBytes));
-        if (PtxAssembler.Disassemble(kernel.Text, architecture) is not { } machine) return;
+        if (NvidiaAssembler.Disassemble(kernel.Text, architecture) is not { } machine) return;
         foreach (string instruction in new[] { "HMMA.16816.F32.BF16", "HMMA.16816.F32 ", "HMMA.1688.F32.TF32", "LDSM.16.M88.4", "LDSM.16.MT88.2", "LDGSTS" })
             Assert.Contains(instruction, machine);
     }

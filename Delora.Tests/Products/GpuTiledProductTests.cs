@@ -54,7 +54,7 @@ public sealed class GpuTiledProductTests
     private static void Tiles<TLayout>(GpuDevice gpu, MatMulSize size, MatMulLayout layout) where TLayout : struct, IGpuLayout
     {
         Tile<SmallTile, TLayout>(gpu, size, layout);
-        if (gpu.Accelerator.MaxNumThreadsPerGroup < 256) return;
+        if (gpu.MaxThreadsPerGroup < 256) return;
         Tile<TallTile, TLayout>(gpu, size, layout);
         Tile<WideTile, TLayout>(gpu, size, layout);
         Tile<SquareTile, TLayout>(gpu, size, layout);

@@ -12,7 +12,7 @@ internal static class GpuAddBias
 
     internal static void Backward(GpuDevice gpu, Tensor dy, Tensor dBias, bool accumulate)
     {
-        if (GpuDot.HasFloat64(gpu)) Backward<Float64Sum>(gpu, dy, dBias, accumulate);
+        if (gpu.HasFloat64) Backward<Float64Sum>(gpu, dy, dBias, accumulate);
         else Backward<Float32PairSum>(gpu, dy, dBias, accumulate);
     }
 

@@ -25,7 +25,7 @@ internal static partial class GpuAttention
         GpuDevice gpu, in AttentionSizes sizes, int rows, int heads, int vectors, int scores)
     {
         int tile = 1, group = GpuReduce.GroupSize(gpu);
-        long room = gpu.Accelerator.MaxSharedMemoryPerGroup / sizeof(float);
+        long room = gpu.MaxSharedBytesPerGroup / sizeof(float);
         while (4 * tile * tile <= group && Floats(2 * tile, sizes.Dim, vectors, scores) <= room)
             tile *= 2;
         long groups = checked((long)sizes.Batch * heads * ((rows + tile - 1L) / tile));

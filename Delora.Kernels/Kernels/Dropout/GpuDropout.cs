@@ -9,23 +9,23 @@ internal static class GpuDropout
     internal static void Apply(GpuDevice gpu, Tensor x, DropoutMask mask, Tensor y)
     {
         if (x.ElementCount == 0) return;
-        // Elements of the first block that lie before the stream's start.
-        int before = (int)(mask.Stream.Offset & 3);
-        gpu.Launch(
-            ApplyKernel, (x.ElementCount + before + 3) / 4, gpu.View<float>(x), gpu.View<float>(y), mask.Stream.Seed, mask.Stream.Offset,
-            before, mask.Probability, mask.Scale);
+        ArrayView<float> view = gpu.View<float>(x);
+        // As many blocks as there can be: the first may begin before the stream does.
+        gpu.Launch(ApplyKernel, (x.ElementCount + 6) / 4, view, gpu.View<float>(y), new GpuDropoutMask(gpu, mask, view), mask.Scale);
     }
 
     // The scale comes from the host: a division may be rounded differently here.
-    private static void ApplyKernel(
-        Index1D block, ArrayView<float> x, ArrayView<float> y, ulong seed, ulong offset, int before, float probability, float scale)
+    private static void ApplyKernel(Index1D block, ArrayView<float> x, ArrayView<float> y, GpuDropoutMask given, float scale)
     {
-        long first = 4L * block - before;
-        Philox.Block(seed, unchecked(offset + (ulong)first) >> 2, out uint r0, out uint r1, out uint r2, out uint r3);
-        Store(x, y, first, r0, probability, scale);
-        Store(x, y, first + 1, r1, probability, scale);
-        Store(x, y, first + 2, r2, probability, scale);
-        Store(x, y, first + 3, r3, probability, scale);
+        DropoutMask mask = given.Here();
+        ulong offset = mask.Stream.Offset;
+        // Elements of the first block that lie before the stream's start.
+        long first = 4L * block - (long)(offset & 3);
+        Philox.Block(mask.Stream.Seed, unchecked(offset + (ulong)first) >> 2, out uint r0, out uint r1, out uint r2, out uint r3);
+        Store(x, y, first, r0, mask.Probability, scale);
+        Store(x, y, first + 1, r1, mask.Probability, scale);
+        Store(x, y, first + 2, r2, mask.Probability, scale);
+        Store(x, y, first + 3, r3, mask.Probability, scale);
     }
 
     private static void Store(ArrayView<float> x, ArrayView<float> y, long i, uint word, float probability, float scale)

@@ -11,7 +11,7 @@ internal static class GpuGlobalNorm
 
     internal static void Forward(GpuDevice gpu, ReadOnlySpan<Tensor> tensors, Tensor norm)
     {
-        if (GpuDot.HasFloat64(gpu)) Forward<Float64Sum>(gpu, tensors, norm);
+        if (gpu.HasFloat64) Forward<Float64Sum>(gpu, tensors, norm);
         else Forward<Float32PairSum>(gpu, tensors, norm);
     }
 

@@ -10,7 +10,7 @@ internal static class GpuLayerNorm
 {
     internal static void Forward(GpuDevice gpu, Tensor x, Tensor weight, Tensor? bias, Tensor y, Tensor statistics, double epsilon)
     {
-        if (GpuDot.HasFloat64(gpu)) Forward<Float64Sum>(gpu, x, weight, bias, y, statistics, epsilon);
+        if (gpu.HasFloat64) Forward<Float64Sum>(gpu, x, weight, bias, y, statistics, epsilon);
         else Forward<Float32PairSum>(gpu, x, weight, bias, y, statistics, epsilon);
     }
 

@@ -108,9 +108,10 @@ public static partial class LinearCrossEntropyKernel
             return count;
         }
         // Only rows that count are multiplied: prompts and padding may be most of a batch.
-        int[] all = allLabels.ToArray<int>(), kept = [.. Enumerable.Range(0, total).Where(row => all[row] != ignoreIndex)];
-        using Tensor rowsKept = Tensor.From(kept, [count], device, "rows that count");
-        using Tensor labelsKept = Tensor.From(kept.Select(row => all[row]).ToArray(), [count], device, "labels that count");
+        int[] Labels() => allLabels.KnownStorage is null ? allLabels.ToArray<int>() : allLabels.Known.ToArray();
+        int[] Rows() => RowsThatCount(Labels(), ignoreIndex);
+        using Tensor rowsKept = GpuGraph.Derived(Rows, count, device, "rows that count");
+        using Tensor labelsKept = GpuGraph.Derived(() => [.. Labels().Where(label => label != ignoreIndex)], count, device, "labels that count");
         using Tensor xKept = Tensor.Empty([count, weight.Dim], x.DType, device, "x that counts");
         using Tensor? dxKept = dx is null ? null : Tensor.Empty([count, weight.Dim], x.DType, device, "dx that counts");
         EmbeddingKernel.Forward(rowsKept, allX, xKept);
@@ -118,6 +119,9 @@ public static partial class LinearCrossEntropyKernel
         if (allDx is not null) EmbeddingKernel.Backward(rowsKept, dxKept!, allDx, accumulate: false);
         return count;
     }
+
+    private static int[] RowsThatCount(int[] labels, int ignoreIndex) =>
+        [.. Enumerable.Range(0, labels.Length).Where(row => labels[row] != ignoreIndex)];
 
     /// <summary>Over rows that all count: x [rows, dim], labels [rows].</summary>
     private static void RunBlocks(

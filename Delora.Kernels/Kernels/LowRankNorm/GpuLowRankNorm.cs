@@ -10,7 +10,7 @@ internal static class GpuLowRankNorm
 {
     internal static void Forward(GpuDevice gpu, Tensor foldedA, Tensor foldedB, Tensor norm)
     {
-        if (GpuDot.HasFloat64(gpu)) Forward<Float64Sum>(gpu, foldedA, foldedB, norm);
+        if (gpu.HasFloat64) Forward<Float64Sum>(gpu, foldedA, foldedB, norm);
         else Forward<Float32PairSum>(gpu, foldedA, foldedB, norm);
     }
 

@@ -10,7 +10,7 @@ internal static class GpuRmsNorm
 {
     internal static void Forward(GpuDevice gpu, Tensor x, Tensor weight, Tensor y, Tensor inverseRms, double epsilon)
     {
-        if (GpuDot.HasFloat64(gpu)) Forward<Float64Sum>(gpu, x, weight, y, inverseRms, epsilon);
+        if (gpu.HasFloat64) Forward<Float64Sum>(gpu, x, weight, y, inverseRms, epsilon);
         else Forward<Float32PairSum>(gpu, x, weight, y, inverseRms, epsilon);
     }
 

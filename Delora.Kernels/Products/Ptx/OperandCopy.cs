@@ -14,6 +14,7 @@ internal abstract class OperandCopy
     private B32 _firstDepth = null!;
     private (B32 First, B32 Count) _line;
     private B64[] _from = [];
+    private (B32 Place, int Further)[] _places = [];
 
     private protected OperandCopy(PtxWriter w, ProductOperand operand, OperandTile tile)
     {
@@ -22,7 +23,7 @@ internal abstract class OperandCopy
         RowStep = w.Threads / tile.RowChunks;
         Width = Math.Min(operand.Width, tile.ChunkNumbers * operand.Type.Size);
         Pieces = tile.ChunkNumbers * operand.Type.Size / Width;
-        if (Count * w.Threads != tile.Rows * tile.RowChunks || RowStep % tile.Period != 0)
+        if (Count * w.Threads != tile.Rows * tile.RowChunks)
             throw new ArgumentException($"{w.Threads} threads cannot share {tile.Rows} rows of {tile.RowChunks} chunks", nameof(tile));
     }
 
@@ -44,9 +45,6 @@ internal abstract class OperandCopy
     /// <summary>Copies that a chunk takes.</summary>
     private protected int Pieces { get; }
 
-    /// <summary>The byte of the thread's first chunk in a tile in shared memory; the next is <see cref="RowStep"/> rows further.</summary>
-    private protected B32 Place { get; private set; } = null!;
-
     /// <summary>Whether the lines of the group's tile are all in the operand, where the copies ask for that; else null.</summary>
     private protected Pred? LinesInside { get; private set; }
 
@@ -65,7 +63,7 @@ internal abstract class OperandCopy
     {
         int size = Operand.Type.Size;
         B32 chunk = (thread & (Tile.RowChunks - 1)).As("chunk"), row = (thread / Tile.RowChunks).As("row");
-        Place = Tile.Place(W, row, chunk).As("place");
+        FindPlaces(row, chunk);
         B32 pitch = ((Tile.ByDepth ? depthCount : lineCount) * size).As("pitch");
         if (Tile.ByDepth)
         {
@@ -105,14 +103,32 @@ internal abstract class OperandCopy
         return Pieces == 1 ? inside : inside & (_line.First + piece * pieceNumbers < _line.Count);
     }
 
-    /// <summary>The address of the thread's chunk <paramref name="index"/> in a tile in shared memory that begins at <paramref name="tile"/>.</summary>
-    private protected PtxAddress Shared(B32 tile, int index) => tile.At(index * RowStep * Tile.RowBytes);
+    /// <summary>The addresses of the thread's chunks in a tile in shared memory that begins at <paramref name="tile"/>.</summary>
+    private protected PtxAddress[] Places(B32 tile)
+    {
+        Dictionary<B32, B32> sums = [];
+        foreach ((B32 place, _) in _places) if (!sums.ContainsKey(place)) sums.Add(place, tile + place);
+        return [.. _places.Select(place => sums[place.Place].At(place.Further))];
+    }
 
     /// <summary>Goes on to the next tile.</summary>
     private protected void Advance()
     {
         if (_tileBytes is null) foreach (B64 from in _from) W.Increase(from, Tile.Depth * Operand.Type.Size);
         else W.Increase(_from[0], _tileBytes);
+    }
+
+    /// <summary>The byte of each of the thread's chunks in a tile: a register, and what is constant behind it.</summary>
+    private void FindPlaces(B32 row, B32 chunk)
+    {
+        _places = new (B32, int)[Count];
+        for (int i = 0; i < Count; i++)
+        {
+            int earlier = Enumerable.Range(0, i).FirstOrDefault(before => Tile.Step((i - before) * RowStep) is not null, i);
+            _places[i] = earlier < i
+                ? (_places[earlier].Place, _places[earlier].Further + Tile.Step((i - earlier) * RowStep)!.Value)
+                : (Tile.Place(W, i == 0 ? row : row + i * RowStep, chunk).As("place"), 0);
+        }
     }
 }
 
@@ -122,7 +138,7 @@ internal sealed class AsyncCopy(PtxWriter w, ProductOperand operand, OperandTile
     /// <summary>Starts copying the next tile, of which <paramref name="depthLeft"/> steps are left, to <paramref name="to"/> in shared memory.</summary>
     internal void Copy(B32 to, B32 depthLeft)
     {
-        B32 place = to + Place;
+        PtxAddress[] places = Places(to);
         B64[] from = Addresses();
         B32[] bytes = [];
         for (int i = 0; i < Count; i++)
@@ -130,7 +146,7 @@ internal sealed class AsyncCopy(PtxWriter w, ProductOperand operand, OperandTile
             // Neighbors along the inner dimension: the same steps of every line.
             if (i == 0 || !Tile.ByDepth) bytes = [.. Enumerable.Range(0, Pieces).Select(piece => W.Select(IsInside(i, piece, depthLeft), Width, 0).As("bytes"))];
             for (int piece = 0; piece < Pieces; piece++)
-                W.CopyAsync(Shared(place, i) + piece * Width, from[i].At(piece * Width), Width, bytes[piece]);
+                W.CopyAsync(places[i] + piece * Width, from[i].At(piece * Width), Width, bytes[piece]);
         }
         Advance();
     }

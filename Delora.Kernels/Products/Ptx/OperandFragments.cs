@@ -14,7 +14,7 @@ internal sealed class OperandFragments
     private const int StepDepth = 16;
 
     private readonly PtxWriter _w;
-    private readonly OperandTile _tile;
+    private readonly MmaTile _tile;
     private readonly bool _isLeft;
     private readonly int _blocks;
     private readonly int _offset;
@@ -29,7 +29,7 @@ internal sealed class OperandFragments
     /// <param name="firstLine">The first of them.</param>
     /// <param name="lane">The thread's number in its warp.</param>
     /// <param name="offset">Bytes from the beginning of a stage to the operand's tile.</param>
-    internal OperandFragments(PtxWriter w, OperandTile tile, bool isLeft, int lines, B32 firstLine, B32 lane, int offset)
+    internal OperandFragments(PtxWriter w, MmaTile tile, bool isLeft, int lines, B32 firstLine, B32 lane, int offset)
     {
         (_w, _tile, _isLeft, _blocks, _offset) = (w, tile, isLeft, lines / BlockLines, offset);
         (B32 row, B32 chunk, B32? byteOfChunk) = Place(firstLine, lane);

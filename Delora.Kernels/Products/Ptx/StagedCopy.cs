@@ -50,8 +50,8 @@ internal sealed class StagedCopy : OperandCopy
     {
         using (W.Scope("The tile that has arrived, in the product's type, to shared memory"))
         {
-            B32 place = to + Place;
-            for (int i = 0; i < Count; i++) W.StoreShared(Shared(place, i), Converted(_numbers[i]));
+            PtxAddress[] places = Places(to);
+            for (int i = 0; i < Count; i++) Tile.Store(W, places[i], Converted(_numbers[i]));
         }
     }
 
@@ -61,17 +61,12 @@ internal sealed class StagedCopy : OperandCopy
     private PtxRegister[] Piece(int chunk, int piece) => _numbers[chunk][(piece * _registersOfPiece)..((piece + 1) * _registersOfPiece)];
 
     /// <summary>The four registers of a chunk in the product's type.</summary>
-    private B32[] Converted(PtxRegister[] numbers)
+    private PtxRegister[] Converted(PtxRegister[] numbers)
     {
-        if (Operand.Type == DType.Float32) return Rounded((F32[])numbers);
+        if (Operand.Type == DType.Float32) return Tile.Rounded(W, (F32[])numbers);
         B32[] pairs = numbers as B32[] ?? [.. numbers.Chunk(2).Select(pair => W.Result<B32>("mov.b32", PtxOperand.Vector(pair)))];
-        return Operand.Type == Tile.StoredType ? pairs : Rounded([.. pairs.SelectMany(Widened)]);
+        return Operand.Type == Tile.StoredType ? pairs : Tile.Rounded(W, [.. pairs.SelectMany(Widened)]);
     }
-
-    private B32[] Rounded(F32[] numbers) =>
-        Tile.StoredType is null
-            ? [.. numbers.Select(W.RoundToTf32)]
-            : [.. numbers.Chunk(2).Select(pair => W.Pack(ProductVariant.Word(Tile.Type), pair[0], pair[1]))];
 
     /// <summary>Two 16-bit numbers as float32, which has them all.</summary>
     private F32[] Widened(B32 pair)

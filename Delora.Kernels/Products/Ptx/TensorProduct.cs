@@ -16,8 +16,8 @@ internal sealed partial class TensorProduct
     private readonly ProductVariant _variant;
     private readonly ProductTile _tile;
     private readonly PtxWriter _w;
-    private readonly OperandTile _leftTile;
-    private readonly OperandTile _rightTile;
+    private readonly MmaTile _leftTile;
+    private readonly MmaTile _rightTile;
     private readonly B64 _left, _right, _c, _bias;
     private readonly (B64 Left, B64 Right, B32 Rank)? _branch;
     private readonly B32 _m, _n, _k, _tilesOfSplit, _accumulate;

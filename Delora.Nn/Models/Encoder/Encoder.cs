@@ -40,8 +40,8 @@ internal sealed class Encoder : Module
             if ((uint)type >= (uint)_config.TypeVocabSize)
                 throw new IndexException($"{_config.Architecture}: the token type {type} is none of the model's {_config.TypeVocabSize}");
         Shape shape = [batch.Rows, batch.Length];
-        Tensor ids = Tensor.From(batch.Ids, shape, _device, "ids"), types = Tensor.From(batch.TokenTypes, shape, _device, "token types");
-        Tensor positions = Tensor.From(_config.Positions(batch), shape, _device, "positions");
+        Tensor ids = Tensor.FromIndices(batch.Ids, shape, _device, "ids"), types = Tensor.FromIndices(batch.TokenTypes, shape, _device, "token types");
+        Tensor positions = Tensor.FromIndices(_config.Positions(batch), shape, _device, "positions");
         Tensor? mask = batch.HasPadding ? Tensor.From(batch.Mask, shape, _device, "mask") : null;
         Tensor x = _embeddings.Forward(ids, types, positions);                                  // [rows, length, hidden]
         foreach (EncoderLayer layer in _layers) x = LayerCheckpoint.Run(x, checkpointed, h => layer.Forward(h, mask));
@@ -52,7 +52,7 @@ internal sealed class Encoder : Module
     internal Tensor First(Tensor hidden)
     {
         int rows = hidden.Shape[0], length = hidden.Shape[1], dim = hidden.Shape[2];
-        Tensor first = Tensor.From([.. Enumerable.Range(0, rows).Select(row => row * length)], [rows], _device, "first tokens");
+        Tensor first = Tensor.FromIndices([.. Enumerable.Range(0, rows).Select(row => row * length)], [rows], _device, "first tokens");
         return Functions.Embedding(hidden.Reshape([rows * length, dim]), first);
     }
 

@@ -132,7 +132,7 @@ public sealed class SequenceClassifier : EncoderModel
         if (batch.Labels is { } labels)
         {
             Check.Shapes(labels.Length == batch.Inputs.Rows, $"{Config.Architecture}: {batch.Inputs.Rows} texts, and {labels.Length} labels");
-            return logits.CrossEntropy(Tensor.From(labels, [labels.Length], Device, "labels"));
+            return logits.CrossEntropy(Tensor.FromIndices(labels, [labels.Length], Device, "labels"));
         }
         float[] targets = batch.Targets!;
         Check.Shapes(targets.Length == logits.ElementCount,
@@ -165,7 +165,7 @@ public sealed class SequenceClassifier : EncoderModel
     {
         int count = targets.Length;
         Tensor absent = Tensor.Zeros([count, 1], Device.FloatType, Device, "scores of absence");
-        Tensor labels = Tensor.From([.. targets.Select(target => (int)target)], [count], Device, "labels");
+        Tensor labels = Tensor.FromIndices([.. targets.Select(target => (int)target)], [count], Device, "labels");
         return Functions.Concat(1, absent, logits.Reshape([count, 1])).CrossEntropy(labels);
     }
 

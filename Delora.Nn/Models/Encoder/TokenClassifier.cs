@@ -57,7 +57,7 @@ public sealed class TokenClassifier : EncoderModel
     {
         Check.Shapes(labels.Length == batch.Ids.Length, $"{Config.Architecture}: {batch.Ids.Length} tokens, and {labels.Length} labels");
         using Lease lease = Enter();
-        return Logits(batch).CrossEntropy(Tensor.From(labels, [batch.Rows, batch.Length], Device, "labels"));
+        return Logits(batch).CrossEntropy(Tensor.FromIndices(labels, [batch.Rows, batch.Length], Device, "labels"));
     }
 
     private Tensor Logits(EncodedBatch batch) =>

@@ -129,7 +129,7 @@ internal sealed class GPT2Model : Module
         int seq = ids.Shape[1];
         var positions = new int[ids.ElementCount];
         for (int i = 0; i < positions.Length; i++) positions[i] = start + i % seq;
-        return Tensor.From(positions, ids.Shape, ids.Device, "positions");
+        return Tensor.FromIndices(positions, ids.Shape, ids.Device, "positions");
     }
 }
 

@@ -41,10 +41,19 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
 
     private protected override Tensor Loss((int[] Inputs, int[] Targets) batch) => Model.Loss(batch, _training.Length);
 
+    private protected override RecordableLoss<(int[] Inputs, int[] Targets)> Recordable => new(Inputs, inputs => Model.Loss(inputs[0], inputs[1]), Generator);
+
     private protected override int Samples((int[] Inputs, int[] Targets) batch) => batch.Inputs.Length;
 
     private protected override Evaluation Evaluate(CancellationToken cancellation) =>
         Evaluation.Of(Model, _evaluation!, Options.BatchSize, cancellation);
+
+    private IReadOnlyList<BatchInput> Inputs((int[] Inputs, int[] Targets) batch)
+    {
+        ((int[] ids, int[] targets), int length) = TokenRows.Trim(batch, _training.Length);
+        Shape shape = [ids.Length / length, length];
+        return [new("inputs", ids, shape), new("targets", targets, shape)];
+    }
 
     private protected override Dictionary<string, string> DataSettings() => new()
     {
@@ -139,10 +148,10 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
         }
         int done = checkpoint?.Step ?? 0;
         _lambda?.Begin(done);
-        var trainer = new Trainer<TBatch>(_optimizer, Loss, Samples);
+        var trainer = new Trainer<TBatch>(_optimizer, Loss, Samples) { Recordable = Recordable };
         // Before what saves: λ belongs to the step.
         if (_lambda is not null) trainer.Callbacks.Add(_lambda);
-        trainer.Callbacks.Add(new Session(this, output, settings, cancellation));
+        trainer.Callbacks.Add(new Session(this, trainer, output, settings, cancellation));
         var order = new ShuffledBatches(RowCount, _options.BatchSize, _options.Seed);
         order.SkipTo((long)done * _options.GradientAccumulation);
         // After the last step as well: the run may have been stopped while it evaluated there.
@@ -160,6 +169,7 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
                     GradientAccumulation = _options.GradientAccumulation,
                     MaxGradientNorm = _options.MaxGradientNorm,
                     NonFinite = _options.NonFinite,
+                    UseCudaGraph = _options.UseCudaGraph,
                 },
                 progress, cancellation);
             return result with { SkippedSteps = (int)(result.Steps - _optimizer.StepCount) };
@@ -194,6 +204,9 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
 
     /// <summary>The mean loss of a batch, a scalar [].</summary>
     private protected abstract Tensor Loss(TBatch batch);
+
+    /// <summary>The loss in two parts; null where it cannot be had so.</summary>
+    private protected virtual RecordableLoss<TBatch>? Recordable => null;
 
     /// <summary>What progress counts of a batch.</summary>
     private protected abstract int Samples(TBatch batch);
@@ -239,8 +252,9 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
     }
 
     /// <summary>Evaluates and saves in the course of a run.</summary>
-    private sealed class Session(FineTuner<TModel, TBatch, TEvaluation> tuner, string? output, Dictionary<string, string> settings, CancellationToken cancellation)
-        : ITrainerCallback
+    private sealed class Session(
+        FineTuner<TModel, TBatch, TEvaluation> tuner, Trainer<TBatch> trainer, string? output, Dictionary<string, string> settings,
+        CancellationToken cancellation) : ITrainerCallback
     {
         private int _saved;
 
@@ -250,8 +264,11 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
             if (last || IsDue(progress.Step, tuner._options.SaveEvery)) Save(progress.Step);
             // A run that is cancelled meanwhile has its checkpoint first.
             int every = tuner._options.MeasureBoundsEvery;
-            if (IsDue(progress.Step, every) || (last && every > 0)) tuner.BoundsMeasured?.Invoke(progress.Step, tuner.Peft.BoundReport());
-            if (last || IsDue(progress.Step, tuner._options.EvaluateEvery)) tuner.Evaluate(progress.Step, cancellation);
+            bool measure = IsDue(progress.Step, every) || (last && every > 0), evaluate = last || IsDue(progress.Step, tuner._options.EvaluateEvery);
+            if (measure) tuner.BoundsMeasured?.Invoke(progress.Step, tuner.Peft.BoundReport());
+            if (evaluate) tuner.Evaluate(progress.Step, cancellation);
+            // Whoever was told may have changed what the model computes.
+            if (measure || evaluate) trainer.ForgetRecordedSteps();
         }
 
         public void OnCompleted(TrainingResult result)

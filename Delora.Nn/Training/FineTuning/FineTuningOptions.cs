@@ -67,6 +67,11 @@ public sealed record FineTuningOptions
     /// <summary>What happens where the loss or a gradient is NaN or infinite.</summary>
     public NonFinitePolicy NonFinite { get; init; }
 
+    /// <summary>
+    /// Whether the passes of a batch of a language model are recorded as a graph on a CUDA card; see <see cref="TrainerOptions.UseCudaGraph"/>.
+    /// </summary>
+    public bool UseCudaGraph { get; init; } = true;
+
     /// <summary>The steps that so many passes over the rows take, rounded up.</summary>
     /// <param name="epochs">Passes, above 0; need not be whole.</param>
     /// <param name="rows">Rows.</param>

@@ -14,7 +14,7 @@ internal sealed record PtxReport(int Registers, int StackBytes, int SpilledBytes
 /// <summary>
 /// NVIDIA's assembler <c>ptxas</c>: <c>DELORA_PTXAS</c> names it, else it is looked for in PATH. <c>cuobjdump</c> is looked for beside it.
 /// </summary>
-internal static partial class PtxAssembler
+internal static partial class NvidiaAssembler
 {
     /// <summary>Why a test is skipped that needs it.</summary>
     internal const string Missing = "ptxas was not found: set DELORA_PTXAS to its path, or put it into PATH";

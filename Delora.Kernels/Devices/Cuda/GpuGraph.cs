@@ -1,0 +1,190 @@
+using Delora.Core;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// Work of a CUDA device that is made once and then run again in one call, with other numbers in its inputs: <see cref="Rehearse"/>,
+/// <see cref="TryRecord"/>, and <see cref="TryReplay"/> as often as wanted. Its temporaries come from a <see cref="BlockPool"/>; every other tensor that
+/// it touches stays where it is as long as the graph lives.
+/// </summary>
+/// <remarks>
+/// <para>What the host does in the work is done when it is recorded, never again. So that nothing gets lost in silence, work that depends on the host
+/// is refused: it may not wait for the device, and what it uploads must be the same in the rehearsal and in the recording, unless it is
+/// <see cref="Derive">derived</see> from integers that the host knows. Checks of such integers are repeated before each replay
+/// (<see cref="Require"/>).</para>
+/// <para>Random numbers move on: a mask is recorded relative to where the generator stood when the work began, and each replay takes as many numbers as
+/// the recording did.</para>
+/// </remarks>
+internal sealed unsafe partial class GpuGraph : IDisposable
+{
+    [ThreadStatic]
+    private static GpuGraph? t_current;
+
+    // The first bytes of the inputs: where the generator stands.
+    private const int RandomBytes = 16;
+    private const int Alignment = 16;
+
+    private readonly GpuDevice _gpu;
+    private readonly IPtxDriver _driver;
+    private readonly BlockPool _pool;
+    private readonly Generator? _generator;
+    private readonly HashSet<MemoryBlock> _pinned = [];
+    private readonly List<(int Length, byte[] Hash)> _rehearsed = [];
+    private readonly List<Func<bool>> _guards = [];
+    private bool _isRecording;
+    private int _inputBytes = RandomBytes, _recordedBytes, _uploads, _masks;
+    private ulong _randomStart, _randomCount;
+    private MemoryBuffer1D<byte, Stride1D.Dense>? _inputs;
+    private nint _staging;
+    private IPtxEvent? _staged;
+    private IPtxGraph? _graph;
+
+    /// <summary>A graph that is still to be made.</summary>
+    /// <param name="gpu">A CUDA device.</param>
+    /// <param name="pool">Where its temporaries come from; one for all graphs that run in turn.</param>
+    /// <param name="generator">Where the work takes random numbers from; null where it takes none.</param>
+    internal GpuGraph(GpuDevice gpu, BlockPool pool, Generator? generator)
+    {
+        (_gpu, _pool, _generator) = (gpu, pool, generator);
+        _driver = gpu.Driver ?? throw new DeviceException($"{gpu.Name} records no work: graphs are for CUDA cards");
+    }
+
+    /// <summary>Why the work cannot be recorded; null as long as nothing stands against it.</summary>
+    internal string? Obstacle { get; private set; }
+
+    /// <summary>Whether it can be replayed.</summary>
+    internal bool IsRecorded => _graph is not null;
+
+    /// <summary>The work of this thread that is being rehearsed or recorded on a device; null where there is none.</summary>
+    internal static GpuGraph? Current(GpuDevice gpu) => t_current is { } graph && graph._gpu == gpu ? graph : null;
+
+    /// <summary>The recording of this thread on a device; null where there is none.</summary>
+    internal static GpuGraph? Recording(GpuDevice gpu) => Current(gpu) is { _isRecording: true } graph ? graph : null;
+
+    /// <summary>Does the work once as ever, and takes note of what recording it needs.</summary>
+    internal void Rehearse(Action work)
+    {
+        _rehearsed.Clear();
+        (_inputBytes, Obstacle) = (RandomBytes, null);
+        t_current = this;
+        try
+        {
+            work();
+        }
+        finally
+        {
+            t_current = null;
+        }
+    }
+
+    /// <summary>
+    /// Does the work once more, this time to be recorded: nothing of it has run when this returns, <see cref="TryReplay"/> runs it.
+    /// </summary>
+    /// <returns>False where it cannot be recorded, for the reason in <see cref="Obstacle"/>: then it is as if it had not been tried.</returns>
+    internal bool TryRecord(Action work)
+    {
+        if (Obstacle is not null) return false;
+        GeneratorState before = _generator?.State ?? default;
+        try
+        {
+            _inputs = _gpu.Accelerator.Allocate1D<byte>(_inputBytes);
+            _staging = _driver.AllocateHost(_inputBytes);
+            _staged = _driver.CreateEvent();
+            (_inputBytes, _uploads, _masks, _randomStart) = (RandomBytes, 0, 0, before.Offset);
+            _gpu.Exclusively(() => Record(work));
+            _recordedBytes = _inputBytes;
+            if (_uploads != _rehearsed.Count) throw Refuse($"it uploads {_uploads} times, and did so {_rehearsed.Count} times before");
+            _randomCount = _generator is null ? 0 : unchecked(_generator.State.Offset - before.Offset);
+            if (_randomCount > 0 && _masks == 0) throw Refuse("a kernel takes random numbers that would be the same in each replay");
+            return true;
+        }
+        catch (Exception error)
+        {
+            Obstacle ??= error.Message;
+            Dispose();
+            return false;
+        }
+        finally
+        {
+            if (_generator is not null) _generator.State = before;
+        }
+    }
+
+    /// <summary>Runs what was recorded, with what is in its inputs now.</summary>
+    /// <returns>
+    /// False where the inputs ask for other work than what was recorded, or where a tensor that it knows is gone
+    /// (<see cref="IsStale"/>): then nothing has run.
+    /// </returns>
+    internal bool TryReplay()
+    {
+        ObjectDisposedException.ThrowIf(_graph is null, this);
+        if (IsStale) return false;
+        // The copy of the last replay may still be on its way.
+        _staged!.Wait();
+        foreach (Func<bool> guard in _guards)
+            if (!guard()) return false;
+        if (_generator is not null)
+        {
+            *(ulong*)_staging = _generator.State.Offset;
+            _generator.Next(checked((long)_randomCount));
+        }
+        _gpu.Exclusively(() =>
+        {
+            _driver.CopyFromHost(_staging, _inputs!.View.BaseView.LoadEffectiveAddressAsPtr(), _recordedBytes);
+            _staged.Record();
+            _graph.Replay();
+        });
+        return true;
+    }
+
+    /// <summary>Whether a tensor that the recording knows has been disposed.</summary>
+    internal bool IsStale => _pinned.Any(_gpu.Memory.IsAbandoned);
+
+    /// <summary>Frees what it holds; tensors that it knew may go.</summary>
+    public void Dispose()
+    {
+        if (!_gpu.IsDisposed && _inputs is not null)
+        {
+            // The stream may still be working on it.
+            _gpu.Synchronize();
+            _graph?.Dispose();
+            _staged?.Dispose();
+            if (_staging != 0) _driver.FreeHost(_staging);
+            _inputs.Dispose();
+        }
+        (_graph, _staged, _staging, _inputs) = (null, null, 0, null);
+        foreach (MemoryBlock block in _pinned) _gpu.Memory.Unpin(block);
+        _pinned.Clear();
+        _guards.Clear();
+    }
+
+    private void Record(Action work)
+    {
+        Exception? failure = null;
+        _driver.BeginCapture();
+        (t_current, _isRecording) = (this, true);
+        try
+        {
+            work();
+        }
+        catch (Exception error)
+        {
+            failure = error;
+        }
+        finally
+        {
+            (t_current, _isRecording) = (null, false);
+        }
+        try
+        {
+            _graph = _driver.EndCapture();
+        }
+        catch (DeviceException error)
+        {
+            failure ??= error;
+        }
+        if (failure is not null) throw new DeviceException(failure.Message, failure);
+    }
+}
