@@ -1,5 +1,6 @@
 using Delora.Core;
 using Delora.Kernels;
+using Delora.Tests.Ptx;
 
 namespace Delora.Tests;
 
@@ -22,6 +23,7 @@ public static class TestDevices
             if (Simd.Available.Contains(level)) Add($"cpu, {(int)level}-bit", () => Cpu(2, level));
             else s_absent.Add($"cpu, {(int)level}-bit", $"the processor has no {(int)level}-bit vectors");
         Add("simulator", Devices.CreateSimulator);
+        Add("interpreter", () => InterpretedDevice.Start(PtxMachineDriver.Hopper, "interpreter"));
         foreach ((string name, DeviceKind kind) in ((string, DeviceKind)[])[("opencl", DeviceKind.OpenCL), ("cuda", DeviceKind.Cuda)])
         {
             DeviceInfo? first = Devices.All.FirstOrDefault(info => info.Selector == name + ":0");
@@ -40,7 +42,7 @@ public static class TestDevices
     public static TheoryData<string> CpuNames => Rows(name => name.StartsWith("cpu", StringComparison.Ordinal));
 
     /// <summary>Names of the devices that run ILGPU kernels.</summary>
-    public static TheoryData<string> GpuNames => Rows(name => name is "simulator" or "opencl" or "cuda");
+    public static TheoryData<string> GpuNames => Rows(name => name is "simulator" or "interpreter" or "opencl" or "cuda");
 
     /// <summary>The devices that have been started so far: what the leak check looks at.</summary>
     internal static IReadOnlyList<Device> Started

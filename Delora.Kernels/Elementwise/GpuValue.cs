@@ -21,13 +21,14 @@ internal readonly unsafe struct GpuValue(float value) : ISimd<GpuValue>
 
     public static GpuValue MultiplyAdd(GpuValue a, GpuValue b, GpuValue c) => new(a.Value * b.Value + c.Value);
 
-    public static GpuValue Max(GpuValue a, GpuValue b) => a.Value > b.Value || float.IsNaN(a.Value) ? a : b;
+    // By the difference: where the left operand of a comparison is a constant, ILGPU 1.5.3 swaps the two and makes the comparison one that holds for NaN.
+    public static GpuValue Max(GpuValue a, GpuValue b) => a.Value - b.Value > 0 || float.IsNaN(a.Value) ? a : b;
 
     public static GpuValue Abs(GpuValue a) => new(MathF.Abs(a.Value));
 
     public static GpuValue Sqrt(GpuValue a) => new(MathF.Sqrt(a.Value));
 
-    public static GpuValue GreaterThan(GpuValue a, GpuValue b) => FromBits(a.Value > b.Value ? -1 : 0);
+    public static GpuValue GreaterThan(GpuValue a, GpuValue b) => FromBits(a.Value - b.Value > 0 ? -1 : 0);
 
     public static GpuValue Select(GpuValue mask, GpuValue ifTrue, GpuValue ifFalse) => mask.Bits != 0 ? ifTrue : ifFalse;
 

@@ -1,0 +1,33 @@
+using System.Reflection;
+using Delora.Kernels;
+using ILGPU.Runtime;
+
+namespace Delora.Tests.Ptx;
+
+/// <summary>A device of the kind CUDA that the interpreter runs, on the memory of ILGPU's accelerator for the host.</summary>
+internal static class InterpretedDevice
+{
+    private static readonly MethodInfo s_forEach = typeof(Accelerator)
+        .GetMethods(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public).Single(method => method.Name == "ForEachChildObject")
+        .MakeGenericMethod(typeof(MemoryBuffer));
+
+    /// <summary>Starts one.</summary>
+    internal static GpuDevice Start(PtxTarget target, string name, PtxOptions? options = null)
+    {
+        GpuDevice? device = null;
+        var driver = new PtxMachineDriver(target, () => device is null ? [] : Allocations(device.Accelerator), options);
+        return device = GpuDevice.Interpreting(driver, name);
+    }
+
+    /// <summary>Every buffer of an accelerator that is alive.</summary>
+    private static List<PtxRange> Allocations(Accelerator accelerator)
+    {
+        var ranges = new List<PtxRange>();
+        Action<MemoryBuffer> add = buffer =>
+        {
+            if (!buffer.IsDisposed) ranges.Add(new((ulong)buffer.NativePtr, (ulong)buffer.NativePtr + (ulong)buffer.LengthInBytes));
+        };
+        s_forEach.Invoke(accelerator, [add]);
+        return ranges;
+    }
+}
