@@ -44,6 +44,9 @@ public static class TestDevices
     /// <summary>Names of the devices that run ILGPU kernels.</summary>
     public static TheoryData<string> GpuNames => Rows(name => name is "simulator" or "interpreter" or "opencl" or "cuda");
 
+    /// <summary>Names of the devices that run PTX.</summary>
+    public static TheoryData<string> CudaNames => Rows(name => name is "interpreter" or "cuda");
+
     /// <summary>The devices that have been started so far: what the leak check looks at.</summary>
     internal static IReadOnlyList<Device> Started
     {

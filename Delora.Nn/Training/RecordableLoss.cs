@@ -6,14 +6,15 @@ namespace Delora.Nn;
 /// <param name="Name">What they are.</param>
 /// <param name="Values">The integers, row-major.</param>
 /// <param name="Shape">Their shape.</param>
-public sealed record BatchInput(string Name, int[] Values, Shape Shape);
+/// <param name="Counted">How many of them count, where the work depends on it: of targets, for instance.</param>
+public sealed record BatchInput(string Name, int[] Values, Shape Shape, int Counted = 0);
 
 /// <summary>
 /// A loss in two parts, so that a <see cref="Trainer{TBatch}"/> can record a training step on a CUDA card as a graph and replay it with the next batch: what
 /// comes from the host, and what the device computes from it.
 /// </summary>
 /// <typeparam name="TBatch">What the loss is computed from.</typeparam>
-/// <param name="Inputs">The integers of a batch. A step is recorded for each combination of their shapes.</param>
+/// <param name="Inputs">The integers of a batch. A step is recorded for each combination of their shapes and of how many count.</param>
 /// <param name="Loss">
 /// The mean loss, from tensors of the inputs. What it asks of the device may depend on nothing else that changes between two steps, other than parameters
 /// and random numbers of <paramref name="Generator"/>.

@@ -4,7 +4,7 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// Forward and backward passes of a training run on a CUDA card, recorded for each combination of input shapes. The first batch of a combination is
+/// Forward and backward passes of a training run on a CUDA card, recorded for each combination of input shapes and of how many targets count. The first batch of a combination is
 /// computed as ever, the second is recorded and replayed, the following are replayed; what cannot be recorded is computed as ever.
 /// </summary>
 internal sealed class StepRecorder : IDisposable
@@ -37,7 +37,7 @@ internal sealed class StepRecorder : IDisposable
     /// <param name="pass">Forward and backward pass from tensors of the inputs.</param>
     internal void Run(IReadOnlyList<BatchInput> inputs, Action<IReadOnlyList<Tensor>> pass)
     {
-        string key = string.Join(" ", inputs.Select(input => $"{input.Name}{input.Shape}"));
+        string key = string.Join(" ", inputs.Select(input => $"{input.Name}{input.Shape}:{input.Counted}"));
         if (!_steps.TryGetValue(key, out Step? step))
         {
             if (_steps.Count >= MostShapes)

@@ -52,7 +52,7 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
     {
         ((int[] ids, int[] targets), int length) = TokenRows.Trim(batch, _training.Length);
         Shape shape = [ids.Length / length, length];
-        return [new("inputs", ids, shape), new("targets", targets, shape)];
+        return [new("inputs", ids, shape), new("targets", targets, shape, targets.Count(target => target != CrossEntropyKernel.IgnoreIndex))];
     }
 
     private protected override Dictionary<string, string> DataSettings() => new()
@@ -176,6 +176,7 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
         }
         finally
         {
+            Recorded = trainer.Recorded;
             Model.Train(false);
         }
     }
@@ -187,6 +188,9 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
         Peft.Dispose();
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Passes of the last run that were replayed from a graph, and why others were not.</summary>
+    internal (long Replayed, IReadOnlyList<string> Obstacles) Recorded { get; private set; }
 
     /// <summary>Rows to train on.</summary>
     private protected abstract int RowCount { get; }
