@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Delora.Kernels;
@@ -66,27 +64,14 @@ public sealed partial class KernelCompilationTests
     [Theory, InlineData(8, 0, "sm_80"), InlineData(9, 0, "sm_90a")]
     public void EveryKernelAssemblesWithoutStackAndSpills(int major, int minor, string target)
     {
-        string? assembler = Assembler();
-        if (assembler is null) Assert.Skip("ptxas was not found: set DELORA_PTXAS to its path, or put it into PATH");
-        string source = Path.GetTempFileName(), binary = Path.GetTempFileName();
-        try
+        if (NvidiaAssembler.Path is null) Assert.Skip(NvidiaAssembler.Missing);
+        List<string> failures = Compile(context => Ptx(context, new CudaArchitecture(major, minor)), (kernel, compiled) =>
         {
-            List<string> failures = Compile(context => Ptx(context, new CudaArchitecture(major, minor)), (kernel, compiled) =>
-            {
-                File.WriteAllText(source, PtxRepair.Repair(((PTXCompiledKernel)compiled).PTXAssembly));
-                string report = Run(assembler, "-v", $"-arch={target}", "-o", binary, source);
-                string registers = Registers().Match(report).Value;
-                TestContext.Current.SendDiagnosticMessage($"{GpuDevice.KernelName(kernel)}: {registers} registers");
-                bool fits = StackAndSpills().Match(report) is { Success: true } match && match.Groups.Values.Skip(1).All(group => group.Value == "0");
-                return fits && int.Parse(registers, CultureInfo.InvariantCulture) <= MaxRegisters ? null : report;
-            });
-            Assert.True(failures.Count == 0, string.Join("\n", failures));
-        }
-        finally
-        {
-            File.Delete(source);
-            File.Delete(binary);
-        }
+            PtxReport report = NvidiaAssembler.Assemble(PtxRepair.Repair(((PTXCompiledKernel)compiled).PTXAssembly), target);
+            TestContext.Current.SendDiagnosticMessage($"{GpuDevice.KernelName(kernel)}: {report.Registers} registers");
+            return report.StackBytes + report.SpilledBytes == 0 && report.Registers <= MaxRegisters ? null : report.Report;
+        });
+        Assert.True(failures.Count == 0, string.Join("\n", failures));
     }
 
     [Fact]
@@ -148,29 +133,9 @@ public sealed partial class KernelCompilationTests
     private static bool NamesFloat64(MethodInfo kernel) =>
         kernel.GetGenericArguments().Concat(kernel.DeclaringType!.GetGenericArguments()).Contains(typeof(Float64Sum));
 
-    private static string? Assembler() =>
-        Environment.GetEnvironmentVariable("DELORA_PTXAS")
-        ?? (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-            .Select(folder => Path.Combine(folder, OperatingSystem.IsWindows() ? "ptxas.exe" : "ptxas")).FirstOrDefault(File.Exists);
-
-    private static string Run(string program, params string[] arguments)
-    {
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd() + errors.Result;
-        process.WaitForExit();
-        return process.ExitCode == 0 ? output : string.Create(CultureInfo.InvariantCulture, $"exit code {process.ExitCode}\n{output}");
-    }
-
     [GeneratedRegex(@"\bbr(a|x\.idx)\.uni\b")]
     private static partial Regex BranchMarkedUniform();
 
     [GeneratedRegex(@"^local .*\*\s*shared_var", RegexOptions.Multiline)]
     private static partial Regex SharedVariableOfTheProgram();
-
-    [GeneratedRegex(@"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")]
-    private static partial Regex StackAndSpills();
-
-    [GeneratedRegex(@"\d+(?= registers)")]
-    private static partial Regex Registers();
 }
