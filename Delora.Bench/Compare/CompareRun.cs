@@ -60,7 +60,7 @@ internal sealed class CompareRun(string filter)
         _own.Dispose();
         _peer?.Dispose();
         foreach (ModelShape model in ModelShape.All) Step(model);
-        Print(_rows);
+        Print(_rows, _failed);
         string path = Path.Combine("artifacts", "compare-cpu.json");
         Directory.CreateDirectory("artifacts");
         File.WriteAllText(path, CompareRow.ToJson(_rows));
@@ -258,13 +258,13 @@ internal sealed class CompareRun(string filter)
         return row;
     }
 
-    internal static void Print(IEnumerable<CompareRow> rows)
+    internal static void Print(IEnumerable<CompareRow> rows, IEnumerable<(string Name, CompareCase Case)>? failed = null)
     {
         Table table = new Table().Border(TableBorder.Simple).AddColumns("what", "shape", "threads", "kind", "ours", "peer", "unit", "ratio");
         foreach (CompareRow row in rows)
             table.AddRow(((string[])[row.Name, row.Shape, $"{row.Threads}", row.Kind, Number(row.Ours), Number(row.Peer), row.Unit,
                 row.Ratio.ToString("F2", CultureInfo.InvariantCulture)]).Select(Markup.Escape).ToArray());
-        foreach ((string name, CompareCase @case) in _failed)
+        foreach ((string name, CompareCase @case) in failed ?? [])
             table.AddRow(((string[])[name, @case.Shape, $"{@case.Threads}", "failed", "", "", "", ""]).Select(Markup.Escape).ToArray());
         AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 150);
         AnsiConsole.Write(table);

@@ -1,5 +1,6 @@
 using Delora.Core;
 using Delora.Kernels;
+using Delora.Kernels.Ptx;
 
 namespace Delora.Tests.Ops;
 
@@ -35,6 +36,9 @@ internal sealed record AttentionCase(int Batch, int Seq, int Capacity, int Heads
 
     internal AttentionMask Mask { get; init; }
 
+    /// <summary>The type that operands are rounded to, on every device; on GPUs the attention is then that on tensor cores.</summary>
+    internal MmaType? Rounding { get; init; }
+
     private AttentionOptions Options => new() { Causal = Causal, Keys = Keys, Scale = Scale, Window = Window };
 
     private Shape Queries => [Batch, Seq, Heads, Dim];
@@ -47,11 +51,14 @@ internal sealed record AttentionCase(int Batch, int Seq, int Capacity, int Heads
     /// <summary>The wanted gradients of query, key and value, one after another.</summary>
     internal Tensor Backward(Device device, bool query, bool key, bool value)
     {
-        Tensor y = Forward(device, out Tensor z), dy = OpTesting.Floats(Queries, device, 4);
+        Tensor y = Forward(device, out Tensor z), dy = Floats(Queries, device, 4);
         Tensor? dq = query ? OpTesting.Output(Queries, device) : null, dk = key ? OpTesting.Output(KeyShape, device) : null;
         Tensor? dv = value ? OpTesting.Output(KeyShape, device) : null;
-        Tensor q = OpTesting.Floats(Queries, device, 1, 2), k = KeyRows(device, 2, 2), v = KeyRows(device, 3, 1);
-        AttentionKernel.Backward(q, k, v, MaskOn(device), y, z, dy, dq, dk, dv, Options);
+        Tensor q = Floats(Queries, device, 1, 2), k = KeyRows(device, 2, 2), v = KeyRows(device, 3, 1);
+        if (Rounding is { } type && device is GpuDevice gpu)
+            TensorCoreAttention.Backward(
+                gpu, type, q, k, v, MaskOn(device), z, Products(y, dy), dy, dq, dk, dv, Sizes(q, k, v), (float)(Scale ?? Math.Pow(Dim, -0.5)));
+        else AttentionKernel.Backward(q, k, v, MaskOn(device), y, z, dy, dq, dk, dv, Options);
         double[] all = [.. dq?.ToArray<double>() ?? [], .. dk?.ToArray<double>() ?? [], .. dv?.ToArray<double>() ?? []];
         return Tensor.From(all, [all.Length], device);
     }
@@ -94,14 +101,40 @@ internal sealed record AttentionCase(int Batch, int Seq, int Capacity, int Heads
     {
         Tensor y = OpTesting.Output(Queries, device);
         z = OpTesting.Output([Batch, Heads, Seq], device);
-        Tensor q = OpTesting.Floats(Queries, device, 1, 2), k = KeyRows(device, 2, 2), v = KeyRows(device, 3, 1);
-        AttentionKernel.Forward(q, k, v, MaskOn(device), y, z, Options);
+        Tensor q = Floats(Queries, device, 1, 2), k = KeyRows(device, 2, 2), v = KeyRows(device, 3, 1);
+        if (Rounding is { } type && device is GpuDevice gpu)
+            TensorCoreAttention.Forward(gpu, type, q, k, v, MaskOn(device), y, z, Sizes(q, k, v), (float)(Scale ?? Math.Pow(Dim, -0.5)));
+        else AttentionKernel.Forward(q, k, v, MaskOn(device), y, z, Options);
         return y;
     }
 
+    private AttentionSizes Sizes(Tensor query, Tensor key, Tensor value) => new("Attention", query, key, value, MaskOn(query.Device), Options);
+
+    /// <summary>D = dy · y [batch, heads, seq].</summary>
+    private Tensor Products(Tensor y, Tensor dy)
+    {
+        double[] a = y.ToArray<double>(), b = dy.ToArray<double>(), d = new double[Batch * Heads * Seq];
+        for (int i = 0; i < a.Length; i++)
+        {
+            int row = i / Dim, head = row % Heads, t = row / Heads % Seq, batch = row / Heads / Seq;
+            d[(batch * Heads + head) * Seq + t] += a[i] * b[i];
+        }
+        return Tensor.From(d, [Batch, Heads, Seq], y.Device);
+    }
+
+    private Tensor Floats(Shape shape, Device device, int seed, double scale = 1) =>
+        Tensor.From(Rounded(OpTesting.Numbers(shape.ElementCount, seed, scale)), shape, device, "test data");
+
+    private double[] Rounded(double[] numbers) => Rounding switch
+    {
+        MmaType.BFloat16 => [.. numbers.Select(x => (double)(float)(BFloat16)(float)x)],
+        MmaType.Float16 => [.. numbers.Select(x => (double)(Half)x)],
+        _ => numbers,
+    };
+
     private Tensor KeyRows(Device device, int seed, double scale)
     {
-        double[] rows = OpTesting.Numbers(KeyShape.ElementCount, seed, scale);
+        double[] rows = Rounded(OpTesting.Numbers(KeyShape.ElementCount, seed, scale));
         for (int i = 0; i < rows.Length; i++)
             if (i / (KvHeads * Dim) % Capacity >= (Keys ?? Capacity)) rows[i] = double.NaN;
         return Tensor.From(rows, KeyShape, device);

@@ -7,7 +7,7 @@ namespace Delora.Kernels;
 /// <summary>
 /// The ILGPU implementation of <see cref="AttentionKernel"/>. A group of B·B threads works on tiles of B queries by B keys, one score a
 /// thread, with what the tile needs in shared memory: a group for each tile of queries (y, dq), or of keys (dk and dv), so that no two
-/// write to one place.
+/// write to one place. Where the device multiplies in 16 bits, <see cref="TensorCoreAttention"/> takes over.
 /// </summary>
 internal static partial class GpuAttention
 {
@@ -15,6 +15,11 @@ internal static partial class GpuAttention
         GpuDevice gpu, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor y, Tensor logSumExp, in AttentionSizes sizes,
         float scale)
     {
+        if (TensorCoreAttention.TypeOf(gpu, sizes, scale) is { } type)
+        {
+            TensorCoreAttention.Forward(gpu, type, query, key, value, mask, y, logSumExp, sizes, scale);
+            return;
+        }
         var operands = new Operands(gpu, query, key, value, mask, sizes, scale);
         (KernelConfig config, int tile) = Config(gpu, sizes, sizes.Seq, sizes.Heads, 3, 1);
         gpu.LaunchGroups(ForwardKernel, config, operands, tile, gpu.View<float>(y), gpu.View<float>(logSumExp));
