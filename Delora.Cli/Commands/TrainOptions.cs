@@ -36,6 +36,9 @@ internal sealed record TrainOptions
     /// <summary>Whether layers are computed again on the way back; see <see cref="CausalLanguageModel.Checkpointing"/>.</summary>
     public bool Checkpointing { get; init; }
 
+    /// <summary>Whether names of special tokens in a language model's texts are these tokens.</summary>
+    public bool SpecialTokens { get; init; }
+
     /// <summary>All else; its number of steps is not known before the data are.</summary>
     public required FineTuningOptions Tuning { get; init; }
 }

@@ -14,16 +14,16 @@ internal static class TrainingSession
     public static int Run(CliConsole console, TrainOptions options, CancellationToken stop)
     {
         ModelFolder folder = ModelFolder.Open(console, options.Model);
+        ModelOptions.CheckSpecialTokens(folder, options.SpecialTokens);
         int length = folder.LengthOf(options.Length);
-        return folder.Config is EncoderConfig
-            ? Classifier(console, options, folder, length, stop)
-            : LanguageModel(console, options, folder, length, stop);
+        return folder.LabelsTokens ? WordClassifier(console, options, folder, length, stop)
+            : folder.Config is EncoderConfig ? Classifier(console, options, folder, length, stop) : LanguageModel(console, options, folder, length, stop);
     }
 
     private static int LanguageModel(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
     {
-        TokenRows training = folder.Rows(options.Data, length);
-        TokenRows? evaluation = options.EvalData is { } file ? folder.Rows(file, length) : null;
+        TokenRows training = folder.Rows(options.Data, length, options.SpecialTokens);
+        TokenRows? evaluation = options.EvalData is { } file ? folder.Rows(file, length, options.SpecialTokens) : null;
         FineTuningOptions tuning = Tuning(options, training.Count, "CAUSAL_LM");
         Device device = SelectedDevice.Open(options.Device);
         using OutputFolder output = OpenOutput(options);
@@ -50,13 +50,36 @@ internal static class TrainingSession
         FineTuningOptions tuning = Tuning(options, training.Count, "SEQ_CLS");
         Device device = SelectedDevice.Open(options.Device);
         using OutputFolder output = OpenOutput(options);
-        using SequenceClassifier model = folder.LoadClassifier(device, options.Frozen);
+        using var model = (SequenceClassifier)folder.LoadClassifier(device, options.Frozen);
         model.Checkpointing = options.Checkpointing;
         using ClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
         TellInputs(
             console, folder, model, ModelFolder.Describe(options.Data, training),
             evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
         new TrainingSession<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>(console, options, output, tuner, tuning.Steps)
+        {
+            Describe = EvalCommand.Text,
+            Unit = "texts",
+            Use = "classify",
+            UseOn = "--text \"...\"",
+        }.Train(stop);
+        return ExitCode.Success;
+    }
+
+    private static int WordClassifier(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
+    {
+        TokenClassificationRows training = folder.LabelledWords(options.Data, length);
+        TokenClassificationRows? evaluation = options.EvalData is { } file ? folder.LabelledWords(file, length) : null;
+        FineTuningOptions tuning = Tuning(options, training.Count, "TOKEN_CLS");
+        Device device = SelectedDevice.Open(options.Device);
+        using OutputFolder output = OpenOutput(options);
+        using var model = (TokenClassifier)folder.LoadClassifier(device, options.Frozen);
+        model.Checkpointing = options.Checkpointing;
+        using TokenClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
+        TellInputs(
+            console, folder, model, ModelFolder.Describe(options.Data, training),
+            evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
+        new TrainingSession<TokenClassifier, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, output, tuner, tuning.Steps)
         {
             Describe = EvalCommand.Text,
             Unit = "texts",

@@ -59,14 +59,15 @@ public abstract partial record EncoderConfig
         RefuseOthers(fields);
         (EncoderHead head, string? other) = ReadHead(config, fields);
         config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, warn) };
-        if (config.AttentionProbsDropoutProb != 0)
-            warn($"attention_probs_dropout_prob {PythonJson.Float(config.AttentionProbsDropoutProb)} is not applied in training.");
         // What is written again from the model itself.
         foreach (string own in (string[])["torch_dtype", "dtype"]) fields.TryTake(own, out _);
         config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         return config;
     }
+
+    internal override string? DropoutLeftOut =>
+        AttentionProbsDropoutProb == 0 ? null : $"attention_probs_dropout_prob {PythonJson.Float(AttentionProbsDropoutProb)}";
 
     private protected override void ValidateOwnFields()
     {

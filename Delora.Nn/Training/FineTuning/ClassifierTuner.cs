@@ -1,4 +1,3 @@
-using System.Globalization;
 using Delora.Core;
 
 namespace Delora.Nn;
@@ -14,15 +13,11 @@ namespace Delora.Nn;
 /// tuner.Run("my-adapter");                     // the head is saved with the adapter, as PEFT does for SEQ_CLS
 /// </code>
 /// </summary>
-/// <remarks>
-/// A batch is as long as the longest of its texts. Dropout of the model takes its masks from the run's random numbers. Between the making
-/// and the disposal the model carries the adapter; the model itself stays the caller's.
-/// </remarks>
-public sealed class ClassifierTuner : FineTuner<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>
+/// <inheritdoc/>
+public sealed class ClassifierTuner : EncoderTuner<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>
 {
     private readonly ClassificationRows _training;
     private readonly ClassificationRows? _evaluation;
-    private readonly Generator _before;
 
     /// <summary>Puts a new adapter on the model.</summary>
     /// <param name="model">The base model, without adapters of its own.</param>
@@ -37,31 +32,19 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
     public ClassifierTuner(
         SequenceClassifier model, ClassificationRows training, FineTuningOptions options, ClassificationRows? evaluation = null,
         Action<string>? warn = null)
-        : base(model, options, warn)
+        : base(model, training, options, evaluation, warn)
     {
-        (_training, _evaluation, _before) = (training, evaluation, model.DropoutGenerator);
+        (_training, _evaluation) = (training, evaluation);
         foreach (ClassificationRows rows in evaluation is null ? [training] : (ClassificationRows[])[training, evaluation])
             if (model.ProblemOf(rows.Problem) != rows.Problem || rows.Problem != training.Problem)
             {
-                base.Dispose();
+                Dispose();
                 throw new ArgumentException($"The labels are for {rows.Problem}, the model is for {model.ProblemOf(training.Problem)}.", nameof(training));
             }
-        model.DropoutGenerator = Generator;
         if (model.Config.Problem is null && training.Problem == ClassificationProblem.MultiLabel)
             warn?.Invoke(
                 "the texts have several labels each, and the model's problem_type is open: used later it gives one label a text. Set problem_type "
                 + "to multi_label_classification (delora add-head --problem several).");
-    }
-
-    private protected override int RowCount => _training.Count;
-
-    private protected override bool HasEvaluation => _evaluation is not null;
-
-    /// <inheritdoc/>
-    public override void Dispose()
-    {
-        Model.DropoutGenerator = _before;
-        base.Dispose();
     }
 
     private protected override ClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows);
@@ -73,10 +56,5 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
     private protected override ClassificationEvaluation Evaluate(CancellationToken cancellation) =>
         ClassificationEvaluation.Of(Model, _evaluation!, Options.BatchSize, cancellation);
 
-    private protected override Dictionary<string, string> DataSettings() => new()
-    {
-        ["training data"] = _training.Fingerprint,
-        ["texts"] = _training.Count.ToString(CultureInfo.InvariantCulture),
-        ["problem"] = _training.Problem.ToString(),
-    };
+    private protected override Dictionary<string, string> DataSettings() => new(base.DataSettings()) { ["problem"] = _training.Problem.ToString() };
 }
