@@ -205,7 +205,7 @@ internal sealed class ModelFolder
 
     /// <summary>What rows hold, in words.</summary>
     public static string Describe(string file, TokenRows rows) => string.Create(
-        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} rows of {rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
+        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} rows of {(rows is TokenExamples ? "up to " : "")}{rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
 
     /// <inheritdoc cref="Describe(string, TokenRows)"/>
     public static string Describe(string file, ClassificationRows rows) => string.Create(

@@ -111,6 +111,7 @@ public sealed class SeveralAdaptersTests
         int plain = Tokens(await CliRun.Succeeds(eval)), special = Tokens(await CliRun.Succeeds([.. eval, "--special-tokens"]));
         // One token instead of its letters.
         Assert.Equal(tokenizer.Encode(end).Count - 1, plain - special);
+        Assert.Contains(" 1 rows of up to ", await CliRun.Succeeds(eval), StringComparison.Ordinal);
         string[] train = ["train", "--model", tiny.Model, "--data", data, "--device", "cpu", "--steps", "1"];
         Assert.Contains($", {special} tokens to predict", await CliRun.Succeeds([.. train, "--out", tiny.PathOf("special"), "--special-tokens"]), StringComparison.Ordinal);
         await CliRun.Refused("training data was", [.. train, "--out", tiny.PathOf("special"), "--resume"]);
