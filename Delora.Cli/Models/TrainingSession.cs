@@ -16,127 +16,73 @@ internal static class TrainingSession
         ModelFolder folder = ModelFolder.Open(console, options.Model);
         ModelOptions.CheckSpecialTokens(folder, options.SpecialTokens);
         int length = folder.LengthOf(options.Length);
-        return folder.LabelsTokens ? WordClassifier(console, options, folder, length, stop)
-            : folder.Config is EncoderConfig ? Classifier(console, options, folder, length, stop) : LanguageModel(console, options, folder, length, stop);
-    }
-
-    private static int LanguageModel(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
-    {
-        TokenRows training = folder.Rows(options.Data, length, options.SpecialTokens);
-        TokenRows? evaluation = options.EvalData is { } file ? folder.Rows(file, length, options.SpecialTokens) : null;
-        FineTuningOptions tuning = Tuning(options, training.Count, "CAUSAL_LM");
-        Device device = SelectedDevice.Open(options.Device);
-        using OutputFolder output = OpenOutput(options);
-        using CausalLanguageModel model = folder.Load(device, options.Frozen);
-        model.Checkpointing = options.Checkpointing;
-        using FineTuner tuner = new(model, training, tuning, evaluation, console.Warn);
-        TellInputs(
-            console, folder, model, ModelFolder.Describe(options.Data, training),
-            evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
-        new TrainingSession<CausalLanguageModel, (int[] Inputs, int[] Targets), Evaluation>(console, options, output, tuner, tuning.Steps)
-        {
-            Describe = EvalCommand.Text,
-            Unit = "tokens",
-            Use = "generate",
-            UseOn = "--prompt \"...\"",
-        }.Train(stop);
+        if (folder.LabelsTokens)
+            new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, folder)
+            {
+                Task = "TOKEN_CLS",
+                Read = file => folder.LabelledWords(file, length),
+                Count = rows => rows.Count,
+                DescribeRows = ModelFolder.Describe,
+                Load = device => (TokenClassifier)folder.LoadClassifier(device, options.Frozen),
+                Tune = (model, training, tuning, evaluation) => new TokenClassifierTuner(model, training, tuning, evaluation, console.Warn),
+                Describe = EvalCommand.Text,
+                Unit = "texts",
+                Use = "classify",
+                UseOn = "--text \"...\"",
+            }.Run(stop);
+        else if (folder.Config is EncoderConfig)
+            new TrainingSession<SequenceClassifier, ClassificationRows, ClassificationBatch, ClassificationEvaluation>(console, options, folder)
+            {
+                Task = "SEQ_CLS",
+                Read = file => folder.LabelledRows(file, length),
+                Count = rows => rows.Count,
+                DescribeRows = ModelFolder.Describe,
+                Load = device => (SequenceClassifier)folder.LoadClassifier(device, options.Frozen),
+                Tune = (model, training, tuning, evaluation) => new ClassifierTuner(model, training, tuning, evaluation, console.Warn),
+                Describe = EvalCommand.Text,
+                Unit = "texts",
+                Use = "classify",
+                UseOn = "--text \"...\"",
+            }.Run(stop);
+        else
+            new TrainingSession<CausalLanguageModel, TokenRows, (int[] Inputs, int[] Targets), Evaluation>(console, options, folder)
+            {
+                Task = "CAUSAL_LM",
+                Read = file => folder.Rows(file, length, options.SpecialTokens),
+                Count = rows => rows.Count,
+                DescribeRows = ModelFolder.Describe,
+                Load = device => folder.Load(device, options.Frozen),
+                Tune = (model, training, tuning, evaluation) => new FineTuner(model, training, tuning, evaluation, console.Warn),
+                Describe = EvalCommand.Text,
+                Unit = "tokens",
+                Use = "generate",
+                UseOn = "--prompt \"...\"",
+            }.Run(stop);
         return ExitCode.Success;
-    }
-
-    private static int Classifier(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
-    {
-        ClassificationRows training = folder.LabelledRows(options.Data, length);
-        ClassificationRows? evaluation = options.EvalData is { } file ? folder.LabelledRows(file, length) : null;
-        FineTuningOptions tuning = Tuning(options, training.Count, "SEQ_CLS");
-        Device device = SelectedDevice.Open(options.Device);
-        using OutputFolder output = OpenOutput(options);
-        using var model = (SequenceClassifier)folder.LoadClassifier(device, options.Frozen);
-        model.Checkpointing = options.Checkpointing;
-        using ClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
-        TellInputs(
-            console, folder, model, ModelFolder.Describe(options.Data, training),
-            evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
-        new TrainingSession<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>(console, options, output, tuner, tuning.Steps)
-        {
-            Describe = EvalCommand.Text,
-            Unit = "texts",
-            Use = "classify",
-            UseOn = "--text \"...\"",
-        }.Train(stop);
-        return ExitCode.Success;
-    }
-
-    private static int WordClassifier(CliConsole console, TrainOptions options, ModelFolder folder, int length, CancellationToken stop)
-    {
-        TokenClassificationRows training = folder.LabelledWords(options.Data, length);
-        TokenClassificationRows? evaluation = options.EvalData is { } file ? folder.LabelledWords(file, length) : null;
-        FineTuningOptions tuning = Tuning(options, training.Count, "TOKEN_CLS");
-        Device device = SelectedDevice.Open(options.Device);
-        using OutputFolder output = OpenOutput(options);
-        using var model = (TokenClassifier)folder.LoadClassifier(device, options.Frozen);
-        model.Checkpointing = options.Checkpointing;
-        using TokenClassifierTuner tuner = new(model, training, tuning, evaluation, console.Warn);
-        TellInputs(
-            console, folder, model, ModelFolder.Describe(options.Data, training),
-            evaluation is null ? null : ModelFolder.Describe(options.EvalData!, evaluation));
-        new TrainingSession<TokenClassifier, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, output, tuner, tuning.Steps)
-        {
-            Describe = EvalCommand.Text,
-            Unit = "texts",
-            Use = "classify",
-            UseOn = "--text \"...\"",
-        }.Train(stop);
-        return ExitCode.Success;
-    }
-
-    private static FineTuningOptions Tuning(TrainOptions options, int rows, string task) => options.Tuning with
-    {
-        Adapter = options.Tuning.Adapter with { BaseModelNameOrPath = options.Model, TaskType = task },
-        Steps = StepsOf(options, rows),
-    };
-
-    private static OutputFolder OpenOutput(TrainOptions options) =>
-        ModelFolder.IsSame(options.Model, options.Out)
-            ? throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted")
-            : OutputFolder.Open(options.Out);
-
-    private static void TellInputs(
-        CliConsole console, ModelFolder folder, PretrainedModel model, string training, string? evaluation)
-    {
-        console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
-        console.Output.WriteLine($"Device: {model.Device.Name}");
-        console.Output.WriteLine($"Weights: {ModelFolder.Describe(FrozenWeightReport.Of(model))}");
-        console.Output.WriteLine($"Data: {training}");
-        if (evaluation is not null)
-            console.Output.WriteLine($"Evaluation: {evaluation}");
-    }
-
-    private static int StepsOf(TrainOptions options, int rows)
-    {
-        try
-        {
-            return options.Steps
-                ?? FineTuningOptions.StepsOf(options.Epochs ?? 1, rows, options.Tuning.BatchSize, options.Tuning.GradientAccumulation);
-        }
-        catch (OverflowException e)
-        {
-            throw new InputException($"--epochs: {rows} rows that often are more than {int.MaxValue} steps", e);
-        }
     }
 }
 
-/// <summary>One run of <c>delora train</c>.</summary>
-internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel : PretrainedModel
+/// <summary>One run of <c>delora train</c>, of a kind of model on its kind of data.</summary>
+internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliConsole console, TrainOptions options, ModelFolder folder)
+    where TModel : PretrainedModel where TRows : class
 {
-    private readonly CliConsole _console;
-    private readonly TrainOptions _options;
-    private readonly OutputFolder _output;
-    private readonly FineTuner<TModel, TBatch, TEvaluation> _tuner;
-    private readonly int _steps;
+    /// <summary>The adapter's <c>task_type</c>.</summary>
+    public required string Task { get; init; }
 
-    public TrainingSession(
-        CliConsole console, TrainOptions options, OutputFolder output, FineTuner<TModel, TBatch, TEvaluation> tuner, int steps) =>
-        (_console, _options, _output, _tuner, _steps) = (console, options, output, tuner, steps);
+    /// <summary>Reads a file of data.</summary>
+    public required Func<string, TRows> Read { get; init; }
+
+    /// <summary>How many rows there are.</summary>
+    public required Func<TRows, int> Count { get; init; }
+
+    /// <summary>A file and its rows in words.</summary>
+    public required Func<string, TRows, string> DescribeRows { get; init; }
+
+    /// <summary>Loads the model.</summary>
+    public required Func<Device, TModel> Load { get; init; }
+
+    /// <summary>Makes what trains the model on rows, and evaluates it on others where there are any.</summary>
+    public required Func<TModel, TRows, FineTuningOptions, TRows?, FineTuner<TModel, TBatch, TEvaluation>> Tune { get; init; }
 
     /// <summary>An evaluation in words.</summary>
     public required Func<TEvaluation, string> Describe { get; init; }
@@ -150,50 +96,88 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
     /// <summary>What it is used on.</summary>
     public required string UseOn { get; init; }
 
-    /// <summary>Trains, and tells how it went.</summary>
-    public void Train(CancellationToken stop)
+    /// <summary>Reads the data and the model, trains, and tells how it went.</summary>
+    public void Run(CancellationToken stop)
     {
-        _console.Output.WriteLine(_tuner.Peft.DescribeTrainableParameters());
-        TellWhereItStarts();
+        TRows training = Read(options.Data);
+        TRows? evaluation = options.EvalData is { } file ? Read(file) : null;
+        FineTuningOptions tuning = options.Tuning with
+        {
+            Adapter = options.Tuning.Adapter with { BaseModelNameOrPath = options.Model, TaskType = Task },
+            Steps = StepsOf(Count(training)),
+        };
+        Device device = SelectedDevice.Open(options.Device);
+        using OutputFolder output = ModelFolder.IsSame(options.Model, options.Out)
+            ? throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted")
+            : OutputFolder.Open(options.Out);
+        using TModel model = Load(device);
+        model.Checkpointing = options.Checkpointing;
+        using FineTuner<TModel, TBatch, TEvaluation> tuner = Tune(model, training, tuning, evaluation);
+        console.Output.WriteLine($"Model: {folder.Path}, {folder.Description}");
+        console.Output.WriteLine($"Device: {model.Device.Name}");
+        console.Output.WriteLine($"Weights: {ModelFolder.Describe(FrozenWeightReport.Of(model))}");
+        console.Output.WriteLine($"Data: {DescribeRows(options.Data, training)}");
+        if (evaluation is not null)
+            console.Output.WriteLine($"Evaluation: {DescribeRows(options.EvalData!, evaluation)}");
+        Train(tuner, tuning.Steps, output, stop);
+    }
+
+    private void Train(FineTuner<TModel, TBatch, TEvaluation> tuner, int steps, OutputFolder output, CancellationToken stop)
+    {
+        console.Output.WriteLine(tuner.Peft.DescribeTrainableParameters());
+        TellWhereItStarts(output);
         TrainingResult result;
-        DeviceAllocator memory = _tuner.Model.Device.Memory;
+        DeviceAllocator memory = tuner.Model.Device.Memory;
         memory.ResetPeak();
         try
         {
-            using ProgressPhase phase = new(_console, "Training", _steps, Unit);
-            _tuner.Evaluated += (step, evaluation) => phase.WriteLine($"evaluation after step {step}: {Describe(evaluation)}");
-            _tuner.BoundsMeasured += (step, bounds) =>
+            using ProgressPhase phase = new(console, "Training", steps, Unit);
+            tuner.Evaluated += (step, evaluation) => phase.WriteLine($"evaluation after step {step}: {Describe(evaluation)}");
+            tuner.BoundsMeasured += (step, bounds) =>
             {
-                if (step < _steps) phase.WriteLine($"bounds after step {step}: {Distance(bounds)}");
+                if (step < steps) phase.WriteLine($"bounds after step {step}: {Distance(bounds)}");
             };
-            result = _tuner.Run(_output.Path, _options.Resume, phase, stop, _console.Warn);
+            result = tuner.Run(output.Path, options.Resume, phase, stop, console.Warn);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            _console.Output.WriteLine(
-                TrainingCheckpoint.FindLatest(_output.Path) is { } checkpoint
-                    ? $"Checkpoint: {checkpoint.Folder} (step {checkpoint.Step} of {_steps}). To go on, run the same command with --resume."
+            console.Output.WriteLine(
+                TrainingCheckpoint.FindLatest(output.Path) is { } checkpoint
+                    ? $"Checkpoint: {checkpoint.Folder} (step {checkpoint.Step} of {steps}). To go on, run the same command with --resume."
                     : "Stopped before the first step was done: nothing was saved.");
             throw;
         }
 
         if (result.SkippedSteps > 0)
-            _console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
-        _console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");
-        _console.Output.WriteLine(Distance(_tuner.Peft.BoundReport()));
-        _console.Output.WriteLine($"Adapter: {_output.Path}");
-        _console.Output.WriteLine(
-            $"Use it: delora {Use} --model {Printable.Word(_options.Model)} --adapter {Printable.Word(_options.Out)} {UseOn}");
+            console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
+        console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");
+        console.Output.WriteLine(Distance(tuner.Peft.BoundReport()));
+        console.Output.WriteLine($"Adapter: {output.Path}");
+        console.Output.WriteLine(
+            $"Use it: delora {Use} --model {Printable.Word(options.Model)} --adapter {Printable.Word(options.Out)} {UseOn}");
     }
 
-    private void TellWhereItStarts()
+    private int StepsOf(int rows)
     {
-        TrainingCheckpoint? checkpoint = TrainingCheckpoint.FindLatest(_output.Path);
-        if (checkpoint is null && File.Exists(_output.File(AdapterConfig.FileName)))
-            throw new InputException($"--out '{_options.Out}': holds an adapter, and no checkpoint to go on from; choose another folder");
-        if (!_options.Resume)
+        try
+        {
+            return options.Steps
+                ?? FineTuningOptions.StepsOf(options.Epochs ?? 1, rows, options.Tuning.BatchSize, options.Tuning.GradientAccumulation);
+        }
+        catch (OverflowException e)
+        {
+            throw new InputException($"--epochs: {rows} rows that often are more than {int.MaxValue} steps", e);
+        }
+    }
+
+    private void TellWhereItStarts(OutputFolder output)
+    {
+        TrainingCheckpoint? checkpoint = TrainingCheckpoint.FindLatest(output.Path);
+        if (checkpoint is null && File.Exists(output.File(AdapterConfig.FileName)))
+            throw new InputException($"--out '{options.Out}': holds an adapter, and no checkpoint to go on from; choose another folder");
+        if (!options.Resume)
             return;
-        _console.Output.WriteLine(
+        console.Output.WriteLine(
             checkpoint is null
                 ? "There is no checkpoint yet: the run begins with the first step."
                 : $"Newest checkpoint: {Path.GetFileName(checkpoint.Folder)}");

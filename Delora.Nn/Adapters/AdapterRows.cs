@@ -24,7 +24,7 @@ public sealed class AdapterRows
     private readonly int[][] _rows;
 
     /// <param name="names">The adapter of each row; <see cref="PeftModel.BaseRow"/> for none.</param>
-    /// <param name="layers">The layers of the model.</param>
+    /// <param name="layers">The layers of the model that compute so; others go on with their active adapters.</param>
     /// <param name="check">Throws where the model is in a state that rows cannot be computed in.</param>
     internal AdapterRows(IReadOnlyList<string> names, IEnumerable<LinearAdapters> layers, Action check)
     {

@@ -1,3 +1,4 @@
+using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
 
@@ -32,6 +33,15 @@ public interface IAdaptedLayer
 
     /// <summary>The other layer that has the same weight (tied embeddings); null where there is none.</summary>
     internal IAdaptedLayer? Partner { get; }
+
+    /// <summary>
+    /// A trainable copy of a weight that two layers share, which stands in its place here alone (PEFT's <c>modules_to_save</c> on tied embeddings); the
+    /// partner goes on with the shared one. Null where there is none. Another owns it.
+    /// </summary>
+    internal Parameter? Apart { get; set; }
+
+    /// <summary>Parts a shared weight for good: this layer computes with a copy of <paramref name="own"/>, the partner with what both had.</summary>
+    internal void Part(Tensor own);
 
     /// <summary>The weight as files have it.</summary>
     internal ModuleState WeightState { get; }

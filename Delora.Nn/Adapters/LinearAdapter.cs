@@ -13,7 +13,8 @@ public abstract class LinearAdapter : IDisposable
     private protected LinearAdapter(float dropout, Generator? generator, bool onEmbedding)
     {
         OnEmbedding = onEmbedding;
-        Dropout = new DropoutMask(dropout, default).Validated().Probability;
+        // 1 drops everything, and needs no random numbers: masks are for what is below.
+        Dropout = dropout == 1 ? 1 : new DropoutMask(dropout, default).Validated().Probability;
         Generator = generator;
         if (dropout > 0 && generator is null) throw new ArgumentNullException(nameof(generator), "an adapter with dropout needs a generator for its masks");
     }
@@ -30,7 +31,7 @@ public abstract class LinearAdapter : IDisposable
     /// <summary>Whether the adapter sits on an embedding, whose tensors have names of their own in files.</summary>
     public bool OnEmbedding { get; }
 
-    /// <summary>Probability with which elements of x are dropped on the way into the branch, in training only.</summary>
+    /// <summary>Probability with which elements of x are dropped on the way into the branch, in training only. 1 drops all, as PyTorch's does.</summary>
     public float Dropout { get; }
 
     /// <summary>The trainable parameters, by the names that PEFT's files give them.</summary>
@@ -81,7 +82,16 @@ public abstract class LinearAdapter : IDisposable
         return norm.ToScalar();
     }
 
-    /// <summary>A new mask for an input of that many elements; null where nothing is dropped.</summary>
+    /// <summary>
+    /// As <see cref="Fold()"/>, but A' is 0 where all of x is dropped: the branch of x̃ = 0, whose gradients are zeros and not missing.
+    /// </summary>
+    internal (Tensor A, Tensor B) Fold(bool training)
+    {
+        (Tensor a, Tensor b) = Fold();
+        return training && Dropout == 1 ? (a.Scale(0), b) : (a, b);
+    }
+
+    /// <summary>A new mask for an input of that many elements; null where nothing is dropped, or all (<see cref="Fold(bool)"/>).</summary>
     internal DropoutMask? NextMask(long elements, bool training) =>
-        training && Dropout > 0 ? new DropoutMask(Dropout, Generator!.Reserve(elements)) : null;
+        training && Dropout is > 0 and < 1 ? new DropoutMask(Dropout, Generator!.Reserve(elements)) : null;
 }

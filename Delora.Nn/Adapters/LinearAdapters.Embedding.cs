@@ -21,7 +21,7 @@ public sealed partial class LinearAdapters
         Tensor y = a is null ? rows : rows.Add(OneHotBranch(ids, a, b!, null));
         foreach ((LinearAdapter adapter, DropoutMask mask) in masked)
         {
-            (a, b) = adapter.Fold();
+            (a, b) = adapter.Fold(_layer.IsTraining);
             y = y.Add(OneHotBranch(ids, a, b, mask));
         }
         return y;

@@ -23,7 +23,7 @@ public sealed partial class LinearAdapters
         LinearAdapter?[] adapters = rows.AdaptersOf(this);
         if (adapters is [{ } only])
         {
-            (Tensor a, Tensor b) = only.Fold();
+            (Tensor a, Tensor b) = only.Fold(_layer.IsTraining);
             return x.LowRankLinear(weight, bias, a, b, only.NextMask(x.ElementCount, _layer.IsTraining));
         }
         Tensor y = x.FrozenLinear(weight, bias);
@@ -37,7 +37,7 @@ public sealed partial class LinearAdapters
         return table.Add(rows.Assemble([.. rows.AdaptersOf(this).Select((adapter, group) =>
         {
             if (adapter is null) return null;
-            (Tensor a, Tensor b) = adapter.Fold();
+            (Tensor a, Tensor b) = adapter.Fold(_layer.IsTraining);
             return rows.Map(ids, group, part => OneHotBranch(part, a, b, adapter.NextMask(part.ElementCount, _layer.IsTraining)));
         })]));
     }
@@ -52,7 +52,7 @@ public sealed partial class LinearAdapters
     private Tensor Branch(LinearAdapter adapter, Tensor x)
     {
         if (adapter.NextMask(x.ElementCount, _layer.IsTraining) is { } mask) x = x.Dropout(mask.Probability, mask.Stream);
-        (Tensor a, Tensor b) = adapter.Fold();
+        (Tensor a, Tensor b) = adapter.Fold(_layer.IsTraining);
         Tensor flat = x.Reshape([checked((int)x.Shape.Rows), x.Shape.Columns]);
         return flat.MatMul(a, MatMulLayout.NT).MatMul(b, MatMulLayout.NT).Reshape(x.Shape.WithColumns(adapter.Out));
     }

@@ -185,7 +185,7 @@ public sealed partial class LinearAdapters : IDisposable
         if (foldedA is not null) y = x.LowRankLinear(weight, bias, foldedA, foldedB!);
         foreach ((LinearAdapter adapter, DropoutMask mask) in masked)
         {
-            (Tensor a, Tensor b) = adapter.Fold();
+            (Tensor a, Tensor b) = adapter.Fold(_layer.IsTraining);
             if (y is null)
             {
                 y = x.LowRankLinear(weight, bias, a, b, mask);
@@ -213,7 +213,7 @@ public sealed partial class LinearAdapters : IDisposable
                 masked.Add((adapter, mask));
                 continue;
             }
-            (Tensor a, Tensor b) = adapter.Fold();
+            (Tensor a, Tensor b) = adapter.Fold(_layer.IsTraining);
             foldedA = foldedA is null ? a : Functions.Concat(0, foldedA, a);
             foldedB = foldedB is null ? b : Functions.Concat(1, foldedB, b);
         }

@@ -9,33 +9,49 @@ namespace Delora.Nn;
 /// </summary>
 internal sealed class SavedModule : IDisposable
 {
-    private readonly List<(Module Owner, string OwnName, string Name, Parameter Base)> _base = [];
+    private const string WeightName = "weight";
+
+    private readonly List<Part> _parts = [];
     private readonly Dictionary<string, Parameter[]> _copies = [];
     private bool _modelIsGone;
 
     internal SavedModule(string name, Module module)
     {
         Name = name;
-        foreach ((string path, Module part) in module.NamedModules())
+        foreach ((string path, Module owner) in module.NamedModules())
         {
-            // A prepared frozen weight cannot be trained: the part keeps an ordinary parameter from now on.
-            if (part is Linear linear)
+            IAdaptedLayer? shared = Sharing(owner);
+            if (owner is Linear linear)
             {
-                linear.Unfreeze();
+                // A prepared frozen weight cannot be trained: the part keeps an ordinary parameter from now on. A shared one stays the partner's.
+                if (shared is null) linear.Unfreeze();
                 linear.KeepsParameters = true;
             }
-            foreach ((string own, Parameter parameter) in part.OwnParameters())
+            if (shared is not null) _parts.Add(new Part(owner, WeightName, Join(path, WeightName), null));
+            foreach ((string own, Parameter parameter) in owner.OwnParameters())
             {
+                if (shared is not null && own == WeightName) continue;
                 parameter.RequiresGradient = false;
-                _base.Add((part, own, path.Length == 0 ? own : $"{path}.{own}", parameter));
+                _parts.Add(new Part(owner, own, Join(path, own), parameter));
             }
         }
-        if (_base.Count == 0) throw new ArgumentException($"modules_to_save: the module '{name}' has no parameters.", nameof(name));
+        if (_parts.Count == 0) throw new ArgumentException($"modules_to_save: the module '{name}' has no parameters.", nameof(name));
     }
 
-    /// <summary>Whether a weight of the module is another module's as well: a copy would part the two.</summary>
-    internal static bool SharesWeights(Module module) =>
-        module.NamedModules().Any(part => part.Module is Linear { IsTied: true } or Embedding { IsTied: true });
+    /// <summary>Whether a weight of the module is another module's as well (tied embeddings): a copy parts the two.</summary>
+    internal static bool SharesWeights(Module module) => module.NamedModules().Any(part => Sharing(part.Module) is not null);
+
+    /// <summary>Names, relative to the module, and shapes of what a copy of it holds.</summary>
+    internal static IEnumerable<(string Name, Shape Shape)> ShapesOf(Module module)
+    {
+        foreach ((string path, Module owner) in module.NamedModules())
+        {
+            IAdaptedLayer? shared = Sharing(owner);
+            if (shared is not null) yield return (Join(path, WeightName), shared.WeightState.Shape);
+            foreach ((string own, ModuleState state) in owner.OwnState())
+                if (shared is null || own != WeightName) yield return (Join(path, own), state.Shape);
+        }
+    }
 
     /// <summary>Full name of the module in the base model.</summary>
     internal string Name { get; }
@@ -50,17 +66,17 @@ internal sealed class SavedModule : IDisposable
 
     /// <summary>Makes an adapter's copy of the base parameters.</summary>
     internal void AddCopy(string adapter) =>
-        _copies.Add(adapter, [.. _base.Select(entry => new Parameter(entry.OwnName, Tensor.CopyOf(entry.Base.Value, entry.Base.Value.Device)))]);
+        _copies.Add(adapter, [.. _parts.Select(part => new Parameter(part.OwnName, part.CopyBase()))]);
 
     /// <summary>An adapter's copies by their names relative to the module.</summary>
     internal IEnumerable<(string Name, Parameter Parameter)> Copies(string adapter) =>
-        _base.Select((entry, i) => (entry.Name, _copies[adapter][i]));
+        _parts.Select((part, i) => (part.Name, _copies[adapter][i]));
 
     /// <summary>Puts an adapter's copy in place, or the base parameters for null.</summary>
     internal void Activate(string? adapter)
     {
         Parameter[]? copy = adapter is null ? null : _copies[adapter];
-        for (int i = 0; i < _base.Count; i++) _base[i].Owner.ExchangeParameter(_base[i].OwnName, copy?[i] ?? _base[i].Base);
+        for (int i = 0; i < _parts.Count; i++) _parts[i].Put(copy?[i]);
     }
 
     /// <summary>Gives an adapter's copy another name; nothing where it has none.</summary>
@@ -69,10 +85,10 @@ internal sealed class SavedModule : IDisposable
         if (_copies.Remove(from, out Parameter[]? copy)) _copies.Add(to, copy);
     }
 
-    /// <summary>Writes an adapter's copy into the base parameters, for good.</summary>
+    /// <summary>Writes an adapter's copy into the base parameters, for good. Tied embeddings are parted.</summary>
     internal void Keep(string adapter)
     {
-        for (int i = 0; i < _base.Count; i++) _base[i].Base.Value.CopyFrom(_copies[adapter][i].Value);
+        for (int i = 0; i < _parts.Count; i++) _parts[i].Keep(_copies[adapter][i]);
     }
 
     internal void Delete(string adapter)
@@ -88,18 +104,47 @@ internal sealed class SavedModule : IDisposable
     {
         Activate(null);
         foreach (string adapter in _copies.Keys.ToArray()) Delete(adapter);
-        _modelIsGone |= _base.Any(entry => entry.Base.Value.IsDisposed);
-        foreach ((Module owner, _, _, Parameter parameter) in _base)
+        _modelIsGone |= _parts.Any(part => part.Base?.Value.IsDisposed == true);
+        foreach (Part part in _parts)
         {
             if (_modelIsGone)
             {
                 // It freed the copies that stood in their place.
-                parameter.Dispose();
+                part.Base?.Dispose();
                 continue;
             }
-            if (owner is not Linear linear) continue;
+            if (part.Owner is not Linear linear) continue;
             linear.KeepsParameters = false;
             linear.Freeze();
+        }
+    }
+
+    private static IAdaptedLayer? Sharing(Module module) => module is IAdaptedLayer { Partner: not null } layer ? layer : null;
+
+    private static string Join(string path, string own) => path.Length == 0 ? own : $"{path}.{own}";
+
+    /// <summary>A parameter of the module.</summary>
+    /// <param name="Owner">Whose it is.</param>
+    /// <param name="OwnName">How its owner calls it.</param>
+    /// <param name="Name">Its name relative to the module.</param>
+    /// <param name="Base">The base model's; null for a weight that the owner shares with another layer.</param>
+    private sealed record Part(Module Owner, string OwnName, string Name, Parameter? Base)
+    {
+        private IAdaptedLayer Layer => (IAdaptedLayer)Owner;
+
+        internal Tensor CopyBase() => Base is null ? Layer.CopyOwn(OwnName) : Tensor.CopyOf(Base.Value, Base.Value.Device);
+
+        /// <summary>Puts a copy in place, or the base model's for null.</summary>
+        internal void Put(Parameter? copy)
+        {
+            if (Base is null) Layer.Apart = copy;
+            else Owner.ExchangeParameter(OwnName, copy ?? Base);
+        }
+
+        internal void Keep(Parameter copy)
+        {
+            if (Base is null) Layer.Part(copy.Value);
+            else Base.Value.CopyFrom(copy.Value);
         }
     }
 }

@@ -15,6 +15,8 @@ public abstract record ModelConfig
     /// <summary>Name of the file in a model folder.</summary>
     public const string FileName = "config.json";
 
+    private const string OlderDType = "torch_dtype", NewerDType = "dtype";
+
     private static readonly SortedDictionary<string, Func<JsonFields, string, Action<string>, ModelConfig>> s_families =
         new(StringComparer.Ordinal)
         {
@@ -74,6 +76,9 @@ public abstract record ModelConfig
     public ImmutableSortedDictionary<string, JsonElement> AdditionalFields { get; init; } =
         ImmutableSortedDictionary.Create<string, JsonElement>(StringComparer.Ordinal);
 
+    /// <summary>Whether the file holds <c>dtype</c>, as later versions of transformers write it, instead of <c>torch_dtype</c>.</summary>
+    internal bool WritesDType { get; init; }
+
     /// <summary>Number of parameters; tied embeddings count once.</summary>
     public long ParameterCount => TensorShapes().Values.Sum(shape => shape.ElementCount);
 
@@ -114,7 +119,7 @@ public abstract record ModelConfig
                 [ContextField] = MaxPositionEmbeddings,
                 ["bos_token_id"] = BosTokenId,
                 ["eos_token_id"] = EosTokenIds switch { [] => null, [int one] => one, _ => EosTokenIds.Select(id => (object)id) },
-                ["torch_dtype"] = storedAs.Name,
+                [WritesDType ? NewerDType : OlderDType] = storedAs.Name,
             };
         WriteOwnFields(fields);
         return PythonJson.Write(fields);
@@ -144,6 +149,9 @@ public abstract record ModelConfig
     /// <summary>The file's name of <see cref="MaxPositionEmbeddings"/>.</summary>
     private protected virtual string ContextField => "max_position_embeddings";
 
+    /// <summary>The configuration of the same model with an output layer of its own.</summary>
+    internal virtual ModelConfig Untied() => this;
+
     private protected abstract void ValidateOwnFields();
 
     private protected abstract void WriteOwnFields(SortedDictionary<string, object?> fields);
@@ -161,6 +169,15 @@ public abstract record ModelConfig
     private protected void RequireProbability(double value, string field)
     {
         if (!(value >= 0 && value < 1)) throw Wrong(field, $"must be at least 0 and below 1, not {PythonJson.Float(value)}.");
+    }
+
+    /// <summary>Takes the type of the tensors, which is written again from what is stored.</summary>
+    /// <returns>Whether the file calls it as later versions do; one that has both names keeps the older, which all versions read.</returns>
+    private protected static bool TakeDType(JsonFields fields)
+    {
+        bool newer = fields.Left.ContainsKey(NewerDType), older = fields.Left.ContainsKey(OlderDType);
+        foreach (string name in (string[])[NewerDType, OlderDType]) fields.TryTake(name, out _);
+        return newer && !older;
     }
 
     /// <summary>Refuses a file that says that the weights beside it are quantised.</summary>

@@ -62,8 +62,9 @@ public abstract class PretrainedModel : Module, IAdaptable
 
     /// <summary>
     /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
-    /// with biases and whole modules that an active adapter trained, but without low-rank branches. Every file is
-    /// whole before one of an earlier save is replaced; those that no longer belong are removed at the end.
+    /// with biases and whole modules that an active adapter trained, but without low-rank branches. Where an adapter parts tied embeddings, both are
+    /// written, and the configuration says that they are not tied. Every file is whole before one of an earlier save is replaced; those that no
+    /// longer belong are removed at the end.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
     /// <param name="storeAs">
@@ -82,16 +83,19 @@ public abstract class PretrainedModel : Module, IAdaptable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxShardBytes, 1);
         using Lease lease = Enter();
+        (string Name, ModuleState State)[] state = [.. NamedState()];
+        IReadOnlyDictionary<string, Shape> tied = Config.TensorShapes();
+        ModelConfig config = state.Any(entry => !tied.ContainsKey(entry.Name)) ? Config.Untied() : Config;
         FolderFile.Make(folder);
         try
         {
-            WeightWriter.Write(folder, [.. NamedState()], maxShardBytes, storeAs);
+            WeightWriter.Write(folder, state, maxShardBytes, storeAs);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new DeloraException($"{folder}: the model could not be written: {error.Message}", error);
         }
-        Config.Save(folder, storeAs);
+        config.Save(folder, storeAs);
     }
 
     /// <summary>SHA-256 of all weights, in hexadecimal digits: whether two runs start from the same model. Low-rank branches are not part of it.</summary>

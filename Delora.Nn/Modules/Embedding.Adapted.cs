@@ -1,3 +1,4 @@
+using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
 
@@ -27,6 +28,12 @@ public sealed partial class Embedding : IAdaptedLayer
 
     IAdaptedLayer? IAdaptedLayer.Partner => _tied;
 
+    Parameter? IAdaptedLayer.Apart
+    {
+        get => _apart;
+        set => _apart = value;
+    }
+
     ModuleState IAdaptedLayer.WeightState => State;
 
     void IAdaptedLayer.Prepare() => (_tied ?? (Module)this).Freeze();
@@ -54,6 +61,21 @@ public sealed partial class Embedding : IAdaptedLayer
         before.Dispose();
     }
 
+    void IAdaptedLayer.Part(Tensor own)
+    {
+        TakeTable();
+        _weight!.Value.CopyFrom(own);
+    }
+
+    /// <summary>Goes on with a table of its own, a copy of the one that it shared.</summary>
+    internal void TakeTable()
+    {
+        if (_tied is null) return;
+        _weight = new Parameter("weight", _tied.CopyWeight("table")) { RequiresGradient = false };
+        _tied.Table = null;
+        _tied = null;
+    }
+
     // The table is Wᵀ, and (B'A')ᵀ = A'ᵀ B'ᵀ. The factors are small, and turned in no time.
     void IAdaptedLayer.AddDelta(Tensor a, Tensor b, Tensor own) =>
         DeltaWeightKernel.Add(Transposition.Of(b, "B'ᵀ"), Transposition.Of(a, "A'ᵀ"), own);
@@ -68,5 +90,5 @@ public sealed partial class Embedding : IAdaptedLayer
 
     Tensor IAdaptedLayer.CopyAsStored(Tensor own) => Tensor.CopyOf(own, own.Device, "weight");
 
-    private ModuleState State => _tied?.WeightState ?? ModuleState.Of(_weight!);
+    private ModuleState State => _apart is null && _tied is { } layer ? layer.WeightState : ModuleState.Of(Weight!);
 }

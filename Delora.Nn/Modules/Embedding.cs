@@ -9,8 +9,8 @@ namespace Delora.Nn;
 /// </summary>
 public sealed partial class Embedding : Module, ITensorModule
 {
-    private readonly Linear? _tied;
-    private Parameter? _weight;
+    private Linear? _tied;
+    private Parameter? _weight, _apart;
 
     /// <summary>A table with PyTorch's default initialization, standard normal, or with the given standard deviation.</summary>
     public Embedding(int vocabulary, int dim, Device device, Generator generator, double standardDeviation = 1)
@@ -47,7 +47,7 @@ public sealed partial class Embedding : Module, ITensorModule
     internal Linear? Tied => _tied;
 
     /// <summary>The table [vocabulary, dim]; null where it is tied to a layer that is frozen.</summary>
-    public Parameter? Weight => _tied is null ? _weight : _tied.Weight;
+    public Parameter? Weight => _apart ?? (_tied is null ? _weight : _tied.Shared);
 
     /// <summary>Where the table lies.</summary>
     public Device Device => _tied?.Device ?? _weight!.Value.Device;
@@ -77,7 +77,7 @@ public sealed partial class Embedding : Module, ITensorModule
 
     private Tensor Rows(Tensor x)
     {
-        if (_tied?.FrozenWeight is not { } frozen) return Functions.Embedding(Weight!, x);
+        if (_apart is not null || _tied?.FrozenWeight is not { } frozen) return Functions.Embedding(Weight!, x);
         Tensor y = Tensor.Empty(new Shape([.. x.Shape.Dims, frozen.In]), frozen.Device.FloatType, frozen.Device, nameof(Embedding));
         try
         {

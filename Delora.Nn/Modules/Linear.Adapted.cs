@@ -1,3 +1,4 @@
+using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
 
@@ -6,6 +7,8 @@ namespace Delora.Nn;
 /// <summary>What adapters ask of a linear layer.</summary>
 public sealed partial class Linear : IAdaptedLayer
 {
+    private Parameter? _apart;
+
     /// <inheritdoc/>
     public ModuleKind Kind => IsTransposed ? ModuleKind.Conv1D : ModuleKind.Linear;
 
@@ -15,11 +18,23 @@ public sealed partial class Linear : IAdaptedLayer
     /// <summary>Whether the weight is an embedding's as well.</summary>
     internal bool IsTied => Table is not null;
 
+    /// <summary>The weight that an embedding shares, while it can be trained.</summary>
+    internal Parameter? Shared => _weight;
+
+    /// <summary>Whether this module lists its weight: a shared one is the embedding's to list, unless one of the two has a copy of its own.</summary>
+    private bool IsListed => Table is not { } table || _apart is not null || ((IAdaptedLayer)table).Apart is not null;
+
     bool IAdaptedLayer.IsTraining => IsTraining;
 
     bool IAdaptedLayer.KeepsParameters => KeepsParameters;
 
     IAdaptedLayer? IAdaptedLayer.Partner => Table;
+
+    Parameter? IAdaptedLayer.Apart
+    {
+        get => _apart;
+        set => _apart = value;
+    }
 
     ModuleState IAdaptedLayer.WeightState => WeightState;
 
@@ -33,6 +48,13 @@ public sealed partial class Linear : IAdaptedLayer
         new(Exchange(FrozenWeight.Create(own, dequantize ? FrozenStorage.Float32 : FrozenWeight!.Storage, FrozenWeight!.Directions)));
 
     void IAdaptedLayer.Restore(BaseWeight before) => Exchange(before.Frozen!).Dispose();
+
+    void IAdaptedLayer.Part(Tensor own)
+    {
+        var kept = FrozenWeight.Create(own, FrozenWeight!.Storage, FrozenWeight.Directions);
+        Table?.TakeTable();
+        Exchange(kept).Dispose();
+    }
 
     void IAdaptedLayer.AddDelta(Tensor a, Tensor b, Tensor own) => DeltaWeightKernel.Add(a, b, own);
 

@@ -62,7 +62,7 @@ public sealed partial class Linear : Module, ITensorModule
     public int Out { get; }
 
     /// <summary>The weight while it can be trained, [out, in] or, where it is stored transposed, [in, out]; null while the layer is frozen.</summary>
-    public Parameter? Weight => _weight;
+    public Parameter? Weight => _apart ?? _weight;
 
     /// <summary>The prepared weight while the layer is frozen; null while it can be trained.</summary>
     public FrozenWeight? FrozenWeight { get; private set; }
@@ -97,8 +97,8 @@ public sealed partial class Linear : Module, ITensorModule
         if (x.Shape.Rank == 0 || x.Shape.Columns != In)
             throw new ShapeException($"Linear: inner dimensions differ: x {x.Shape}, weight [{Out}, {In}] ({(x.Shape.Rank == 0 ? "scalar" : x.Shape.Columns)} ≠ {In})");
         Tensor? bias = _bias?.Value;
-        if (FrozenWeight is not null) return Adapters.Forward(x, FrozenWeight, bias);
-        if (!IsTransposed) return x.Linear(_weight!, bias);
+        if (FrozenWeight is not null && _apart is null) return Adapters.Forward(x, FrozenWeight, bias);
+        if (!IsTransposed) return x.Linear(Weight!, bias);
         Tensor rows = x.Reshape([checked((int)x.Shape.Rows), In]);
         Tensor y = rows.MatMul(_weight!).Reshape(new Shape([.. x.Shape.Dims[..^1], Out]));
         return bias is null ? y : y.AddBias(bias);
@@ -116,8 +116,8 @@ public sealed partial class Linear : Module, ITensorModule
     public Tensor CrossEntropy(Tensor x, Tensor labels)
     {
         if (_bias is not null) return Forward(x).CrossEntropy(labels);
-        if (FrozenWeight is null)
-            return IsTransposed ? Forward(x).CrossEntropy(labels) : x.LinearCrossEntropy(_weight!.Value, labels);
+        if (FrozenWeight is null || _apart is not null)
+            return IsTransposed ? Forward(x).CrossEntropy(labels) : x.LinearCrossEntropy(Weight!.Value, labels);
         return Adapters.AreIdle() ? x.LinearCrossEntropy(FrozenWeight, labels) : Forward(x).CrossEntropy(labels);
     }
 
@@ -172,14 +172,14 @@ public sealed partial class Linear : Module, ITensorModule
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Parameter Parameter)> OwnParameters()
     {
-        if (_weight is not null && !IsTied) yield return ("weight", _weight);
+        if (IsListed && Weight is { } weight) yield return ("weight", weight);
         if (_bias is not null) yield return ("bias", _bias);
     }
 
     /// <inheritdoc/>
     public override IEnumerable<(string Name, ModuleState State)> OwnState()
     {
-        if (!IsTied) yield return ("weight", WeightState);
+        if (IsListed) yield return ("weight", _apart is null ? WeightState : ModuleState.Of(_apart));
         if (_bias is not null) yield return ("bias", ModuleState.Of(_bias));
     }
 

@@ -30,27 +30,20 @@ public sealed class ClassifyDemoTests
         ],
     };
 
-    private sealed record Outcome(int ExitCode, string Output, string Error)
-    {
-        /// <summary>The table and the checks: all that does not depend on time and place.</summary>
-        public string Result => Output[At("  Method")..At("Report:")];
-
-        private int At(string text) => Output.IndexOf(text, StringComparison.Ordinal);
-    }
+    /// <summary>The table and the checks: all that does not depend on time and place.</summary>
+    private static string Result(CliRun run) => run.Between("  Method", "Report:");
 
     /// <summary>Runs <c>demo classify</c> in a small form through the whole command line.</summary>
-    private static async Task<Outcome> Run(
+    private static async Task<CliRun> Run(
         Device device, StringWriter output, CancellationToken token, ClassifySettings? settings = null, params string[] arguments)
     {
         Command Demo(CliConsole console) => DemoCommand.Create(
             (_, _) => Task.FromResult(ExitCode.Failed),
             (options, stop) => Task.Run(() => ClassifyDemo.Run(console, options, settings ?? s_small, device, stop), stop));
-        using StringWriter error = new();
-        int exitCode = await new CliApplication([Demo]).RunAsync(["demo", "classify", .. arguments], output, error, token);
-        return new Outcome(exitCode, output.ToString(), error.ToString());
+        return await CliRun.Of(Demo, output, token, ["demo", "classify", .. arguments]);
     }
 
-    private static async Task<Outcome> Run(Device device, TemporaryFolder text, string folder, ClassifySettings? settings = null)
+    private static async Task<CliRun> Run(Device device, TemporaryFolder text, string folder, ClassifySettings? settings = null)
     {
         using StringWriter output = new();
         return await Run(
@@ -62,13 +55,13 @@ public sealed class ClassifyDemoTests
     {
         using TemporaryFolder text = new(), folder = new();
         SampleDocumentation.Write(text);
-        Outcome outcome = await Run(Devices.Cpu, text, folder.Path);
-        Assert.Equal((ExitCode.Success, ""), (outcome.ExitCode, outcome.Error));
+        CliRun outcome = await Run(Devices.Cpu, text, folder.Path);
+        outcome.AssertSuccess();
         foreach (string method in (string[])["Base", "DeLoRA", "LoRA", "Full fine-tuning"])
-            Assert.Contains($"  {method} ", outcome.Result, StringComparison.Ordinal);
-        Assert.Equal(5, outcome.Result.Split('\n').Count(line => line.StartsWith("ok ", StringComparison.Ordinal)));
+            Assert.Contains($"  {method} ", Result(outcome), StringComparison.Ordinal);
+        Assert.Equal(5, Result(outcome).Split('\n').Count(line => line.StartsWith("ok ", StringComparison.Ordinal)));
         Assert.DoesNotContain("FAILED", outcome.Output, StringComparison.Ordinal);
-        Assert.Contains("0 of ", outcome.Result, StringComparison.Ordinal);
+        Assert.Contains("0 of ", Result(outcome), StringComparison.Ordinal);
         Assert.Equal(
             [ClassifyDemo.AdapterName, ClassifyDemo.BaseName, ClassifyDemo.ReportName],
             Directory.EnumerateFileSystemEntries(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
@@ -81,7 +74,7 @@ public sealed class ClassifyDemoTests
         using PeftModel peft = new(network);
         peft.Load(folder.File(ClassifyDemo.AdapterName));
         Assert.Equal(2 * s_small.Rank, peft.Configs[PeftModel.DefaultAdapter].R);
-        Assert.All(peft.DeltaNorms(), x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
+        Assert.All(peft.BoundReport().Layers, x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
     }
 
     [Fact]
@@ -91,13 +84,13 @@ public sealed class ClassifyDemoTests
         SampleDocumentation.Write(text);
         ClassifySettings shorter = s_small with { BaseSteps = 40, AdaptationSteps = 30, Seeds = 1 };
         using CpuDevice one = new(threads: 1), two = new(threads: 2);
-        Outcome a = await Run(one, text, folder.Path, shorter), b = await Run(two, text, folder.Path, shorter);
-        Assert.Equal(a.Result, b.Result);
+        CliRun a = await Run(one, text, folder.Path, shorter), b = await Run(two, text, folder.Path, shorter);
+        Assert.Equal(Result(a), Result(b));
 
         using StringWriter output = new();
-        Outcome other = await Run(
+        CliRun other = await Run(
             two, output, TestContext.Current.CancellationToken, shorter, "--text-folder", text.Path, "--out", folder.Path, "--seed", "2");
-        Assert.NotEqual(a.Result, other.Result);
+        Assert.NotEqual(Result(a), Result(other));
     }
 
     [Fact]
@@ -106,9 +99,9 @@ public sealed class ClassifyDemoTests
         using TemporaryFolder text = new(), folder = new();
         SampleDocumentation.Write(text);
         ClassifySettings shorter = s_small with { BaseSteps = 40, AdaptationSteps = 30, Seeds = 1 };
-        Outcome outcome = await Run(Devices.Reference, text, folder.Path, shorter);
-        Assert.Equal((ExitCode.Success, ""), (outcome.ExitCode, outcome.Error));
-        Assert.Contains("ok     saved and loaded into a fresh copy of the base, the adapter predicts the same to 1e-5", outcome.Result);
+        CliRun outcome = await Run(Devices.Reference, text, folder.Path, shorter);
+        outcome.AssertSuccess();
+        Assert.Contains("ok     saved and loaded into a fresh copy of the base, the adapter predicts the same to 1e-5", Result(outcome));
     }
 
     [Theory]
@@ -120,15 +113,15 @@ public sealed class ClassifyDemoTests
         SampleDocumentation.Write(text);
         using CancellationTokenSource source = new();
         using WatchedWriter output = new(when, source.Cancel);
-        Outcome outcome = await Run(
+        CliRun outcome = await Run(
             Devices.Cpu, output, source.Token, null, "--text-folder", text.Path, "--out", folder.Path);
-        Assert.Equal((ExitCode.Interrupted, "delora: interrupted" + Environment.NewLine), (outcome.ExitCode, outcome.Error));
+        outcome.AssertInterrupted();
         Assert.Contains("stopped after 1 of", outcome.Output, StringComparison.Ordinal);
         Assert.False(File.Exists(folder.File(ClassifyDemo.ReportName)));
         Assert.DoesNotContain(Directory.EnumerateFiles(folder.Path), x => Path.GetFileName(x).StartsWith('.'));
 
-        Outcome again = await Run(Devices.Cpu, text, folder.Path, s_small with { Seeds = 1 });
-        Assert.Equal((ExitCode.Success, ""), (again.ExitCode, again.Error));
+        CliRun again = await Run(Devices.Cpu, text, folder.Path, s_small with { Seeds = 1 });
+        again.AssertSuccess();
     }
 
     [Fact]
@@ -138,12 +131,7 @@ public sealed class ClassifyDemoTests
         foreach ((string told, string[] arguments) in ((string, string[])[])
             [("there is no folder", ["--text-folder", folder.File("absent")]), ("--device", ["--device", "tpu"])])
         {
-            using StringWriter output = new(), error = new();
-            int exitCode = await CliApplication.Default.RunAsync(
-                ["demo", "classify", "--out", folder.File("out"), .. arguments], output, error, TestContext.Current.CancellationToken);
-            Assert.Equal(ExitCode.BadInput, exitCode);
-            Assert.Contains(told, error.ToString(), StringComparison.Ordinal);
-            Assert.Single(error.ToString().TrimEnd().Split('\n'));
+            await CliRun.Refused(told, ["demo", "classify", "--out", folder.File("out"), .. arguments]);
             Assert.False(Directory.Exists(folder.File("out")));
         }
     }
@@ -160,10 +148,10 @@ public sealed class ClassifyDemoTests
             Seeds = 1,
             Methods = [new AdaptationSettings(AdaptationMethod.Delora, 1e-9, 1e-3)],
         };
-        Outcome outcome = await Run(Devices.Cpu, text, folder.Path, idle);
+        CliRun outcome = await Run(Devices.Cpu, text, folder.Path, idle);
         Assert.Equal(ExitCode.Failed, outcome.ExitCode);
         Assert.StartsWith("delora: check failed: accuracy is gained", outcome.Error, StringComparison.Ordinal);
-        Assert.Contains("FAILED", outcome.Result, StringComparison.Ordinal);
+        Assert.Contains("FAILED", Result(outcome), StringComparison.Ordinal);
         Assert.True(File.Exists(folder.File(ClassifyDemo.ReportName)));
     }
 

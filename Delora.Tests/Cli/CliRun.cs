@@ -1,4 +1,7 @@
+using System.CommandLine;
+using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using Delora.Cli;
 
 namespace Delora.Tests;
@@ -7,6 +10,29 @@ namespace Delora.Tests;
 internal sealed record CliRun(int ExitCode, string Output, string Error)
 {
     public static Task<CliRun> Of(params string[] arguments) => InterruptedAt(null, arguments);
+
+    /// <summary>Runs a command line of one command alone.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="output">Where it writes.</param>
+    /// <param name="token">Interrupts it.</param>
+    /// <param name="arguments">The command line.</param>
+    public static async Task<CliRun> Of(Func<CliConsole, Command> command, StringWriter output, CancellationToken token, params string[] arguments)
+    {
+        using StringWriter error = new();
+        int exitCode = await new CliApplication([command]).RunAsync(arguments, output, error, token);
+        return new CliRun(exitCode, output.ToString(), error.ToString());
+    }
+
+    /// <summary>What was written between two texts.</summary>
+    public string Between(string first, string last) =>
+        Output[Output.IndexOf(first, StringComparison.Ordinal)..Output.IndexOf(last, StringComparison.Ordinal)];
+
+    /// <summary>Fails where the command line did not succeed, or complained.</summary>
+    public void AssertSuccess() => Assert.Equal((Delora.Cli.ExitCode.Success, ""), (ExitCode, Error));
+
+    /// <summary>Fails where the command line was not interrupted, or said more of it than one line.</summary>
+    public void AssertInterrupted() =>
+        Assert.Equal((Delora.Cli.ExitCode.Interrupted, "delora: interrupted" + Environment.NewLine), (ExitCode, Error));
 
     /// <summary>Runs a command line, and interrupts it as soon as it writes a text.</summary>
     public static async Task<CliRun> InterruptedAt(string? text, params string[] arguments)
@@ -22,7 +48,7 @@ internal sealed record CliRun(int ExitCode, string Output, string Error)
     public static async Task<string> Succeeds(params string[] arguments)
     {
         CliRun run = await Of(arguments);
-        Assert.Equal((Delora.Cli.ExitCode.Success, ""), (run.ExitCode, run.Error));
+        run.AssertSuccess();
         return run.Output;
     }
 
@@ -36,6 +62,10 @@ internal sealed record CliRun(int ExitCode, string Output, string Error)
         Assert.StartsWith("delora: ", run.Error, StringComparison.Ordinal);
         return run;
     }
+
+    /// <summary>A loss that <c>delora eval</c> printed: <c>base</c>, or <c>with the adapter</c>.</summary>
+    public static double Loss(string output, string name) =>
+        double.Parse(Regex.Match(output, $@"(?m)^{name}: loss ([0-9.]+)").Groups[1].Value, CultureInfo.InvariantCulture);
 
     private sealed class Watched(string? text, CancellationTokenSource interrupt) : StringWriter
     {

@@ -38,7 +38,7 @@ public sealed class InspectCommandTests
         using PeftModel peft = new(network);
         peft.AddAdapter(config, new Generator(3), name);
         peft.Save(folder);
-        return peft.DeltaNorms().ToDictionary(x => x.Layer, x => x.Norm);
+        return peft.BoundReport().Layers.ToDictionary(x => x.Layer, x => x.Norm);
     }
 
     [Fact]

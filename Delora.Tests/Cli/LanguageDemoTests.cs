@@ -32,30 +32,23 @@ public sealed class LanguageDemoTests
 
     private static LanguageSettings Short => s_small with { BaseSteps = 10, AdaptationSteps = 8, EvaluateEvery = 4, Seeds = 1 };
 
-    private sealed record Outcome(int ExitCode, string Output, string Error)
-    {
-        /// <summary>Samples, tables and checks, without the tokens a second: all that does not depend on time and place.</summary>
-        public string Result => string.Join('\n', Output[At("Prompt:")..At("Report:")].Split('\n').Select(WithoutRate));
+    /// <summary>Samples, tables and checks, without the tokens a second: all that does not depend on time and place.</summary>
+    private static string Result(CliRun run) => string.Join('\n', run.Between("Prompt:", "Report:").Split('\n').Select(WithoutRate));
 
-        private int At(string text) => Output.IndexOf(text, StringComparison.Ordinal);
-
-        private static string WithoutRate(string line) =>
-            line.Contains(" % ", StringComparison.Ordinal) ? line.TrimEnd()[..line.TrimEnd().LastIndexOf(' ')].TrimEnd() : line.TrimEnd();
-    }
+    private static string WithoutRate(string line) =>
+        line.Contains(" % ", StringComparison.Ordinal) ? line.TrimEnd()[..line.TrimEnd().LastIndexOf(' ')].TrimEnd() : line.TrimEnd();
 
     /// <summary>Runs <c>demo</c> in a small form through the whole command line.</summary>
-    private static async Task<Outcome> Run(
+    private static async Task<CliRun> Run(
         Device device, StringWriter output, LanguageSettings settings, CancellationToken token, params string[] arguments)
     {
         Command Demo(CliConsole console) => DemoCommand.Create(
             (options, stop) => Task.Run(() => LanguageDemo.Run(console, options, settings, device, stop), stop),
             (_, _) => Task.FromResult(ExitCode.Failed));
-        using StringWriter error = new();
-        int exitCode = await new CliApplication([Demo]).RunAsync(["demo", .. arguments], output, error, token);
-        return new Outcome(exitCode, output.ToString(), error.ToString());
+        return await CliRun.Of(Demo, output, token, ["demo", .. arguments]);
     }
 
-    private static async Task<Outcome> Run(
+    private static async Task<CliRun> Run(
         TemporaryFolder folder, LanguageSettings settings, Device? device = null, params string[] arguments)
     {
         if (!File.Exists(folder.File("text.txt")))
@@ -70,15 +63,15 @@ public sealed class LanguageDemoTests
     public async Task WholeRunLeavesModelAdaptersAndReportAndTheNextStartsFromTheBase()
     {
         using TemporaryFolder folder = new();
-        Outcome outcome = await Run(folder, s_small);
-        Assert.Equal((ExitCode.Success, ""), (outcome.ExitCode, outcome.Error));
+        CliRun outcome = await Run(folder, s_small);
+        outcome.AssertSuccess();
         foreach (string method in (string[])["Base", "DeLoRA", "LoRA"])
-            Assert.Contains($"  {method} ", outcome.Result, StringComparison.Ordinal);
-        Assert.Equal(5, outcome.Result.Split('\n').Count(line => line.StartsWith("ok ", StringComparison.Ordinal)));
+            Assert.Contains($"  {method} ", Result(outcome), StringComparison.Ordinal);
+        Assert.Equal(5, Result(outcome).Split('\n').Count(line => line.StartsWith("ok ", StringComparison.Ordinal)));
         Assert.DoesNotContain("FAILED", outcome.Output, StringComparison.Ordinal);
-        Assert.Contains("held-out loss to the last bit", outcome.Result, StringComparison.Ordinal);
+        Assert.Contains("held-out loss to the last bit", Result(outcome), StringComparison.Ordinal);
         foreach (string layer in (string[])["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
-            Assert.Contains($"  {layer} ", outcome.Result, StringComparison.Ordinal);
+            Assert.Contains($"  {layer} ", Result(outcome), StringComparison.Ordinal);
         Assert.Contains("delora generate --model ", outcome.Output, StringComparison.Ordinal);
         Assert.Equal(
             [LanguageDemo.AdapterName, LanguageDemo.BaseName, LanguageDemo.LoraAdapterName, LanguageDemo.ReportName],
@@ -90,37 +83,37 @@ public sealed class LanguageDemoTests
         using CausalLanguageModel model = CausalLanguageModel.Load(folder.File("out/base"), Devices.Cpu);
         using PeftModel peft = new(model);
         peft.Load(folder.File("out/adapter"));
-        Assert.Equal(14, peft.DeltaNorms().Count());
-        Assert.All(peft.DeltaNorms(), x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
+        Assert.Equal(14, peft.BoundReport().Layers.Count);
+        Assert.All(peft.BoundReport().Layers, x => Assert.InRange(x.Norm, 1e-3, x.Bound!.Value));
 
-        Outcome again = await Run(folder, s_small);
-        Assert.Equal((ExitCode.Success, ""), (again.ExitCode, again.Error));
+        CliRun again = await Run(folder, s_small);
+        again.AssertSuccess();
         Assert.Contains("Base: kept from an earlier run", again.Output, StringComparison.Ordinal);
-        Assert.Equal(outcome.Result, again.Result);
+        Assert.Equal(Result(outcome), Result(again));
     }
 
     [Fact]
     public async Task DamagedOrOtherBaseIsTrainedAnewAndAForeignOneIsNotTouched()
     {
         using TemporaryFolder folder = new();
-        Outcome first = await Run(folder, Short);
+        CliRun first = await Run(folder, Short);
         string weights = folder.File("out/base/model.safetensors");
         byte[] bytes = File.ReadAllBytes(weights);
         bytes[^1] ^= 1;
         File.WriteAllBytes(weights, bytes);
-        Outcome damaged = await Run(folder, Short);
+        CliRun damaged = await Run(folder, Short);
         Assert.Contains("is damaged (model.safetensors has changed); it is trained anew", damaged.Output, StringComparison.Ordinal);
-        Assert.Equal(first.Result, damaged.Result);
+        Assert.Equal(Result(first), Result(damaged));
 
-        Outcome other = await Run(folder, Short, null, "--seed", "2");
+        CliRun other = await Run(folder, Short, null, "--seed", "2");
         Assert.Contains("other settings; it is trained anew", other.Output, StringComparison.Ordinal);
-        Outcome retrained = await Run(folder, Short, null, "--seed", "2", "--retrain");
+        CliRun retrained = await Run(folder, Short, null, "--seed", "2", "--retrain");
         Assert.DoesNotContain("kept", retrained.Output, StringComparison.Ordinal);
         Assert.Contains("Base: 10 steps", retrained.Output, StringComparison.Ordinal);
 
         File.Delete(folder.File($"out/base/{KeptBase.RecordName}"));
         byte[] before = File.ReadAllBytes(weights);
-        Outcome foreign = await Run(folder, Short);
+        CliRun foreign = await Run(folder, Short);
         Assert.Equal(ExitCode.BadInput, foreign.ExitCode);
         Assert.Contains("choose another --out", foreign.Error, StringComparison.Ordinal);
         Assert.Equal(before, File.ReadAllBytes(weights));
@@ -131,15 +124,15 @@ public sealed class LanguageDemoTests
     {
         using TemporaryFolder folder = new();
         using CpuDevice one = new(threads: 1), two = new(threads: 2);
-        Outcome a = await Run(folder, Short, one), b = await Run(folder, Short, two, "--retrain");
-        Assert.Equal(a.Result, b.Result);
+        CliRun a = await Run(folder, Short, one), b = await Run(folder, Short, two, "--retrain");
+        Assert.Equal(Result(a), Result(b));
     }
 
     [Fact]
     public async Task DeviceThatComputesInFloat64ReadsBackItsAdapterRounded()
     {
         using TemporaryFolder folder = new();
-        Outcome outcome = await Run(folder, Short with { BaseSteps = 3, AdaptationSteps = 4, EvaluationRows = 2 }, Devices.Reference);
+        CliRun outcome = await Run(folder, Short with { BaseSteps = 3, AdaptationSteps = 4, EvaluationRows = 2 }, Devices.Reference);
         Assert.Contains("ok     saved and loaded again, base and adapter have the same held-out loss to 1e-5", outcome.Output);
     }
 
@@ -152,16 +145,16 @@ public sealed class LanguageDemoTests
         folder.Write("text.txt", SampleTexts.File());
         using CancellationTokenSource source = new();
         using WatchedWriter output = new(when, source.Cancel);
-        Outcome outcome = await Run(
+        CliRun outcome = await Run(
             Devices.Cpu, output, Short, source.Token, "--text", folder.File("text.txt"), "--out", folder.File("out"));
-        Assert.Equal((ExitCode.Interrupted, "delora: interrupted" + Environment.NewLine), (outcome.ExitCode, outcome.Error));
+        outcome.AssertInterrupted();
         Assert.False(File.Exists(folder.File($"out/{LanguageDemo.ReportName}")));
         Assert.Equal(baseIsKept, Directory.Exists(folder.File("out/base")));
         if (baseIsKept)
             Assert.Equal(["base"], Directory.EnumerateFileSystemEntries(folder.File("out")).Select(Path.GetFileName));
 
-        Outcome again = await Run(folder, Short);
-        Assert.Equal((ExitCode.Success, ""), (again.ExitCode, again.Error));
+        CliRun again = await Run(folder, Short);
+        again.AssertSuccess();
         Assert.Equal(baseIsKept, again.Output.Contains("kept from an earlier run", StringComparison.Ordinal));
     }
 
@@ -178,12 +171,7 @@ public sealed class LanguageDemoTests
             ("characters to train on", ["--text", folder.Write("empty.txt", "")]),
         ])
         {
-            using StringWriter output = new(), error = new();
-            int exitCode = await CliApplication.Default.RunAsync(
-                ["demo", "--out", folder.File("out"), .. arguments], output, error, TestContext.Current.CancellationToken);
-            Assert.Equal(ExitCode.BadInput, exitCode);
-            Assert.Contains(told, error.ToString(), StringComparison.Ordinal);
-            Assert.Single(error.ToString().TrimEnd().Split('\n'));
+            await CliRun.Refused(told, ["demo", "--out", folder.File("out"), .. arguments]);
             Assert.False(Directory.Exists(folder.File("out")));
         }
     }
@@ -199,10 +187,10 @@ public sealed class LanguageDemoTests
             WarmupShare = 1,
             Methods = [new AdaptationSettings(AdaptationMethod.Delora, 1e-9, 1e-3)],
         };
-        Outcome outcome = await Run(folder, idle);
+        CliRun outcome = await Run(folder, idle);
         Assert.Equal(ExitCode.Failed, outcome.ExitCode);
         Assert.StartsWith("delora: check failed: loss is gained", outcome.Error, StringComparison.Ordinal);
-        Assert.Contains("FAILED", outcome.Result, StringComparison.Ordinal);
+        Assert.Contains("FAILED", Result(outcome), StringComparison.Ordinal);
         Assert.True(File.Exists(folder.File($"out/{LanguageDemo.ReportName}")));
     }
 }

@@ -46,12 +46,12 @@ public sealed class MergeCommandTests
         await CliRun.Succeeds("merge", "--model", tiny.Model, "--adapter", adapter, "--out", tiny.PathOf("merged"));
         string both = await CliRun.Succeeds("eval", "--model", tiny.Model, "--data", tiny.Data, "--adapter", adapter, "--batch", "3");
         string merged = await CliRun.Succeeds("eval", "--model", tiny.PathOf("merged"), "--data", tiny.Data, "--length", "32");
-        Assert.Equal(Loss(both, "with the adapter"), Loss(merged, "base"), 1e-4);
-        Assert.NotEqual(Loss(both, "base"), Loss(both, "with the adapter"));
+        Assert.Equal(CliRun.Loss(both, "with the adapter"), CliRun.Loss(merged, "base"), 1e-4);
+        Assert.NotEqual(CliRun.Loss(both, "base"), CliRun.Loss(both, "with the adapter"));
         Assert.Matches(@"base: loss [0-9.]+, perplexity [0-9.,]+, [0-9,]+ tokens, [0-9,]+ tokens/s", both);
         using CausalLanguageModel model = CausalLanguageModel.Load(tiny.Model, Devices.Cpu);
         TokenRows rows = TextData.Load(tiny.Data, TextTokenizer.Load(tiny.Model), TinyModelFolder.Context);
-        Assert.Equal(Delora.Nn.Evaluation.Of(model, rows, 8, TestContext.Current.CancellationToken).Loss, Loss(both, "base"), 1e-4);
+        Assert.Equal(Delora.Nn.Evaluation.Of(model, rows, 8, TestContext.Current.CancellationToken).Loss, CliRun.Loss(both, "base"), 1e-4);
         Assert.Contains($", {rows.TargetCount} tokens, ", both, StringComparison.Ordinal);
     }
 
@@ -97,9 +97,6 @@ public sealed class MergeCommandTests
         Assert.Matches(@"llama, [0-9,]+ parameters, vocabulary \d+, context 32", text);
         Assert.Matches(@"model\.layers\.0\.mlp\.gate_proj\.weight +F32 +\[40, 24\]", text);
     }
-
-    private static double Loss(string output, string name) =>
-        double.Parse(Regex.Match(output, $@"(?m)^{name}: loss ([0-9.]+)").Groups[1].Value, CultureInfo.InvariantCulture);
 
     private static float[] Logits(string folder, string? adapter)
     {

@@ -71,5 +71,41 @@ internal sealed class TinyModelFolder : IDisposable
         return PathOf(name);
     }
 
+    /// <summary>
+    /// A trained adapter lowers the loss; merged, the model has the same one, the configuration of the base, and generates what it did with the adapter.
+    /// </summary>
+    public async Task AdapterHelpsAndMerges(string adapter)
+    {
+        string merged = PathOf("merged");
+        string apart = await CliRun.Succeeds("eval", "--model", Model, "--data", Data, "--adapter", adapter);
+        Assert.True(CliRun.Loss(apart, "with the adapter") < CliRun.Loss(apart, "base") - 0.05, apart);
+        await CliRun.Succeeds("merge", "--model", Model, "--adapter", adapter, "--out", merged);
+        string together = await CliRun.Succeeds("eval", "--model", merged, "--data", Data);
+        Assert.Equal(CliRun.Loss(apart, "with the adapter"), CliRun.Loss(together, "base"), 1e-4);
+        Assert.Equal(ModelConfig.Load(Model).ToJson(), ModelConfig.Load(merged).ToJson());
+
+        // Longer than a sliding window, so that it slides over the cache.
+        string[] generate = ["generate", "--prompt", "the cat", "--greedy", "--max-tokens", "16", "--device", "cpu", "--model"];
+        string expected = await CliRun.Succeeds([.. generate, Model, "--adapter", adapter]);
+        Assert.Equal(expected, await CliRun.Succeeds([.. generate, merged]));
+        Assert.Equal(expected, Greedy(merged, "the cat", 16) + Environment.NewLine);
+    }
+
+    /// <summary>The most likely token each time, from the whole text and without a cache.</summary>
+    private static string Greedy(string folder, string prompt, int count)
+    {
+        TextTokenizer tokenizer = TextTokenizer.Load(folder);
+        using CausalLanguageModel model = CausalLanguageModel.Load(folder, Devices.Cpu);
+        List<int> ids = [.. tokenizer.Encode(prompt, addBegin: tokenizer.AddsBegin)];
+        int start = ids.Count;
+        while (ids.Count < start + count && (ids.Count == start || !model.Config.EosTokenIds.Contains(ids[^1])))
+        {
+            using var scope = new TensorScope("test");
+            float[] last = model.Forward(Tensor.From(ids.ToArray(), [1, ids.Count], Devices.Cpu)).ToArray<float>()[^model.Config.VocabSize..];
+            ids.Add(Array.IndexOf(last, last.Max()));
+        }
+        return tokenizer.Decode([.. ids.Skip(start).Where(id => !model.Config.EosTokenIds.Contains(id))]);
+    }
+
     public void Dispose() => _root.Dispose();
 }

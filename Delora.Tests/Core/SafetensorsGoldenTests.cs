@@ -13,6 +13,8 @@ public class SafetensorsGoldenTests
     public void Every_file_opens_and_every_tensor_is_read()
     {
         string[] files = Directory.GetFiles(Golden.GoldenCases.Root, "*.safetensors", SearchOption.AllDirectories);
+        bool isOther = Environment.GetEnvironmentVariable(Golden.GoldenCases.Variable) is { Length: > 0 };
+        Assert.SkipWhen(files.Length == 0 && isOther, $"the golden data in {Golden.GoldenCases.Root} have no tensors");
         Assert.NotEmpty(files);
         foreach (string path in files)
         {

@@ -9,7 +9,7 @@ using Delora.Nn;
 namespace Delora.Tests.Golden;
 
 /// <summary>
-/// One experiment of <c>behaviour/</c> on one device: a layer called <c>lin</c>, its adapters <c>first</c> and <c>second</c>, and PEFT's tensors.
+/// One experiment of <c>behaviour/</c> on one device: a layer, its two adapters, and PEFT's tensors.
 /// </summary>
 internal sealed partial class BehaviourCase : IDisposable
 {
@@ -20,6 +20,8 @@ internal sealed partial class BehaviourCase : IDisposable
     {
         (Golden, Device, Mode) = (golden, device, mode);
         _scope = new TensorScope(golden.Name);
+        string[] adapters = [.. golden.Json.GetProperty("adapters").EnumerateObject().Select(adapter => adapter.Name)];
+        (First, Second) = (adapters[0], adapters.Length > 1 ? adapters[1] : "");
         Layer = NewLayer();
         Model = Wrap(Layer);
     }
@@ -30,6 +32,11 @@ internal sealed partial class BehaviourCase : IDisposable
 
     internal PeftCompatibility Mode { get; }
 
+    /// <summary>The adapters' names, in the case's order.</summary>
+    internal string First { get; }
+
+    internal string Second { get; }
+
     internal Linear Layer { get; }
 
     internal PeftModel Model { get; }
@@ -39,6 +46,11 @@ internal sealed partial class BehaviourCase : IDisposable
     internal JsonElement Result => Golden.Json.GetProperty("result");
 
     internal int WarningsOfPeft => Result.TryGetProperty("warnings", out JsonElement warnings) ? warnings.GetArrayLength() : 0;
+
+    /// <summary>The layer's name: that of the keys where they are listed.</summary>
+    private string LayerName => Result.TryGetProperty("saved_dtypes", out JsonElement saved)
+        ? saved.EnumerateObject().First().Name["base_model.model.".Length..].Split('.')[0]
+        : "lin";
 
     internal bool Flag(string name) => Result.GetProperty(name).GetBoolean();
 
@@ -60,7 +72,7 @@ internal sealed partial class BehaviourCase : IDisposable
 
     internal PeftModel Wrap(Linear layer)
     {
-        var network = new Network(layer);
+        var network = new Network(LayerName, layer);
         var model = new PeftModel(network, Mode, Warnings.Add);
         _owned.Add(network);
         _owned.Add(model);
@@ -75,7 +87,7 @@ internal sealed partial class BehaviourCase : IDisposable
         {
             R = adapter.GetProperty("r").GetInt32(),
             DeloraLambda = adapter.GetProperty("lambda").GetDouble(),
-            TargetModules = ModuleSelector.Of("lin"),
+            TargetModules = ModuleSelector.Of(LayerName),
             InitWeights = false,
             ModuleDropout = dropout,
         }, new Generator(1), name);
@@ -118,6 +130,6 @@ internal sealed partial class BehaviourCase : IDisposable
 
     private sealed class Network : Delora.Nn.Module
     {
-        internal Network(Linear layer) => Register("lin", layer);
+        internal Network(string name, Linear layer) => Register(name, layer);
     }
 }

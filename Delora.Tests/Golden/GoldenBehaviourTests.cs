@@ -41,34 +41,34 @@ public sealed class GoldenBehaviourTests
 
     private static void AddedWhileMerged(BehaviourCase x)
     {
-        x.AssertClose("w_norm@first", x.Add("first").ColumnNorms);
-        x.Model.Merge(["first"]);
-        x.AssertClose("W_merged_first", x.Layer.CopyWeight());
+        x.AssertClose($"w_norm@{x.First}", x.Add(x.First).ColumnNorms);
+        x.Model.Merge([x.First]);
+        x.AssertClose($"W_merged_{x.First}", x.Layer.CopyWeight());
         Tensor ofMerged = x.ColumnNorms(x.Layer.CopyWeight()), ofBase = x.ColumnNorms(x.Golden["W"].ToTensor(x.Device, "W"));
 
-        DeloraAdapter second = x.Add("second");
+        DeloraAdapter second = x.Add(x.Second);
         bool isStrict = x.Mode == PeftCompatibility.Strict;
         // The base weight's norms are what the method means; PEFT takes those of the weight that is there.
-        Assert.Equal(isStrict && x.Flag("w_norm_second_is_norm_of_merged_weight"), Same(second.ColumnNorms, ofMerged));
-        Assert.Equal(!isStrict || x.Flag("w_norm_second_is_norm_of_original_weight"), Same(second.ColumnNorms, ofBase));
-        Assert.Equal(isStrict ? x.Texts("merged_adapters_after_add") : ["first"], x.Model.MergedAdapters);
+        Assert.Equal(isStrict && x.Flag($"w_norm_{x.Second}_is_norm_of_merged_weight"), Same(second.ColumnNorms, ofMerged));
+        Assert.Equal(!isStrict || x.Flag($"w_norm_{x.Second}_is_norm_of_original_weight"), Same(second.ColumnNorms, ofBase));
+        Assert.Equal(isStrict ? x.Texts("merged_adapters_after_add") : [x.First], x.Model.MergedAdapters);
         Assert.True(x.Warnings.Count >= x.WarningsOfPeft);
-        if (isStrict) x.AssertClose("w_norm@second", second.ColumnNorms);
+        if (isStrict) x.AssertClose($"w_norm@{x.Second}", second.ColumnNorms);
         else x.Model.Unmerge();
         x.AssertIs("W", x.Layer.CopyWeight());
-        x.Model.Activate("second");
-        if (isStrict) x.AssertClose("y_second_after_unmerge", x.Forward());
+        x.Model.Activate(x.Second);
+        if (isStrict) x.AssertClose($"y_{x.Second}_after_unmerge", x.Forward());
     }
 
     private static void MergeTwo(BehaviourCase x)
     {
-        x.Add("first");
-        x.Add("second");
-        x.Model.Activate("first", "second");
-        x.Model.Merge(["first"]);
-        x.AssertClose("W_first", x.Layer.CopyWeight());
+        x.Add(x.First);
+        x.Add(x.Second);
+        x.Model.Activate(x.First, x.Second);
+        x.Model.Merge([x.First]);
+        x.AssertClose($"W_{x.First}", x.Layer.CopyWeight());
         x.Warnings.Clear();
-        x.Model.Merge(["first", "second"]);
+        x.Model.Merge([x.First, x.Second]);
         Assert.Equal(x.Texts("merged_order"), x.Model.MergedAdapters);
         Assert.Equal(x.WarningsOfPeft, x.Warnings.Count);
         x.AssertClose("W_both", x.Layer.CopyWeight());
@@ -81,19 +81,19 @@ public sealed class GoldenBehaviourTests
 
     private static void FrozenNorms(BehaviourCase x)
     {
-        DeloraAdapter first = x.Add("first");
+        DeloraAdapter first = x.Add(x.First);
         x.AssertClose("y_before", x.Forward());
-        x.AssertClose("w_norm@first", first.ColumnNorms);
+        x.AssertClose($"w_norm@{x.First}", first.ColumnNorms);
         using (Linear doubled = x.NewLayer(2)) x.Layer.FrozenWeight!.Replace(doubled.Weight!.Value);
         x.AssertClose("y_after_weight_doubled", x.Forward());
-        using (Tensor delta = x.Layer.Adapters.DeltaWeight("first")) x.AssertClose("delta_after_weight_doubled", delta);
+        using (Tensor delta = x.Layer.Adapters.DeltaWeight(x.First)) x.AssertClose("delta_after_weight_doubled", delta);
 
         using var folder = new TemporaryFolder();
         x.Model.Save(folder.Path);
         Linear other = x.NewLayer(5);
-        x.Wrap(other).Load(folder.File("first"), "first");
+        x.Wrap(other).Load(folder.File(x.First), x.First);
         x.AssertClose("y_loaded_on_base_times_5", x.Forward(other));
-        Tensor loaded = ((DeloraAdapter)other.Adapters["first"]).ColumnNorms;
+        Tensor loaded = ((DeloraAdapter)other.Adapters[x.First]).ColumnNorms;
         x.AssertClose("w_norm_after_load", loaded);
         Assert.Equal(x.Flag("norms_equal_after_load"), Same(loaded, first.ColumnNorms));
     }
@@ -101,10 +101,10 @@ public sealed class GoldenBehaviourTests
     /// <summary>A base of 16-bit numbers computes in float32 here; merged weights are rounded once, when they are stored in the base's type.</summary>
     private static void SixteenBits(BehaviourCase x, DType type, DType adapterType)
     {
-        x.Add("first");
+        x.Add(x.First);
         if (x.Golden.Has($"y_{type.Name}")) x.AssertClose($"y_{type.Name}", x.Forward());
-        using (Tensor delta = x.Layer.Adapters.DeltaWeight("first")) x.AssertClose("delta", delta);
-        x.Model.Merge(["first"]);
+        using (Tensor delta = x.Layer.Adapters.DeltaWeight(x.First)) x.AssertClose("delta", delta);
+        x.Model.Merge([x.First]);
         using var folder = new TemporaryFolder();
         string path = folder.File("merged.safetensors");
         SafetensorsFile.Write(path, StoredFloats.Of([new("W", x.Layer.CopyWeight())], type), floatType: DType.Float32);
@@ -120,19 +120,19 @@ public sealed class GoldenBehaviourTests
 
         x.Model.Save(folder.Path, adapterType);
         if (!x.Result.TryGetProperty("saved_dtypes", out JsonElement dtypes)) return;
-        using SafetensorsFile saved = PeftModel.OpenWeights(folder.File("first"));
+        using SafetensorsFile saved = PeftModel.OpenWeights(folder.File(x.First));
         Assert.Equal(dtypes.EnumerateObject().Select(entry => $"{entry.Name} {entry.Value.GetString()}").Order(StringComparer.Ordinal),
             saved.Entries.Select(entry => $"{entry.Name} {entry.DType!.Value.Name}").Order(StringComparer.Ordinal));
         Linear other = x.NewLayer();
-        x.Wrap(other).Load(folder.File("first"), "first");
-        Assert.Equal(x.Device.FloatType, ((DeloraAdapter)other.Adapters["first"]).A.Value.DType);
+        x.Wrap(other).Load(folder.File(x.First), x.First);
+        Assert.Equal(x.Device.FloatType, ((DeloraAdapter)other.Adapters[x.First]).A.Value.DType);
         if (x.Golden.Has($"y_{type.Name}")) x.AssertClose($"y_{type.Name}", x.Forward(other));
     }
 
     /// <summary>There are no tensors without memory here; what is left is that w is made from the weight.</summary>
     private static void MetaDevice(BehaviourCase x)
     {
-        DeloraAdapter first = x.Add("first");
+        DeloraAdapter first = x.Add(x.First);
         Assert.Equal(x.Result.GetProperty("w_norm_shape").EnumerateArray().Select(dim => dim.GetInt32()), first.ColumnNorms.Shape.Dims.ToArray());
         Assert.Equal(x.Result.GetProperty("low_cpu_mem_usage").GetProperty("w_norm_is_column_norm").GetBoolean(),
             Same(first.ColumnNorms, x.ColumnNorms(x.Golden["W"].ToTensor(x.Device, "W"))));
@@ -141,7 +141,7 @@ public sealed class GoldenBehaviourTests
     private static void Dropout(BehaviourCase x)
     {
         double probability = x.Described("module_dropout=");
-        DeloraAdapter first = x.Add("first", probability);
+        DeloraAdapter first = x.Add(x.First, probability);
         x.AssertClose("y_eval", x.Forward());
         // PyTorch's mask cannot be drawn again, but be read off: single elements, the others scaled.
         GoldenTensor input = x.Golden["x"], dropped = x.Golden["x_dropped"];
@@ -160,17 +160,17 @@ public sealed class GoldenBehaviourTests
 
     private static void NormBound(BehaviourCase x)
     {
-        DeloraAdapter first = x.Add("first");
-        x.AssertClose("w_norm@first", first.ColumnNorms);
+        DeloraAdapter first = x.Add(x.First);
+        x.AssertClose($"w_norm@{x.First}", first.ColumnNorms);
         using Tensor delta = first.DeltaWeight();
         x.AssertClose("delta", delta);
         double lambda = x.Result.GetProperty("lambda").GetDouble(), largest = x.Result.GetProperty("max_w_norm").GetDouble();
-        AssertNear(x.Result.GetProperty("frobenius_of_delta").GetDouble(), first.DeltaNorm());
-        AssertNear(lambda * largest, first.NormBound()!.Value);
-        double[] norms = first.ColumnNorms.ToArray<double>();
-        double relative = Math.Sqrt(delta.ToArray<double>().Select((value, i) => value / norms[i % norms.Length]).Sum(value => value * value));
-        AssertNear(x.Result.GetProperty("frobenius_of_delta_over_w_norm").GetDouble(), relative);
-        Assert.True(relative <= lambda * (1 + 1e-5));
+        LayerBound bound = Assert.Single(x.Model.BoundReport().Layers);
+        AssertNear(x.Result.GetProperty("frobenius_of_delta").GetDouble(), bound.Norm);
+        AssertNear(Math.Abs(lambda) * largest, bound.Bound!.Value);
+        AssertNear(x.Result.GetProperty("frobenius_of_delta_over_w_norm").GetDouble(), bound.DirectionNorm!.Value);
+        AssertNear(Math.Abs(lambda), bound.DirectionBound!.Value);
+        Assert.True(bound.DirectionNorm <= bound.DirectionBound * (1 + 1e-5));
     }
 
     private static void AssertNear(double want, double got) => Assert.InRange(got, want * (1 - 1e-5), want * (1 + 1e-5));

@@ -13,6 +13,9 @@ public static class GoldenCases
     /// <summary>The environment variable that points at another set.</summary>
     public const string Variable = "DELORA_GOLDEN_DIR";
 
+    /// <summary>The categories that are one file instead of a folder for each case.</summary>
+    private static readonly string[] s_files = ["errors/errors.json", "targets/target_resolution.json"];
+
     internal static string Root =>
         Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } other
             ? other
@@ -50,7 +53,7 @@ public static class GoldenCases
         if (!Directory.Exists(root))
             throw new InvalidDataException($"There is no golden data: the folder {root} does not exist ({Variable}).");
         // Some other folder would otherwise skip every category and pass.
-        if (!Directory.GetDirectories(root).Any(found => Directory.GetDirectories(found).Any(IsCase)))
+        if (!s_files.Any(file => File.Exists(Path.Combine(root, file))) && !Directory.GetDirectories(root).Any(found => Directory.GetDirectories(found).Any(IsCase)))
             throw new InvalidDataException($"There is no golden data: the folder {root} holds no CATEGORY/CASE/case.json ({Variable}).");
         string folder = Path.Combine(root, category);
         if (!Directory.Exists(folder))

@@ -34,7 +34,7 @@ public sealed class GoldenLoraConversionTests
         foreach (string file in (string[])[AdapterConfig.FileName, PeftModel.WeightsFileName])
             Assert.Equal(File.ReadAllBytes(folder.File(file)), File.ReadAllBytes(Path.Combine(folder.File("stored"), file)));
         AssertSameKeys(golden.Golden, folder.File(PeftModel.WeightsFileName));
-        AssertSameConfig(golden.Golden, golden.Adapter, folder.Path);
+        AssertSameConfig(golden, folder.Path);
         foreach (JsonProperty layer in golden.Golden.Json.GetProperty("per_layer").EnumerateObject())
         {
             using AdapterFolder cut = AdapterFolder.Open(folder.Path, Devices.Cpu);
@@ -74,15 +74,14 @@ public sealed class GoldenLoraConversionTests
     /// All of PEFT's fields that differ from the method's defaults agree. Rank and α may be written as a pattern or not: what counts is what they
     /// come to in each layer; and the list of targets, in which PEFT repeats the layers' full names. The task, which PEFT drops, is the source's.
     /// </summary>
-    private static void AssertSameConfig(GoldenCase golden, string adapter, string folder)
+    private static void AssertSameConfig(Case golden, string folder)
     {
-        var want = (LoraConfig)AdapterConfig.Load(Path.Combine(golden.Folder, "lora", AdapterConfig.FileName));
+        var want = (LoraConfig)AdapterConfig.Load(Path.Combine(golden.Golden.Folder, "lora", AdapterConfig.FileName));
         var got = (LoraConfig)AdapterConfig.Load(Path.Combine(folder, AdapterConfig.FileName));
-        string[] layers = [.. golden.Json.GetProperty("per_layer").EnumerateObject().Select(layer => layer.Name)];
-        string[] others = ["model.layers.0.mlp.up_proj", "lm_head"];
-        NamedModuleKind[] modules = [.. layers.Concat(others).Select(layer => new NamedModuleKind(layer, ModuleKind.Linear))];
+        NamedModuleKind[] modules = [.. golden.Peft.Base.NamedModules().Where(pair => pair.Module is Linear)
+            .Select(pair => new NamedModuleKind(pair.Name, ModuleKind.Linear))];
         Assert.Equal(TargetResolver.Resolve(want, modules), TargetResolver.Resolve(got, modules));
-        Assert.Equal(AdapterConfig.Load(Path.Combine(adapter, AdapterConfig.FileName)).TaskType, got.TaskType);
+        Assert.Equal(AdapterConfig.Load(Path.Combine(golden.Adapter, AdapterConfig.FileName)).TaskType, got.TaskType);
         Assert.Equal(
             (want.Bias, want.LoraDropout, want.UseRslora, want.BaseModelNameOrPath, want.ModulesToSave?.Length ?? 0),
             (got.Bias, got.LoraDropout, got.UseRslora, got.BaseModelNameOrPath, got.ModulesToSave?.Length ?? 0));

@@ -82,10 +82,9 @@ public sealed class GoldenModelTests
     {
         ForEveryDevice(name, run =>
         {
-            string[] names = [PeftModel.BaseRow, "default", "other"];
+            string[] names = run.HasTwo ? [PeftModel.BaseRow, "default", run.Other] : [PeftModel.BaseRow, "default"];
             run.Load(run.HasTwo ? "adapter_two" : "adapter_single", "default");
-            if (run.HasTwo) run.Load(Path.Combine("adapter_two", "other"), "other");
-            else names = names[..2];
+            if (run.HasTwo) run.Load(Path.Combine("adapter_two", run.Other), run.Other);
             run.Peft.Activate();
             if (run.Peft.Configs.Values.Any(config => config.WithTaskHeads().ModulesToSave is { IsEmpty: false }))
                 Assert.Throws<NotSupportedException>(() => run.Peft.Rows(names));
@@ -135,7 +134,7 @@ public sealed class GoldenModelTests
         AssertSameTensors(Path.Combine(golden.Folder, "base", WeightFiles.SingleName), folder.File("base/" + WeightFiles.SingleName));
         AssertSameFields(Path.Combine(golden.Folder, "base", ModelConfig.FileName), folder.File("base/" + ModelConfig.FileName));
         string adapters = run.HasTwo ? "adapter_two" : "adapter_single";
-        string[] parts = run.HasTwo ? ["", "other"] : [""];
+        string[] parts = run.HasTwo ? ["", run.Other] : [""];
         foreach (string part in parts) run.Load(Path.Combine(adapters, part), part.Length == 0 ? "default" : part);
         run.Peft.Save(folder.File("adapters"));
         foreach (string part in parts)
@@ -156,21 +155,22 @@ public sealed class GoldenModelTests
 
     private static void CompareTwo(Run run)
     {
-        run.Load(Path.Combine("adapter_two", "other"), "other");
-        run.CompareLogits("logits_other");
-        run.CompareLoss("loss_other");
+        run.Load(Path.Combine("adapter_two", run.Other), run.Other);
+        string logits = $"logits_{run.Other}";
+        run.CompareLogits(logits);
+        run.CompareLoss($"loss_{run.Other}");
         if (run.Golden.Json.GetProperty("two_active_error").ValueKind == JsonValueKind.Null)
         {
-            run.Peft.Activate("default", "other");
-            run.CompareLogits("logits_default_and_other");
+            run.Peft.Activate("default", run.Other);
+            run.CompareLogits($"logits_default_and_{run.Other}");
         }
         else
         {
             // PEFT: "Only one adapter can be set at a time for ModulesToSaveWrapper".
-            var error = Assert.Throws<ArgumentException>(() => run.Peft.Activate("default", "other"));
-            Assert.Contains("default, other", error.Message, StringComparison.Ordinal);
-            Assert.Equal(["other"], run.Peft.ActiveAdapters);
-            run.CompareLogits("logits_other");
+            var error = Assert.Throws<ArgumentException>(() => run.Peft.Activate("default", run.Other));
+            Assert.Contains($"default, {run.Other}", error.Message, StringComparison.Ordinal);
+            Assert.Equal([run.Other], run.Peft.ActiveAdapters);
+            run.CompareLogits(logits);
         }
         run.Peft.Activate("default");
         run.CompareLogits("logits_default_again");
@@ -278,6 +278,10 @@ public sealed class GoldenModelTests
 
         /// <summary>Whether the case has two adapters.</summary>
         internal bool HasTwo => Directory.Exists(Path.Combine(Golden.Folder, "adapter_two"));
+
+        /// <summary>The name of the second.</summary>
+        internal string Other =>
+            Assert.Single(Golden.Json.GetProperty("peft_configs").EnumerateObject(), config => config.Name != PeftModel.DefaultAdapter).Name;
 
         internal void Load(string folder, string name) => Peft.Load(Path.Combine(Golden.Folder, folder), name, trainable: true);
 

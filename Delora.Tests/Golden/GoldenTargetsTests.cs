@@ -55,9 +55,10 @@ public sealed class GoldenTargetsTests
     [Fact]
     public void TheTableOfDefaultTargetsIsPefts()
     {
-        JsonElement? file = GoldenFiles.Read(Category, "default_target_modules.json");
-        Assert.SkipUnless(file is not null, $"the golden data in {GoldenCases.Root} have no category '{Category}'");
-        JsonProperty[] rows = [.. file.Value.GetProperty("model_type_to_target_modules").EnumerateObject()];
+        const string Table = "default_target_modules.json";
+        Assert.SkipUnless(File.Exists(Path.Combine(GoldenCases.Root, Category, Table)), $"the golden data in {GoldenCases.Root} have no {Category}/{Table}");
+        JsonElement? file = GoldenFiles.Read(Category, Table);
+        JsonProperty[] rows = [.. file!.Value.GetProperty("model_type_to_target_modules").EnumerateObject()];
         Assert.Equal(rows.Select(row => row.Name).Order(StringComparer.Ordinal), PeftDefaultTargets.ByModelType.Keys.Order(StringComparer.Ordinal));
         foreach (JsonProperty row in rows)
         {

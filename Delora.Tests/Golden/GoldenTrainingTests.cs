@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
@@ -9,7 +10,7 @@ namespace Delora.Tests.Golden;
 
 /// <summary>Whole training runs of a two-layer perceptron, by PEFT and PyTorch: every loss, the first gradients, and the parameters after one step and at the end.</summary>
 [Trait("Category", "Golden")]
-public sealed class GoldenTrainingTests
+public sealed partial class GoldenTrainingTests
 {
     [Theory, MemberData(nameof(GoldenCases.Training), MemberType = typeof(GoldenCases))]
     public void AgreesWithPeftOnEveryDevice(string name)
@@ -92,20 +93,25 @@ public sealed class GoldenTrainingTests
         };
     }
 
-    /// <summary>lin0, ReLU, lin1, with the case's base weights.</summary>
-    private sealed class Perceptron : Module
+    /// <summary>Two linear layers and a ReLU between them, named as the case describes them, with its base weights.</summary>
+    private sealed partial class Perceptron : Module
     {
-        private readonly Linear _lin0, _lin1;
+        private readonly Linear _first, _second;
 
         internal Perceptron(GoldenCase golden, Device device)
         {
-            _lin0 = Register("lin0", Make("lin0"));
-            _lin1 = Register("lin1", Make("lin1"));
+            string[] names = [.. LayerText().Matches(golden.Json.GetProperty("model").GetString()!).Select(match => match.Groups[1].Value)];
+            if (names.Length != 2) throw new InvalidDataException($"{golden.Name}: the model is not two linear layers: {golden.Json.GetProperty("model")}");
+            _first = Register(names[0], Make(names[0]));
+            _second = Register(names[1], Make(names[1]));
 
             Linear Make(string name) => new(
                 golden[$"base.{name}.weight"].ToTensor(device, name), golden.Has($"base.{name}.bias") ? golden[$"base.{name}.bias"].ToTensor(device, name) : null);
         }
 
-        internal Tensor Forward(Tensor x) => _lin1.Forward(_lin0.Forward(x).Relu());
+        internal Tensor Forward(Tensor x) => _second.Forward(_first.Forward(x).Relu());
+
+        [GeneratedRegex(@"(\w+) \(\w+->\w+\)")]
+        private static partial Regex LayerText();
     }
 }

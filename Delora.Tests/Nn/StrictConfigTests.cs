@@ -19,7 +19,6 @@ public sealed class StrictConfigTests
     [InlineData("\"lambda_pattern\": null", "lambda_pattern")]
     [InlineData("\"rank_pattern\": {\"q\": 1.5}", "rank_pattern[\"q\"]")]
     [InlineData("\"r\": 2.5", "r")]
-    [InlineData("\"init_weights\": 3", "init_weights")]
     [InlineData("\"modules_to_save\": 3", "modules_to_save")]
     public void AWrongFieldIsKeptAndRefusedInTheEnd(string field, string named)
     {
@@ -48,7 +47,13 @@ public sealed class StrictConfigTests
         config.Validate(PeftCompatibility.Strict);
         Assert.Equal((2.5, 0.0, AdapterBias.AdapterOnly), (config.DeloraLambda, config.EffectiveDropout, config.Bias));
         Assert.Equal("module_dropout", Assert.Throws<DeloraFormatException>(() => config.Validate()).Field);
-        foreach (string field in (string[])["\"delora_lambda\": \"2.5\"", "\"module_dropout\": -0.5", "\"bias\": \"some_only\""])
+        // PyTorch's dropout takes 1, and what is not true is false.
+        config = Config("""{"module_dropout": 1, "init_weights": null}""");
+        config.Validate(PeftCompatibility.Strict);
+        Assert.Equal((1.0, false), (config.EffectiveDropout, config.InitWeights));
+        Assert.False(Config("""{"init_weights": 3}""").InitWeights);
+        string[] refused = ["\"delora_lambda\": \"2.5\"", "\"module_dropout\": -0.5", "\"module_dropout\": 1", "\"bias\": \"some_only\"", "\"init_weights\": 3"];
+        foreach (string field in refused)
             Assert.Throws<DeloraFormatException>(() => Config($"{{{field}}}", PeftCompatibility.Extended));
     }
 

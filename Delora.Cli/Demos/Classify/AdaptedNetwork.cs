@@ -42,7 +42,7 @@ internal sealed class AdaptedNetwork : IDisposable
 
     /// <summary>How far each linear layer is from the base, in the order of the layers.</summary>
     public IReadOnlyList<LayerUpdate> Updates() => Peft is not null
-        ? [.. Peft.DeltaNorms().Select(x => new LayerUpdate(x.Layer, x.Norm, x.Bound))]
+        ? [.. Peft.BoundReport().Layers.Select(x => new LayerUpdate(x.Layer, x.Norm, x.Bound))]
         : [.. Network.LinearLayers.Select(x => new LayerUpdate(x.Name, Distance(WeightOf(x.Layer), _baseWeights![x.Name]), null))];
 
     public void Dispose()

@@ -161,7 +161,7 @@ internal sealed class LanguageDemo
         {
             recorder = new RunRecorder<LanguageScores>(phase)
             {
-                Watch = () => [.. tuner.Peft.DeltaNorms().Select(x => new LayerUpdate(x.Layer, x.Norm, x.Bound))],
+                Watch = () => [.. tuner.Peft.BoundReport().Layers.Select(x => new LayerUpdate(x.Layer, x.Norm, x.Bound))],
                 WatchEvery = _settings.WatchEvery,
                 Evaluate = () => Evaluate(model, data),
                 EvaluateEvery = _settings.EvaluateEvery,

@@ -92,6 +92,12 @@ public abstract partial record AdapterConfig
     /// <summary>The strength of a module where no pattern says otherwise: λ of DeLoRA, α of LoRA.</summary>
     internal abstract double Strength { get; }
 
+    /// <summary>The field of dropout, as it is given.</summary>
+    internal abstract double Dropout { get; }
+
+    /// <summary>The dropout that acts: PEFT takes what is below 0 as none.</summary>
+    internal double EffectiveDropout => Math.Max(0, Dropout);
+
     /// <summary>The strengths of single modules.</summary>
     internal abstract ImmutableArray<KeyValuePair<string, double>> StrengthPattern { get; }
 
@@ -192,6 +198,11 @@ public abstract partial record AdapterConfig
     /// <summary>As float32, in which adapters are computed and saved.</summary>
     private protected void RequireFinite(double value, string field) =>
         Require(float.IsFinite((float)value), field, $"must be finite as float32, not {PythonJson.Float(value)}.");
+
+    /// <summary>PEFT takes anything that is not above 0 as no dropout, and PyTorch a probability of 1.</summary>
+    private protected void RequireDropout(string field, PeftCompatibility compatibility) =>
+        Require(compatibility == PeftCompatibility.Strict ? Dropout <= 1 : Dropout is >= 0 and < 1, field,
+            $"must be in [0, 1), not {PythonJson.Float(Dropout)}.");
 
     private protected static object WholeOrFloat(double value) =>
         value == Math.Truncate(value) && Math.Abs(value) <= int.MaxValue ? (object)(int)value : value;

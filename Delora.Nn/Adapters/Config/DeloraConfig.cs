@@ -26,7 +26,8 @@ public sealed record DeloraConfig : AdapterConfig
     public double DeloraLambda { get; init; } = 15;
 
     /// <summary>
-    /// <c>module_dropout</c>: probability that an element of the low-rank branch's input is dropped in training, in [0, 1).
+    /// <c>module_dropout</c>: probability that an element of the low-rank branch's input is dropped in training, in [0, 1). Strictly also 1, with
+    /// which nothing is trained, and below 0, which is none.
     /// </summary>
     public double ModuleDropout { get; init; }
 
@@ -76,10 +77,9 @@ public sealed record DeloraConfig : AdapterConfig
         return config;
     }
 
-    /// <summary>The dropout that acts: PEFT takes what is below 0 as none.</summary>
-    internal double EffectiveDropout => Math.Max(0, ModuleDropout);
-
     internal override double Strength => DeloraLambda;
+
+    internal override double Dropout => ModuleDropout;
 
     internal override ImmutableArray<KeyValuePair<string, double>> StrengthPattern => LambdaPattern;
 
@@ -92,9 +92,7 @@ public sealed record DeloraConfig : AdapterConfig
     private protected override void ValidateOwnFields(PeftCompatibility compatibility)
     {
         RequireFinite(DeloraLambda, "delora_lambda");
-        // PEFT takes anything that is not above 0 as no dropout.
-        bool none = compatibility == PeftCompatibility.Strict && ModuleDropout < 0;
-        Require(none || ModuleDropout is >= 0 and < 1, "module_dropout", $"must be in [0, 1), not {PythonJson.Float(ModuleDropout)}.");
+        RequireDropout("module_dropout", compatibility);
         Require(!ResidualInitialization || InitWeights, "init_weights",
             "false contradicts the residual initialization, which starts as the base model.");
     }
@@ -111,7 +109,7 @@ public sealed record DeloraConfig : AdapterConfig
         DeloraLambda = reader.Number("delora_lambda", DeloraLambda),
         ModuleDropout = reader.Number("module_dropout", ModuleDropout),
         LambdaPattern = reader.NumberPattern(StrengthPatternField),
-        InitWeights = reader.Flag(InitWeightsField, InitWeights),
+        InitWeights = reader.IsTrue(InitWeightsField, InitWeights),
         BeyondPeft = reader.Texts(BeyondPeftField) ?? [],
     };
 }

@@ -26,6 +26,12 @@ internal sealed class FieldReader(JsonFields fields, PeftCompatibility compatibi
     /// <summary>Takes true or false.</summary>
     public bool Flag(string field, bool otherwise) => Take(field, otherwise, () => Fields.Flag(field, otherwise));
 
+    /// <summary>Takes true or false. To PEFT whatever is not true is false here.</summary>
+    public bool IsTrue(string field, bool otherwise) =>
+        _isStrict && Fields.Left.ContainsKey(field)
+            ? Fields.TryTake(field, out JsonElement value) && value.ValueKind == JsonValueKind.True
+            : Flag(field, otherwise);
+
     /// <summary>Takes a selection of modules.</summary>
     public ModuleSelector? Selector(string field) => Take(field, null, () => Fields.Selector(field));
 

@@ -56,6 +56,8 @@ public sealed record LoraConfig : AdapterConfig
 
     internal override double Strength => LoraAlpha;
 
+    internal override double Dropout => LoraDropout;
+
     internal override ImmutableArray<KeyValuePair<string, double>> StrengthPattern => AlphaPattern;
 
     internal override string StrengthPatternField => "alpha_pattern";
@@ -67,7 +69,7 @@ public sealed record LoraConfig : AdapterConfig
     private protected override void ValidateOwnFields(PeftCompatibility compatibility)
     {
         RequireFinite(LoraAlpha, "lora_alpha");
-        Require(LoraDropout is >= 0 and < 1, "lora_dropout", $"must be in [0, 1), not {PythonJson.Float(LoraDropout)}.");
+        RequireDropout("lora_dropout", compatibility);
     }
 
     private protected override void WriteOwnFields(SortedDictionary<string, object?> fields)

@@ -76,15 +76,19 @@ public sealed class LowRankUpdate
     /// <c>save_as_lora</c> has them. The decomposition is that of an r×r matrix: B = Q_B R_B, Aᵀ = Q_A R_A, R_B R_Aᵀ = U Σ Vᵀ; in float64.
     /// </summary>
     /// <param name="choice">The rank; nothing is done where it is exact.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The rank is larger than a side of ΔW.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The rank is larger than a side of ΔW, or nothing would be left.</exception>
     public LowRankUpdate Compress(RankChoice choice)
     {
         if (choice.IsExact) return this;
-        if (choice.Rank > Math.Min(In, Out))
+        int most = Math.Min(In, Out);
+        int? wanted = choice.Among(most);
+        if (wanted > most)
             throw new ArgumentOutOfRangeException(
-                nameof(choice), choice.Rank, $"The rank must not be above {Math.Min(In, Out)}, the smaller side of ΔW [{Out}, {In}].");
-        (Matrix<double> left, double[] values, Matrix<double> right) = Decompose(choice.Rank ?? 1);
-        int rank = choice.Of(values);
+                nameof(choice), wanted, $"The rank must not be above {most}, the smaller side of ΔW [{Out}, {In}].");
+        if (wanted < 1)
+            throw new ArgumentOutOfRangeException(nameof(choice), choice.Rank, $"Nothing would be left of ΔW [{Out}, {In}], which has {most} directions.");
+        (Matrix<double> left, double[] values, Matrix<double> right) = Decompose(wanted ?? 1);
+        int rank = wanted ?? choice.Of(values);
         // Column-major storage: what is right [in, ·] there is A [·, in], row by row, here.
         double[] a = right.SubMatrix(0, In, 0, rank).ToColumnMajorArray();
         double[] b = left.SubMatrix(0, Out, 0, rank).MapIndexed((_, i, value) => value * values[i]).ToRowMajorArray();

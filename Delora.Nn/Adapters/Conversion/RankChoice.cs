@@ -16,7 +16,7 @@ public readonly record struct RankChoice
     /// <summary>Keeps the factors as they are: no decomposition, nothing lost. The default.</summary>
     public static RankChoice Exact => default;
 
-    /// <summary>The rank of every layer; null where it is not fixed.</summary>
+    /// <summary>The rank of every layer, or, below 0, how many directions of each are left out; null where it is not fixed.</summary>
     public int? Rank { get; }
 
     /// <summary>The share of each layer's energy that is kept at least; null where none is asked for.</summary>
@@ -29,10 +29,15 @@ public readonly record struct RankChoice
     /// The same rank in every layer. More than an update has is filled with directions of strength 0, as PEFT's decomposition gives them.
     /// </summary>
     /// <param name="rank">At least 1, and at most the smaller side of every adapted weight.</param>
-    /// <exception cref="ArgumentOutOfRangeException">It is below 1.</exception>
-    public static RankChoice Fixed(int rank)
+    /// <param name="compatibility">
+    /// Strict takes a number below 0 as PEFT does, which slices singular vectors with it: −n leaves out the last n of the min(in, out) directions of each
+    /// layer, the smallest.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">It is below 1; strictly, it is 0.</exception>
+    public static RankChoice Fixed(int rank, PeftCompatibility compatibility = PeftCompatibility.Extended)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(rank, 1);
+        if (compatibility == PeftCompatibility.Strict) ArgumentOutOfRangeException.ThrowIfZero(rank);
+        else ArgumentOutOfRangeException.ThrowIfLessThan(rank, 1);
         return new RankChoice(rank, null);
     }
 
@@ -50,10 +55,12 @@ public readonly record struct RankChoice
         : Energy is { } energy ? string.Create(CultureInfo.InvariantCulture, $"{energy} of the energy")
         : "exact";
 
-    /// <summary>The rank for singular values that fall.</summary>
+    /// <summary>The fixed rank of an update with so many directions, min(in, out); null where none is fixed.</summary>
+    internal int? Among(int directions) => Rank < 0 ? directions + Rank : Rank;
+
+    /// <summary>The rank that the share of the energy needs, for singular values that fall.</summary>
     internal int Of(ReadOnlySpan<double> singularValues)
     {
-        if (Rank is { } rank) return rank;
         double total = 0, sum = 0;
         foreach (double value in singularValues) total += value * value;
         for (int i = 0; i < singularValues.Length; i++)

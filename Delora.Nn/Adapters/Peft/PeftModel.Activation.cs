@@ -65,6 +65,8 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         if (Compatibility == PeftCompatibility.Strict) UnmergeAll();
+        if (_active.FirstOrDefault(name => _configs[name].Bias != AdapterBias.None) is { } biased)
+            Warn?.Invoke($"The adapter '{biased}' trains biases, which are the base model's own: they go on acting while adapters are disabled.");
         if (++_disabled == 1) SetEnabled(false);
         return new Restore(() =>
         {

@@ -71,7 +71,7 @@ public sealed partial class PeftModel
                     + $"{(partner is Embedding ? "the embedding" : "the output layer")}, which merging the adapter changes too.");
             layers.Add((layer, target));
         }
-        CheckModulesToSave(asked, config, saved, modules);
+        CheckModulesToSave(asked, config, saved, modules, warn);
         return new AdapterPlan(name, config, layers, [.. saved.Where(module => !IsInside(module, saved)).Select(module => (module, modules[module]))]);
     }
 
@@ -139,7 +139,7 @@ public sealed partial class PeftModel
             randomB: !delora.InitWeights, residual: delora.ResidualInitialization, dropout: (float)delora.EffectiveDropout,
             onEmbedding: layer.Kind == ModuleKind.Embedding),
         LoraConfig lora => LoraAdapter.Create(layer.In, layer.Out, target.Rank, LoraAdapter.ScalingOf(lora, target), layer.Device, generator,
-            randomB: !lora.InitWeights, dropout: (float)lora.LoraDropout, onEmbedding: layer.Kind == ModuleKind.Embedding),
+            randomB: !lora.InitWeights, dropout: (float)lora.EffectiveDropout, onEmbedding: layer.Kind == ModuleKind.Embedding),
         _ => throw new ArgumentException($"{config.GetType().Name} describes an adapter that is not supported; DeloraConfig and LoraConfig are.", nameof(config)),
     };
 

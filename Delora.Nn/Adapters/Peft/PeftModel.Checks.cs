@@ -5,9 +5,11 @@ namespace Delora.Nn;
 /// <summary>What is checked before an adapter is added.</summary>
 public sealed partial class PeftModel
 {
-    private static void CheckName(string name, AdapterConfig config, Action<string>? warn)
+    private void CheckName(string name, AdapterConfig config, Action<string>? warn)
     {
-        if (name.Length == 0 || name.Contains('.') || name.AsSpan().IndexOfAny('/', '\\') >= 0)
+        // To PEFT a slash is a folder inside the folder; a path from the root would be written anywhere.
+        bool isPath = Compatibility == PeftCompatibility.Strict ? Path.IsPathRooted(name) : name.AsSpan().IndexOfAny('/', '\\') >= 0;
+        if (name.Length == 0 || name.Contains('.') || isPath)
             throw new ArgumentException($"'{name}' cannot name an adapter: it would become part of keys and paths.", nameof(name));
         string prefix = $"{config.PeftType.ToLowerInvariant()}_";
         if (prefix.Contains(name, StringComparison.Ordinal))
@@ -26,7 +28,7 @@ public sealed partial class PeftModel
     }
 
     private void CheckModulesToSave(
-        AdapterConfig asked, AdapterConfig config, IReadOnlyList<string> saved, Dictionary<string, Module> modules)
+        AdapterConfig asked, AdapterConfig config, IReadOnlyList<string> saved, Dictionary<string, Module> modules, Action<string>? warn)
     {
         bool isStrict = Compatibility == PeftCompatibility.Strict;
         if (!isStrict && asked.ModulesToSave is { IsEmpty: false } wanted && saved.Count == 0)
@@ -35,7 +37,8 @@ public sealed partial class PeftModel
         if (isStrict && saved.FirstOrDefault(module => modules[module] is ModuleList) is { } list)
             throw config.Wrong("modules_to_save", $"'{list}' is a list of modules, which PEFT does not save as a whole.");
         if (saved.FirstOrDefault(module => SavedModule.SharesWeights(modules[module])) is { } shared)
-            throw config.Wrong("modules_to_save", $"'{shared}' shares its weight with another module (tied embeddings); a copy would part them.");
+            warn?.Invoke($"{config.Source}: modules_to_save: '{shared}' shares its weight with another module (tied embeddings); the adapter's copy parts "
+                + "them, and only the copy is trained.");
         if (AdaptedLayers.FirstOrDefault(pair => IsSaved(pair.Name, saved)) is { Layer: not null } both)
             throw config.Wrong("modules_to_save", $"'{both.Name}' has an adapter: {string.Join(", ", both.Layer.Adapters.Names)}.");
         foreach (string module in saved.Where(module => !IsInside(module, saved)))

@@ -63,7 +63,8 @@ public sealed partial class PeftModel
 
     /// <summary>
     /// Merges adapters for good and removes all (PEFT's <c>merge_and_unload</c>): the base model is a plain model that computes what it did with them. A
-    /// module that an active adapter trained as a whole keeps what was trained, and so do biases.
+    /// module that an active adapter trained as a whole keeps what was trained, and so do biases. Strictly that is the active adapter's also where others are
+    /// merged, as in PEFT.
     /// </summary>
     /// <inheritdoc cref="Merge"/>
     /// <returns>The base model.</returns>
@@ -72,19 +73,34 @@ public sealed partial class PeftModel
         using IDisposable? alone = WaitUntilAlone();
         string[] wanted = [.. (names ?? _active).Distinct()];
         Merge(wanted, safe, dequantize);
-        foreach (SavedModule saved in _savedModules.Values)
-            if (wanted.LastOrDefault(saved.Has) is { } adapter) saved.Keep(adapter);
+        KeepTrainedModules(Compatibility == PeftCompatibility.Strict ? _active : wanted);
         foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.KeepMerged();
         RemoveAll();
         return Base;
     }
 
-    /// <summary>Removes all adapters and gives the base model back as it was, but for biases that an adapter trained (PEFT's <c>unload</c>).</summary>
+    /// <summary>
+    /// Removes all adapters and gives the base model back as it was, but for biases that an adapter trained (PEFT's <c>unload</c>). Strictly a module that
+    /// an active adapter trained as a whole keeps what was trained, as in PEFT.
+    /// </summary>
     /// <returns>The base model.</returns>
     public Module Unload()
     {
+        if (Compatibility == PeftCompatibility.Strict)
+        {
+            using IDisposable? alone = WaitUntilAlone();
+            if (_configs.Count > 0) UnmergeAll();
+            KeepTrainedModules(_active);
+        }
         Dispose();
         return Base;
+    }
+
+    /// <summary>Writes what the last of some adapters trained as a whole into the base model, for good.</summary>
+    private void KeepTrainedModules(string[] adapters)
+    {
+        foreach (SavedModule saved in _savedModules.Values)
+            if (adapters.LastOrDefault(saved.Has) is { } adapter) saved.Keep(adapter);
     }
 
     private void MergeAll(string[] names, bool safe, bool dequantize)

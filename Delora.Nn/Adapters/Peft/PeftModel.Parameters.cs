@@ -31,14 +31,6 @@ public sealed partial class PeftModel
         }
     }
 
-    /// <summary>‖ΔW‖_F of each adapted layer and adapter beside its bound (null where the method has none).</summary>
-    public IEnumerable<(string Layer, string Adapter, double Norm, double? Bound)> DeltaNorms()
-    {
-        foreach ((string name, IAdaptedLayer layer) in AdaptedLayers)
-            foreach (string adapter in layer.Adapters.Active)
-                yield return (name, adapter, layer.Adapters[adapter].DeltaNorm(), layer.Adapters[adapter].NormBound());
-    }
-
     /// <summary>The name in memory: <c>delora_A.default</c>, and for LoRA <c>lora_A.default.weight</c>.</summary>
     private static string InMemoryKey(string key, string adapter) =>
         key.Split('.', 2) is [var head, var tail] ? $"{head}.{adapter}.{tail}" : $"{key}.{adapter}";

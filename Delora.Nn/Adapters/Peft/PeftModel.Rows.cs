@@ -8,7 +8,8 @@ public sealed partial class PeftModel
 
     /// <summary>
     /// A choice of the adapter that each row of a batch is computed with, whichever adapters are active; see <see cref="AdapterRows"/>. It may be
-    /// used any number of times, by several threads.
+    /// used any number of times, by several threads. Strictly the names of a model without LoRA adapters are not even looked at, and all rows are computed
+    /// with the active adapters: PEFT has such batches for LoRA, and its DeLoRA passes the names over.
     /// </summary>
     /// <param name="names">An adapter of this model for each row, or <see cref="BaseRow"/>.</param>
     /// <exception cref="ArgumentException">There is no row, or no adapter of a name.</exception>
@@ -25,6 +26,8 @@ public sealed partial class PeftModel
 
     private AdapterRows Choose(IReadOnlyList<string> names)
     {
+        bool isPassedOver = Compatibility == PeftCompatibility.Strict && !_configs.Values.Any(config => config is LoraConfig);
+        if (isPassedOver) return new AdapterRows(names, [], () => { });
         if (names.Count == 0) throw new ArgumentException("A batch has at least one row.", nameof(names));
         foreach (string name in names.Distinct().Where(name => name != BaseRow))
         {
@@ -37,12 +40,14 @@ public sealed partial class PeftModel
                     + "base model's for all rows: activate it instead.");
         }
         IEnumerable<LinearAdapters> layers = Base.NamedModules().Select(pair => pair.Module).OfType<IAdaptedLayer>().Select(layer => layer.Adapters);
-        return new AdapterRows(names, layers, RefuseExchangedModules);
+        return new AdapterRows(names, layers, CheckForRows);
     }
 
-    /// <summary>Rows share the modules of the model, so that these must be the base model's own.</summary>
-    private void RefuseExchangedModules()
+    /// <summary>Rows share the modules of the model, so that these must be the base model's own; and PEFT computes rows in evaluation mode alone.</summary>
+    private void CheckForRows()
     {
+        if (Compatibility == PeftCompatibility.Strict && Base.IsTraining)
+            throw new InvalidOperationException("Rows with adapters of their own are not computed in training mode strictly, as in PEFT.");
         foreach (SavedModule saved in _savedModules.Values)
             if (ActiveOf(saved) is { } adapter)
                 throw new InvalidOperationException(

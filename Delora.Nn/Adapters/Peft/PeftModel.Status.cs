@@ -13,8 +13,12 @@ public sealed partial class PeftModel
     /// </summary>
     public (long Trainable, long All) CountParameters() =>
         (TrainableParameters().Sum(entry => entry.Parameter.Shape.ElementCount),
-            Base.NamedState().Sum(entry => entry.State.Shape.ElementCount)
+            BaseParameters()
             + AllAdapterParameters().Sum(entry => entry.Parameter.Shape.ElementCount));
+
+    /// <summary>Tied embeddings count once, also while copies stand in the place of one.</summary>
+    private long BaseParameters() => Base.NamedModules().Sum(pair => pair.Module.OwnState()
+        .Where(entry => entry.Name != "weight" || pair.Module is not Linear { IsTied: true }).Sum(entry => entry.State.Shape.ElementCount));
 
     /// <summary>The counts in PEFT's words: <c>trainable params: 241 || all params: 503 || trainable%: 47.9125</c>.</summary>
     public string DescribeTrainableParameters()

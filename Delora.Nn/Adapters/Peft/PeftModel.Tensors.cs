@@ -25,8 +25,8 @@ public sealed partial class PeftModel
             Tensor[] read = [.. keys.Select(key => tensors.Read(key, layer.Device))];
             bool onEmbedding = layer.Kind == ModuleKind.Embedding;
             return plan.Config is LoraConfig lora
-                ? new LoraAdapter(read[0], read[1], LoraAdapter.ScalingOf(lora, target), (float)lora.LoraDropout, generator, onEmbedding)
-                : new DeloraAdapter(read[0], read[1], read[2], read[3], (float)((DeloraConfig)plan.Config).EffectiveDropout, generator,
+                ? new LoraAdapter(read[0], read[1], LoraAdapter.ScalingOf(lora, target), (float)lora.EffectiveDropout, generator, onEmbedding)
+                : new DeloraAdapter(read[0], read[1], read[2], read[3], (float)plan.Config.EffectiveDropout, generator,
                     onEmbedding: onEmbedding);
         });
         try
@@ -117,7 +117,7 @@ public sealed partial class PeftModel
             foreach ((string key, Shape shape) in TensorsOf(plan.Config, layer, target))
                 needed.Add($"{KeyPrefix}{target.Name}.{key}", shape);
         foreach ((string name, Module module) in plan.Saved)
-            foreach ((string own, ModuleState state) in module.NamedState()) needed.Add($"{KeyPrefix}{name}.{own}", state.Shape);
+            foreach ((string own, Shape shape) in SavedModule.ShapesOf(module)) needed.Add($"{KeyPrefix}{name}.{own}", shape);
         return needed;
     }
 

@@ -86,9 +86,6 @@ public abstract record DecoderConfig : ModelConfig
     /// </summary>
     internal bool WritesRopeParameters { get; init; }
 
-    /// <summary>Whether the file holds <c>dtype</c>, as later versions write it, instead of <c>torch_dtype</c>.</summary>
-    internal bool WritesDType { get; init; }
-
     /// <summary><c>tie_word_embeddings</c>: the output layer uses the embedding table.</summary>
     public bool TieWordEmbeddings { get; init; }
 
@@ -181,15 +178,14 @@ public abstract record DecoderConfig : ModelConfig
         if (fields.Texts("architectures") is { Length: > 0 } classes && !classes.Contains(config.Architecture, StringComparer.OrdinalIgnoreCase))
             throw fields.Wrong("architectures",
                 $"'{classes[0]}' is not supported for the model_type '{config.ModelType}'; {config.Architecture} is.");
-        // Written again from the model itself.
-        bool older = fields.Left.ContainsKey("torch_dtype"), newer = fields.Left.ContainsKey("dtype");
-        foreach (string own in (string[])["torch_dtype", "dtype"]) fields.TryTake(own, out _);
-        config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left), WritesDType = newer && !older };
+        config = config with { WritesDType = TakeDType(fields), AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         return config;
     }
 
     internal override string? DropoutLeftOut => AttentionDropout == 0 ? null : $"attention_dropout {PythonJson.Float(AttentionDropout)}";
+
+    internal override ModelConfig Untied() => this with { TieWordEmbeddings = false };
 
     private protected override void ValidateOwnFields()
     {
@@ -223,7 +219,6 @@ public abstract record DecoderConfig : ModelConfig
         fields["hidden_act"] = Activation;
         fields["rms_norm_eps"] = RmsNormEps;
         RopeFields.Write(this, fields);
-        if (WritesDType && fields.Remove("torch_dtype", out object? type)) fields["dtype"] = type;
         fields["attention_dropout"] = AttentionDropout;
         fields["tie_word_embeddings"] = TieWordEmbeddings;
         fields["initializer_range"] = InitializerRange;

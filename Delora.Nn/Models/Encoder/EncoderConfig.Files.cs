@@ -59,9 +59,7 @@ public abstract partial record EncoderConfig
         RefuseOthers(fields);
         (EncoderHead head, string? other) = ReadHead(config, fields);
         config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, warn) };
-        // What is written again from the model itself.
-        foreach (string own in (string[])["torch_dtype", "dtype"]) fields.TryTake(own, out _);
-        config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
+        config = config with { WritesDType = TakeDType(fields), AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         return config;
     }

@@ -143,9 +143,9 @@ public sealed record GPT2Config : ModelConfig
         foreach ((string own, string other) in s_otherNames)
             if (fields.OptionalInteger(other) is { } value && value != config.Size(own))
                 throw fields.Wrong(other, $"{value} contradicts {own} {config.Size(own)}, which it is another name of.");
-        // What is written again from the model itself.
-        foreach (string written in (string[])["architectures", "torch_dtype", "dtype"]) fields.TryTake(written, out _);
-        config = config with { AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
+        // Written again from the model itself.
+        fields.TryTake("architectures", out _);
+        config = config with { WritesDType = TakeDType(fields), AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         return config;
     }
@@ -153,6 +153,8 @@ public sealed record GPT2Config : ModelConfig
     internal override string? DropoutLeftOut => EmbeddingDropout == 0 && AttentionDropout == 0 && ResidualDropout == 0
         ? null
         : $"embd_pdrop {PythonJson.Float(EmbeddingDropout)}, attn_pdrop {PythonJson.Float(AttentionDropout)}, resid_pdrop {PythonJson.Float(ResidualDropout)}";
+
+    internal override ModelConfig Untied() => this with { TieWordEmbeddings = false };
 
     private protected override void ValidateOwnFields()
     {

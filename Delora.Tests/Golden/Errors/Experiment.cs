@@ -58,6 +58,14 @@ internal sealed partial class Experiment : IDisposable
         return match.Groups[1].Success ? match.Groups[1].Value : match.Groups[2].Value;
     }
 
+    /// <summary>The names that the steps spell: the list in brackets after <paramref name="before"/>.</summary>
+    internal string[] SpeltNames(string before)
+    {
+        Match match = Regex.Match(Steps, $@"{Regex.Escape(before)}\[([^\]]*)\]");
+        if (!match.Success) throw new InvalidDataException($"'{Id}': the steps do not spell {before}[…]: {Steps}");
+        return [.. Regex.Matches(match.Groups[1].Value, "'([^']*)'").Select(name => name.Groups[1].Value)];
+    }
+
     /// <summary>The default configuration, with fields given as JSON; null takes a field away.</summary>
     internal DeloraConfig Config(string fields = "{}")
     {
@@ -116,12 +124,12 @@ internal sealed partial class Experiment : IDisposable
 
     internal static JsonNode Trainable(PeftModel model) => Names(model.TrainableParameters().Select(entry => entry.Name));
 
-    internal float[] Forward(PeftModel model)
+    internal float[] Forward(PeftModel model, int rows = 3)
     {
         using var scope = new TensorScope();
-        var values = new float[3 * _layers[0].In];
+        var values = new float[rows * _layers[0].In];
         new Generator(77).FillNormal(values);
-        return ((Network)model.Base).Forward(Tensor.From(values, [3, _layers[0].In], Devices.Cpu, "x")).ToArray<float>();
+        return ((Network)model.Base).Forward(Tensor.From(values, [rows, _layers[0].In], Devices.Cpu, "x")).ToArray<float>();
     }
 
     internal float[] BaseForward(PeftModel model)

@@ -25,9 +25,10 @@ internal static partial class Experiments
         new("mixed adapter batch", x =>
         {
             PeftModel model = x.Wrap("{}");
-            float[] plain = x.Forward(model);
-            using (model.Rows(Default, PeftModel.BaseRow, Default).Use())
-                return new JsonObject { ["same_as_without_adapter_names"] = plain.SequenceEqual(x.Forward(model)) };
+            string[] rows = x.SpeltNames("adapter_names=");
+            float[] plain = x.Forward(model, rows.Length);
+            using (model.Rows(rows).Use())
+                return new JsonObject { ["same_as_without_adapter_names"] = plain.SequenceEqual(x.Forward(model, rows.Length)) };
         }),
     ];
 
@@ -38,7 +39,7 @@ internal static partial class Experiments
         PeftModel model = x.Wrap("{}");
         return Converted(x, model, Default, rank.Contains('.', StringComparison.Ordinal)
             ? () => RankChoice.EnergyShare(double.Parse(rank, CultureInfo.InvariantCulture))
-            : () => RankChoice.Fixed(int.Parse(rank, CultureInfo.InvariantCulture)));
+            : () => RankChoice.Fixed(int.Parse(rank, CultureInfo.InvariantCulture), x.Mode));
     }
 
     private static JsonNode? Converted(Experiment x, PeftModel model, string name, Func<RankChoice>? rank = null)

@@ -1,34 +1,11 @@
-using System.Text.Json;
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Nn;
-using Delora.Tests.Golden;
 
 namespace Delora.Tests.Nn.Adapters;
 
 public sealed class BoundReportTests
 {
-    public static TheoryData<string> NormBounds =>
-        [.. GoldenCases.Find(GoldenCases.Root, "behaviour").Where(row => row.Skip is not null || row.Data.EndsWith("norm_bound", StringComparison.Ordinal))];
-
-    [Theory, MemberData(nameof(NormBounds)), Trait("Category", "Golden")]
-    public void NormsAndBoundsAreThoseOfPeft(string name)
-    {
-        GoldenCase golden = new(Path.Combine(GoldenCases.Root, "behaviour", name));
-        JsonElement result = golden.Json.GetProperty("result");
-        foreach (Device device in (Device[])[Devices.Cpu, Devices.Reference])
-        {
-            using DeloraAdapter adapter = new(
-                golden["A@first"].ToTensor(device, "A"), golden["B@first"].ToTensor(device, "B"),
-                Tensor.From([result.GetProperty("lambda").GetDouble()], [1], device, "λ"), golden["w_norm@first"].ToTensor(device, "w"));
-            double Want(string field) => result.GetProperty(field).GetDouble();
-            Assert.Equal(Want("frobenius_of_delta"), adapter.DeltaNorm(), 1e-5);
-            Assert.Equal(Want("frobenius_of_delta_over_w_norm"), adapter.DirectionNorm()!.Value.Norm, 1e-5);
-            Assert.Equal(Want("lambda"), adapter.DirectionNorm()!.Value.Bound);
-            Assert.Equal(Want("lambda") * Want("max_w_norm"), adapter.NormBound()!.Value, 1e-5);
-        }
-    }
-
     [Theory, InlineData(false), InlineData(true)]
     public void TheReportAgreesWithDenseMatrices(bool residual)
     {

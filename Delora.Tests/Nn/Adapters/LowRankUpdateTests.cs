@@ -27,6 +27,16 @@ public sealed class LowRankUpdateTests
                     Assert.Equal(i == j ? 1 : 0, Enumerable.Range(0, @in).Sum(x => cut.A[i * @in + x] * cut.A[j * @in + x]), 1e-12);
         }
         Assert.Throws<ArgumentOutOfRangeException>(() => update.Compress(RankChoice.Fixed(most + 1)));
+        // Python's slice [:-n], which PEFT takes: all but the last n of min(in, out) directions.
+        for (int less = 1; less < most; less++)
+        {
+            LowRankUpdate sliced = update.Compress(RankChoice.Fixed(-less, PeftCompatibility.Strict)), cut = update.Compress(RankChoice.Fixed(most - less));
+            Assert.Equal(cut.Rank, sliced.Rank);
+            Assert.Equal(cut.A.ToArray(), sliced.A.ToArray());
+            Assert.Equal(cut.B.ToArray(), sliced.B.ToArray());
+        }
+        foreach (int all in (int[])[-most, -most - 1, int.MinValue])
+            Assert.Throws<ArgumentOutOfRangeException>(() => update.Compress(RankChoice.Fixed(all, PeftCompatibility.Strict)));
     }
 
     [Fact]
@@ -61,7 +71,8 @@ public sealed class LowRankUpdateTests
         Assert.Throws<ShapeException>(() => LowRankUpdate.Sum((1, one), (1, Random(5, 6, 2, seed: 5))));
         Assert.Throws<NonFiniteException>(() => LowRankUpdate.Sum((double.PositiveInfinity, one)));
         Assert.Throws<ArgumentException>(() => LowRankUpdate.Sum());
-        Assert.Throws<ArgumentOutOfRangeException>(() => RankChoice.Fixed(0));
+        foreach (int rank in (int[])[0, -1]) Assert.Throws<ArgumentOutOfRangeException>(() => RankChoice.Fixed(rank));
+        Assert.Throws<ArgumentOutOfRangeException>(() => RankChoice.Fixed(0, PeftCompatibility.Strict));
         foreach (double share in (double[])[0, -1, 1.01, double.NaN]) Assert.Throws<ArgumentOutOfRangeException>(() => RankChoice.EnergyShare(share));
     }
 

@@ -55,40 +55,16 @@ public sealed class DecoderTests
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
     public void EveryDeviceComputesWhatTheReferenceDoes(string name)
     {
-        Device device = TestDevices.Get(name);
         foreach (string family in (string[])["gemma", "mistral", "qwen2, window in the last layer", "qwen3, window in the first layer"])
-        {
-            double[][] results = [.. ((Device[])[Devices.Reference, device]).Select(d =>
-            {
-                using DecoderForCausalLM model = TinyDecoders.Create(TinyDecoders.All[family], d);
-                using var scope = new TensorScope("test");
-                return model.Forward(TinyLlama.Ids([1, 6], d)).ToArray<double>();
-            })];
-            OpTesting.Close(results[0], results[1], 5e-5);
-        }
+            LanguageModelTesting.DeviceAgreesWithReference(
+                device => TinyDecoders.Create(TinyDecoders.All[family], device), TestDevices.Get(name), seq: 6, 5e-5);
     }
 
     [Theory, MemberData(nameof(Families))]
     public void ACacheGivesWhatTheWholeSequenceGives(string name)
     {
         using DecoderForCausalLM model = TinyDecoders.Create(TinyDecoders.All[name]);
-        using var scope = new TensorScope("test");
-        const int Length = 11, Capacity = 14;
-        int[] numbers = TinyLlama.Ids([2, Length], Devices.Cpu).ToArray<int>();
-        // The second sequence is padded on the left.
-        Tensor mask = Mask(Length), room = Mask(Capacity);
-        double[] whole = model.Forward(Tensor.From(numbers, [2, Length], Devices.Cpu), mask).ToArray<double>();
-        using KeyValueCache cache = model.CreateCache(2, Capacity);
-        foreach ((int start, int count) in ((int, int)[])[(0, 4), (4, 1), (5, 3), (8, 1), (9, 2)])
-        {
-            int[] part = [.. Enumerable.Range(0, 2).SelectMany(b => numbers.Skip(b * Length + start).Take(count))];
-            double[] got = model.ForwardLast(Tensor.From(part, [2, count], Devices.Cpu), cache, room).ToArray<double>();
-            int last = start + count - 1;
-            OpTesting.Close([.. Row(whole, last), .. Row(whole, Length + last)], got, 2e-5);
-        }
-
-        Tensor Mask(int length) => Tensor.From([.. Enumerable.Range(0, 2 * length).Select(i => i >= length && i < length + 3 ? 0 : 1)],
-            [2, length], Devices.Cpu);
+        LanguageModelTesting.CacheAgreesWithTheWholeSequence(model, padded: true);
     }
 
     [Fact]
@@ -141,10 +117,7 @@ public sealed class DecoderTests
             VocabSize = Vocabulary,
         };
         using DecoderForCausalLM model = TinyDecoders.Create(config, Devices.Reference, freeze: false);
-        using Tensor ids = TinyLlama.Ids([1, 5], Devices.Reference), targets = TinyLlama.Ids([1, 5], Devices.Reference, seed: 4);
-        using Tensor mask = Tensor.From([0, 1, 1, 1, 1], [1, 5], Devices.Reference);
-        // What nobody can reach through the mask has no gradient, and no difference either.
-        GradientCheck.Numerical(() => model.Loss(ids, targets, mask), [.. model.NamedParameters().Select(entry => entry.Parameter)]);
+        LanguageModelTesting.GradientsMatchNumericalDifferentiation(model, seq: 5, padded: true);
     }
 
     [Theory, MemberData(nameof(Families))]
@@ -152,10 +125,7 @@ public sealed class DecoderTests
     {
         DecoderConfig config = TinyDecoders.All[name];
         using DecoderForCausalLM model = TinyDecoders.Create(config, freeze: false);
-        Assert.Equal(config.TensorShapes().OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, pair.Value)),
-            model.NamedState().OrderBy(entry => entry.Name, StringComparer.Ordinal).Select(entry => (entry.Name, entry.State.Shape)));
-        Assert.Equal(config.ParameterCount, model.NamedParameters().Sum(entry => entry.Parameter.Value.ElementCount));
-        Assert.Equal(config.Architecture, model.GetType().Name);
+        LanguageModelTesting.TensorsAreThoseOfTheConfiguration(model);
         string[] own = [.. config.TensorShapes().Keys.Where(key => key.StartsWith("model.layers.1.self_attn.", StringComparison.Ordinal))
             .Select(key => key["model.layers.1.self_attn.".Length..])
             .Where(key => !key.EndsWith("proj.weight", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];

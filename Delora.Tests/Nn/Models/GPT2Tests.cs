@@ -9,24 +9,14 @@ namespace Delora.Tests.Nn.Models;
 public sealed class GPT2Tests
 {
     [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
-    public void EveryDeviceComputesWhatTheReferenceDoes(string name)
-    {
-        Device device = TestDevices.Get(name);
-        double[][] results = [.. ((Device[])[Devices.Reference, device]).Select(d =>
-        {
-            using GPT2LMHeadModel model = TinyGPT2.Create(device: d);
-            using var scope = new TensorScope("test");
-            return model.Forward(TinyLlama.Ids([1, 5], d)).ToArray<double>();
-        })];
-        OpTesting.Close(results[0], results[1], 2e-5);
-    }
+    public void EveryDeviceComputesWhatTheReferenceDoes(string name) =>
+        LanguageModelTesting.DeviceAgreesWithReference(device => TinyGPT2.Create(device: device), TestDevices.Get(name), seq: 5, 2e-5);
 
     [Fact]
     public void ModulesAndTensorsHaveTheNamesOfTransformers()
     {
-        using GPT2LMHeadModel model = TinyGPT2.Create();
-        Assert.Equal(model.Config.TensorShapes().OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, pair.Value)),
-            model.NamedState().OrderBy(entry => entry.Name, StringComparer.Ordinal).Select(entry => (entry.Name, entry.State.Shape)));
+        using GPT2LMHeadModel model = TinyGPT2.Create(freeze: false);
+        LanguageModelTesting.TensorsAreThoseOfTheConfiguration(model);
         Dictionary<string, Shape> shapes = model.NamedState().ToDictionary(entry => entry.Name, entry => entry.State.Shape);
         Assert.Equal([24, 72], shapes["transformer.h.1.attn.c_attn.weight"]);
         Assert.Equal([40, 24], shapes["transformer.h.0.mlp.c_proj.weight"]);
@@ -34,10 +24,8 @@ public sealed class GPT2Tests
     }
 
     [Fact]
-    public void ParametersAreCountedOnce()
+    public void ParametersAreThoseOfThePublishedModel()
     {
-        using GPT2LMHeadModel model = TinyGPT2.Create(freeze: false);
-        Assert.Equal(model.Config.ParameterCount, model.NamedParameters().Sum(entry => entry.Parameter.Value.ElementCount));
         // The published "gpt2", as its model card counts it.
         Assert.Equal(124_439_808, new GPT2Config
         {
@@ -62,8 +50,7 @@ public sealed class GPT2Tests
             TieWordEmbeddings = tied,
         };
         using GPT2LMHeadModel model = TinyGPT2.Create(config, Devices.Reference, freeze: false);
-        using Tensor ids = TinyLlama.Ids([1, 4], Devices.Reference), targets = TinyLlama.Ids([1, 4], Devices.Reference, seed: 4);
-        GradientCheck.Numerical(() => model.Loss(ids, targets), [.. model.NamedParameters().Select(entry => entry.Parameter)]);
+        LanguageModelTesting.GradientsMatchNumericalDifferentiation(model);
     }
 
     [Theory, InlineData(false), InlineData(true)]
@@ -129,54 +116,27 @@ public sealed class GPT2Tests
     [Theory, MemberData(nameof(TestDevices.CpuNames), MemberType = typeof(TestDevices))]
     public void ACacheGivesWhatTheWholeSequenceGives(string name)
     {
-        Device device = TestDevices.Get(name);
-        using GPT2LMHeadModel model = TinyGPT2.Create(device: device);
-        using var scope = new TensorScope("test");
-        Tensor ids = TinyLlama.Ids([2, 9], device);
-        int[] numbers = ids.ToArray<int>();
-        double[] whole = model.Forward(ids).ToArray<double>();
-        using KeyValueCache cache = model.CreateCache(2, 12);
-        foreach ((int start, int count) in ((int, int)[])[(0, 4), (4, 1), (5, 3), (8, 1)])
-        {
-            int[] part = [.. Enumerable.Range(0, 2).SelectMany(b => numbers.Skip(b * 9 + start).Take(count))];
-            double[] got = model.ForwardLast(Tensor.From(part, [2, count], device), cache).ToArray<double>();
-            int last = start + count - 1;
-            OpTesting.Close([.. Enumerable.Range(0, 2).SelectMany(b => whole.Skip((b * 9 + last) * 37).Take(37))], got, 2e-5);
-        }
-        Assert.Equal(9, cache.Length);
+        using GPT2LMHeadModel model = TinyGPT2.Create(device: TestDevices.Get(name));
+        LanguageModelTesting.CacheAgreesWithTheWholeSequence(model);
     }
 
     [Fact]
     public void PaddingChangesNothingForTheTokensThatCount()
     {
         using GPT2LMHeadModel model = TinyGPT2.Create();
+        LanguageModelTesting.PaddingChangesNothing(model);
+        // Where none are given, positions are counted from the first place, padding included.
         using var scope = new TensorScope("test");
-        double[] alone = model.Forward(Tensor.From([5, 6, 7], [1, 3], Devices.Cpu)).ToArray<double>();
-        Tensor right = model.Forward(Tensor.From([5, 6, 7, 0, 0], [1, 5], Devices.Cpu), Tensor.From([1, 1, 1, 0, 0], [1, 5], Devices.Cpu));
-        OpTesting.Close(alone, right.ToArray<double>()[..(3 * 37)], 1e-5);
-        // On the left, with positions that begin at the first token.
         Tensor ids = Tensor.From([0, 0, 5, 6, 7], [1, 5], Devices.Cpu), mask = Tensor.From([0, 0, 1, 1, 1], [1, 5], Devices.Cpu);
-        Tensor left = model.Forward(ids, mask, positions: Tensor.From([0, 0, 0, 1, 2], [1, 5], Devices.Cpu));
-        OpTesting.Close(alone, left.ToArray<double>()[(2 * 37)..], 1e-5);
-        // Without them, positions are counted from the first place, padding included.
-        Assert.NotEqual(left.ToArray<double>(), model.Forward(ids, mask).ToArray<double>());
+        Tensor given = model.Forward(ids, mask, positions: Tensor.From([0, 0, 0, 1, 2], [1, 5], Devices.Cpu));
+        Assert.NotEqual(given.ToArray<double>(), model.Forward(ids, mask).ToArray<double>());
     }
 
     [Fact]
     public void WhatDoesNotFitIsRefused()
     {
         using GPT2LMHeadModel model = TinyGPT2.Create();
-        using var scope = new TensorScope("test");
-        Assert.Contains("33 tokens are more than the context of 32 holds",
-            Assert.Throws<ShapeException>(() => model.Forward(TinyLlama.Ids([1, 33], Devices.Cpu))).Message);
-        using KeyValueCache cache = model.CreateCache(1, 4);
-        Assert.Contains("cache of 4", Assert.Throws<ShapeException>(() => model.ForwardLast(TinyLlama.Ids([1, 5], Devices.Cpu), cache)).Message);
-        Assert.Throws<IndexException>(() => model.Forward(Tensor.From([37], [1, 1], Devices.Cpu)));
-        Tensor ids = TinyLlama.Ids([1, 2], Devices.Cpu);
-        Assert.Throws<IndexException>(() => model.Forward(ids, positions: Tensor.From([0, 32], [1, 2], Devices.Cpu)));
-        Assert.Throws<ShapeException>(() => model.Forward(ids, positions: Tensor.From([0, 1], [2], Devices.Cpu)));
-        Assert.Throws<ArgumentOutOfRangeException>(() => model.CreateCache(1, 33));
-        Assert.Equal(0, cache.Length);
+        LanguageModelTesting.WhatDoesNotFitIsRefused(model);
     }
 
     [Fact]

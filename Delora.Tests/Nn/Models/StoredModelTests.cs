@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Delora.Autograd;
 using Delora.Core;
 using Delora.Kernels;
@@ -27,6 +28,35 @@ public sealed class StoredModelTests
         using var scope = new TensorScope();
         foreach (((string tensor, ModuleState own), (_, ModuleState stored)) in model.NamedState().Zip(loaded.NamedState()))
             Assert.Equal(own.Read().ToArray<float>().Select(value => Rounded(value, type)), stored.Read().ToArray<float>());
+    }
+
+    /// <summary>Later versions of transformers call it <c>dtype</c>: it comes back under the name that the file had, with the type of what is stored.</summary>
+    [Theory]
+    [InlineData("llama", "torch_dtype"), InlineData("llama", "dtype"), InlineData("gpt2", "torch_dtype"), InlineData("gpt2", "dtype")]
+    [InlineData("bert", "torch_dtype"), InlineData("bert", "dtype"), InlineData("roberta", "torch_dtype"), InlineData("roberta", "dtype")]
+    public void TheTypeIsWrittenUnderTheNameThatTheFileHad(string family, string field)
+    {
+        using var folder = new TemporaryFolder();
+        using (PretrainedModel made = family switch
+        {
+            "llama" => TinyLlama.Create(),
+            "gpt2" => TinyGPT2.Create(),
+            _ => TinyEncoder.Classifier(TinyEncoder.Config(family)),
+        })
+            made.Save(folder.Path);
+        string path = folder.File(ModelConfig.FileName);
+        JsonObject config = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        Assert.Equal("float32", (string?)config["torch_dtype"]);
+        config.Remove("torch_dtype");
+        config[field] = "float32";
+        File.WriteAllText(path, config.ToJsonString());
+        using PretrainedModel model = PretrainedModel.Load(folder.Path, Devices.Cpu);
+        foreach ((DType type, string name) in ((DType, string)[])[(DType.BFloat16, "bfloat16"), (DType.Float32, "float32")])
+        {
+            model.Save(folder.Path, type);
+            config[field] = name;
+            Assert.True(JsonNode.DeepEquals(config, JsonNode.Parse(File.ReadAllText(path))), File.ReadAllText(path));
+        }
     }
 
     [Fact]
