@@ -4,14 +4,17 @@ namespace Delora.Core;
 /// Where tensors live and kernels run. This class gives memory and copies it; the kinds of devices and their arithmetic are in Delora.Kernels. One
 /// device serves many threads.
 /// </summary>
-public abstract class Device : IDisposable
+public abstract partial class Device : IDisposable
 {
     private int _disposed;
 
     /// <summary>Sets the name and makes the allocator.</summary>
-    protected Device(string name)
+    /// <param name="name">What a person would call it.</param>
+    /// <param name="planning">See <see cref="IsPlanning"/>.</param>
+    protected Device(string name, bool planning = false)
     {
         Name = name;
+        IsPlanning = planning;
         Memory = new DeviceAllocator(this);
     }
 
@@ -76,10 +79,13 @@ public abstract class Device : IDisposable
 }
 
 /// <summary>A device whose tensors lie in the process's own memory: the CPU and the reference device.</summary>
-public abstract unsafe class HostDevice(string name) : Device(name)
+public abstract class HostDevice(string name, bool planning = false) : Device(name, planning)
 {
     /// <inheritdoc/>
     public override long MemoryBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
+    /// <inheritdoc/>
+    public override long AvailableMemoryBytes => HostMemory.AvailableBytes + Memory.Statistics.BytesCached;
 
     /// <inheritdoc/>
     public override void Synchronize()
@@ -95,17 +101,17 @@ public abstract unsafe class HostDevice(string name) : Device(name)
 
     /// <inheritdoc/>
     protected internal override void CopyFromHost(ReadOnlySpan<byte> source, MemoryBlock destination, long byteOffset) =>
-        source.CopyTo(new Span<byte>(((HostMemoryBlock)destination).Pointer + byteOffset, source.Length));
+        ((HostMemoryBlock)destination).Write(byteOffset, source);
 
     /// <inheritdoc/>
     protected internal override void CopyToHost(MemoryBlock source, long byteOffset, Span<byte> destination) =>
-        new ReadOnlySpan<byte>(((HostMemoryBlock)source).Pointer + byteOffset, destination.Length).CopyTo(destination);
+        ((HostMemoryBlock)source).Read(byteOffset, destination);
 
     /// <inheritdoc/>
     protected internal override void CopyWithin(MemoryBlock source, long sourceOffset, MemoryBlock destination, long destinationOffset, long byteLength) =>
-        Buffer.MemoryCopy(((HostMemoryBlock)source).Pointer + sourceOffset, ((HostMemoryBlock)destination).Pointer + destinationOffset, byteLength, byteLength);
+        ((HostMemoryBlock)source).CopyTo(sourceOffset, (HostMemoryBlock)destination, destinationOffset, byteLength);
 
     /// <inheritdoc/>
     protected internal override void FillBytes(MemoryBlock block, long byteOffset, long byteLength, byte value) =>
-        System.Runtime.InteropServices.NativeMemory.Fill(((HostMemoryBlock)block).Pointer + byteOffset, checked((nuint)byteLength), value);
+        ((HostMemoryBlock)block).Fill(byteOffset, byteLength, value);
 }

@@ -21,8 +21,12 @@ public sealed record AllocationRecord(long Id, string Name, Shape Shape, DType D
 /// <param name="LiveAllocations">Blocks that tensors hold.</param>
 /// <param name="SystemAllocations">How many times the device was asked for memory: constant after the first step of a training run.</param>
 /// <param name="LeakedAllocations">Blocks that a finalizer had to return because nobody disposed their tensor.</param>
+/// <param name="PeakBytesReserved">
+/// The most bytes in use and cached together since the start or the last <see cref="DeviceAllocator.ResetPeak"/>: what the device had given.
+/// </param>
 public readonly record struct AllocatorStatistics(
-    long BytesInUse, long PeakBytesInUse, long BytesCached, long LiveAllocations, long SystemAllocations, long LeakedAllocations);
+    long BytesInUse, long PeakBytesInUse, long BytesCached, long LiveAllocations, long SystemAllocations, long LeakedAllocations,
+    long PeakBytesReserved);
 
 /// <summary>
 /// Caching allocator of one device: blocks are rounded up to size classes (four per power of two, 256 bytes at least) and kept for reuse when
@@ -36,7 +40,7 @@ public sealed class DeviceAllocator
     private readonly Lock _lock = new();
     private readonly Dictionary<long, Stack<MemoryBlock>> _free = [];
     private readonly Dictionary<long, AllocationRecord> _live = [];
-    private long _nextId, _inUse, _peak, _cached, _systemAllocations, _leaked;
+    private long _nextId, _inUse, _peak, _peakReserved, _cached, _systemAllocations, _leaked;
 
     internal DeviceAllocator(Device device) => _device = device;
 
@@ -52,7 +56,7 @@ public sealed class DeviceAllocator
     /// <summary>The counters now.</summary>
     public AllocatorStatistics Statistics
     {
-        get { lock (_lock) return new(_inUse, _peak, _cached, _live.Count, _systemAllocations, _leaked); }
+        get { lock (_lock) return new(_inUse, _peak, _cached, _live.Count, _systemAllocations, _leaked, _peakReserved); }
     }
 
     /// <summary>Every live allocation, oldest first: what a leak report prints.</summary>
@@ -64,7 +68,7 @@ public sealed class DeviceAllocator
     /// <summary>Starts a new peak measurement from what is in use now.</summary>
     public void ResetPeak()
     {
-        lock (_lock) _peak = _inUse;
+        lock (_lock) (_peak, _peakReserved) = (_inUse, _inUse + _cached);
     }
 
     /// <summary>Gives all free blocks back to the device.</summary>
@@ -99,13 +103,14 @@ public sealed class DeviceAllocator
         {
             _inUse += size;
             _peak = Math.Max(_peak, _inUse);
+            _peakReserved = Math.Max(_peakReserved, _inUse + _cached);
             record = new AllocationRecord(++_nextId, name, shape, dtype, size);
             _live.Add(record.Id, record);
         }
         if (!PoisonNewAllocations) return block;
         try
         {
-            _device.FillBytes(block, 0, size, 0xFF);
+            _device.Fill(block, 0, size, 0xFF);
             return block;
         }
         catch
@@ -118,6 +123,7 @@ public sealed class DeviceAllocator
     internal void Return(MemoryBlock block, AllocationRecord record, bool leaked)
     {
         bool free = false;
+        if (_device.IsPlanning) ((HostMemoryBlock)block).Renew();
         lock (_lock)
         {
             _live.Remove(record.Id);
@@ -134,7 +140,7 @@ public sealed class DeviceAllocator
                 _cached += record.Bytes;
             }
         }
-        if (free) _device.FreeBlock(block);
+        if (free) _device.Release(block);
         if (leaked) Leaked?.Invoke(record);
     }
 
@@ -164,7 +170,7 @@ public sealed class DeviceAllocator
 
     private MemoryBlock Ask(long size)
     {
-        MemoryBlock block = _device.AllocateBlock(size);
+        MemoryBlock block = _device.Provide(size);
         lock (_lock) _systemAllocations++;
         return block;
     }
@@ -175,7 +181,7 @@ public sealed class DeviceAllocator
             while (stack.TryPop(out MemoryBlock? block))
             {
                 _cached -= block.ByteLength;
-                _device.FreeBlock(block);
+                _device.Release(block);
             }
     }
 }

@@ -94,7 +94,7 @@ public sealed partial class Tensor
         if (source.Shape != Shape) throw new ShapeException($"CopyFrom: {source.Shape} does not fit {Shape} ('{source.Name}' into '{Name}').");
         if (source.Device == Device && source.DType == DType)
         {
-            Device.CopyWithin(source.Block, source.Offset * DType.Size, Block, Offset * DType.Size, ByteLength);
+            Device.Copy(source.Block, source.Offset * DType.Size, Block, Offset * DType.Size, ByteLength);
             return;
         }
         if (source.DType != DType && !AreConvertible(source.DType, DType))
@@ -108,7 +108,7 @@ public sealed partial class Tensor
         {
             int count = (int)Math.Min(PieceElements, ElementCount - done);
             Span<byte> piece = bytes.AsSpan(0, count * source.DType.Size);
-            source.Device.CopyToHost(source.Block, (source.Offset + done) * source.DType.Size, piece);
+            source.Device.Read(source.Block, (source.Offset + done) * source.DType.Size, piece);
             Write(Converted(piece, source.DType, DType, ref converted), done);
             done += count;
         }
@@ -142,7 +142,7 @@ public sealed partial class Tensor
             int count = Math.Min(PieceElements, destination.Length - done);
             Span<byte> piece = MemoryMarshal.AsBytes(destination.Slice(done, count));
             Span<byte> target = stored is null ? piece : stored.AsSpan(0, count * DType.Size);
-            Device.CopyToHost(Block, (Offset + done) * DType.Size, target);
+            Device.Read(Block, (Offset + done) * DType.Size, target);
             if (stored is not null) FloatBytes.Convert(target, DType, piece, wanted);
             done += count;
         }
@@ -159,7 +159,7 @@ public sealed partial class Tensor
     /// <summary>Sets every element to zero.</summary>
     public void FillZero()
     {
-        if (ElementCount > 0) Device.FillBytes(Block, Offset * DType.Size, ByteLength, 0);
+        if (ElementCount > 0) Device.Fill(Block, Offset * DType.Size, ByteLength, 0);
     }
 
     /// <summary>The elements of a tensor in host memory, for kernels of the CPU and the reference device.</summary>
@@ -191,7 +191,7 @@ public sealed partial class Tensor
     }
 
     private void Write(ReadOnlySpan<byte> bytes, long firstElement) =>
-        Device.CopyFromHost(bytes, Block, (Offset + firstElement) * DType.Size);
+        Device.Write(bytes, Block, (Offset + firstElement) * DType.Size);
 }
 
 /// <summary>Marks the <see cref="Tensor.GradientState"/> of a tensor that an operation on a tape produced, as opposed to a parameter's value.</summary>

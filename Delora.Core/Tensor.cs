@@ -65,6 +65,9 @@ public sealed partial class Tensor : IDisposable
 
     internal int ScopeSlot { get; set; }
 
+    /// <summary>The type that the numbers had in the file they were read from; null where they come from elsewhere.</summary>
+    internal DType? TypeInFile { get; set; }
+
     /// <summary>What Delora.Autograd knows about this tensor: null where it needs no gradient.</summary>
     internal object? GradientState { get; set; }
 

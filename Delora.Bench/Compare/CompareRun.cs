@@ -19,7 +19,8 @@ internal sealed class CompareRun(string filter)
     private static readonly int[] s_threads = [.. ((int[])[1, Environment.ProcessorCount]).Distinct()];
 
     private readonly List<CompareRow> _rows = [];
-    private readonly List<string> _failures = [];
+    private readonly List<string> _failures = [], _plans = [];
+    private readonly List<(string Name, CompareCase Case)> _failed = [];
     private SideProcess _own = null!;
     private SideProcess? _peer;
     private string? _peerPath;
@@ -53,11 +54,10 @@ internal sealed class CompareRun(string filter)
             _failures.Add($"No comparison with libtorch: {error.Message}");
             Console.WriteLine(_failures[^1]);
         }
-        using (_own = SideProcess.StartOwn())
-        {
-            foreach (int threads in s_threads) Products(threads);
-            foreach (int threads in s_threads) Layers(threads);
-        }
+        _own = SideProcess.StartOwn();
+        foreach (int threads in s_threads) Products(threads);
+        foreach (int threads in s_threads) Layers(threads);
+        _own.Dispose();
         _peer?.Dispose();
         foreach (ModelShape model in ModelShape.All) Step(model);
         Print();
@@ -65,6 +65,7 @@ internal sealed class CompareRun(string filter)
         Directory.CreateDirectory("artifacts");
         File.WriteAllText(path, CompareRow.ToJson(_rows));
         Console.WriteLine($"{_rows.Count} rows in {path}");
+        foreach (string plan in _plans) Console.WriteLine(plan);
         foreach (string failure in _failures) Console.Error.WriteLine(failure);
         return _failures.Count == 0 ? 0 : 1;
     }
@@ -85,12 +86,15 @@ internal sealed class CompareRun(string filter)
             {
                 var @case = new CompareCase("product", variant, threads, sizes);
                 string name = variant == "frozen" ? "sgemm, frozen packed operand" : $"sgemm {variant}";
-                if (!Wanted(name, @case) || !Validated(@case, 1e-4)) continue;
-                double flops = 2.0 * sizes[0] * sizes[1] * sizes[2] / 1e9;
-                (double ours, double peer) = InTurn(_own, _peer, Rounds);
-                if (_peer is not null) rows.Add(Add(name, @case, "peer", flops / ours, flops / peer, "GFLOP/s", peer / ours));
-                if (variant != "frozen") continue;
-                OverPeak(name, @case, flops);
+                if (!Wanted(name, @case)) continue;
+                Row(name, @case, () =>
+                {
+                    if (!Validated(name, @case, 1e-4)) return;
+                    double flops = 2.0 * sizes[0] * sizes[1] * sizes[2] / 1e9;
+                    (double ours, double peer) = InTurn(_own, _peer, Rounds);
+                    if (_peer is not null) rows.Add(Add(name, @case, "peer", flops / ours, flops / peer, "GFLOP/s", peer / ours));
+                    if (variant == "frozen") OverPeak(name, @case, flops);
+                });
             }
             if (rows.Count > 1) _rows.Add(CompareRow.Mean($"{rows[0].Name}, geometric mean", rows));
         }
@@ -119,10 +123,14 @@ internal sealed class CompareRun(string filter)
             {
                 var @case = new CompareCase("layer", variant, threads, tokens, width, rank);
                 string name = variant == "forward" ? "DeLoRA layer, forward" : "DeLoRA layer, forward + backward";
-                if (!Wanted(name, @case) || !Validated(@case, 1e-3)) continue;
-                (double ours, double peer) = InTurn(_own, _peer, Rounds);
-                if (_peer is not null) Add(name, @case, "peer", ours * 1e3, peer * 1e3, "ms", peer / ours);
-                OverFrozen(name, @case);
+                if (!Wanted(name, @case)) continue;
+                Row(name, @case, () =>
+                {
+                    if (!Validated(name, @case, 1e-3)) return;
+                    (double ours, double peer) = InTurn(_own, _peer, Rounds);
+                    if (_peer is not null) Add(name, @case, "peer", ours * 1e3, peer * 1e3, "ms", peer / ours);
+                    OverFrozen(name, @case);
+                });
             }
     }
 
@@ -140,15 +148,22 @@ internal sealed class CompareRun(string filter)
         int threads = s_threads[^1];
         var @case = new CompareCase("step", model.Name, threads, model.Batch, model.Length);
         string name = $"training step, {model.Name}{(model.Rank > 0 ? $", DeLoRA r = {model.Rank}" : ", all weights")}";
-        if (_peerPath is null || _peer is null || !Wanted(name, @case)) return;
-        using SideProcess own = SideProcess.StartOwn(), peer = SideProcess.StartPeer(_peerPath, tuned: true);
+        if (_peerPath is { } path && _peer is not null && Wanted(name, @case)) Row(name, @case, () => Step(model, name, @case, path), ownSides: true);
+    }
+
+    private void Step(ModelShape model, string name, CompareCase @case, string peerPath)
+    {
+        using SideProcess own = SideProcess.StartOwn(), peer = SideProcess.StartPeer(peerPath, tuned: true);
         (_own, _peer) = (own, peer);
-        if (!Validated(@case, 1e-3)) return;
+        if (!Validated(name, @case, 1e-3)) return;
         (double ours, double theirs) = InTurn(own, peer, StepRounds, SecondsPerStepRound);
         Add(name, @case, "peer", ours * 1e3, theirs * 1e3, "ms", theirs / ours);
         Memory(name, @case, own, peer);
+        _plans.Add(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name}: tensors take {OwnStep.Plan(model, @case.Threads) / (double)(1 << 20):F0} MiB by plan; the memory above is the whole process's"));
         if (model.Name != "gpt2-small") return;
-        using SideProcess plain = SideProcess.StartPeer(_peerPath, tuned: false);
+        using SideProcess plain = SideProcess.StartPeer(peerPath, tuned: false);
         plain.Prepare(@case);
         plain.Settle();
         (ours, theirs) = InTurn(own, plain, StepRounds, SecondsPerStepRound);
@@ -162,10 +177,39 @@ internal sealed class CompareRun(string filter)
         Add(name, @case, "memory", ours, theirs, "MiB", ours / theirs);
     }
 
+    /// <summary>Measures one case. Where it fails, the table says so, the others go on, and the exit code tells in the end.</summary>
+    /// <param name="ownSides">Whether the case has processes of its own.</param>
+    private void Row(string name, CompareCase @case, Action measure, bool ownSides = false)
+    {
+        try
+        {
+            measure();
+        }
+        catch (Exception error)
+        {
+            Fail(name, @case, error.Message);
+            if (ownSides) return;
+            if (_own.HasEnded)
+            {
+                _own.Dispose();
+                _own = SideProcess.StartOwn();
+            }
+            if (_peer is not { HasEnded: true }) return;
+            _peer.Dispose();
+            _peer = SideProcess.StartPeer(_peerPath!, tuned: true);
+        }
+    }
+
+    private void Fail(string name, CompareCase @case, string reason)
+    {
+        _failed.Add((name, @case));
+        _failures.Add($"{@case}: {reason}");
+    }
+
     private bool Wanted(string name, CompareCase @case) => $"{name} {@case}".Contains(filter, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Makes the case ready on both sides and compares what they compute. Wrong results are not timed.</summary>
-    private bool Validated(CompareCase @case, double tolerance)
+    private bool Validated(string name, CompareCase @case, double tolerance)
     {
         _own.Prepare(@case);
         _own.Settle();
@@ -174,12 +218,12 @@ internal sealed class CompareRun(string filter)
         _peer.Prepare(@case);
         _peer.Settle();
         Dictionary<string, double[]> theirs = _peer.Results();
-        foreach ((string name, double[] expected) in theirs)
+        foreach ((string result, double[] expected) in theirs)
         {
-            double largest = Math.Max(expected.Max(Math.Abs), 1e-30), error = expected.Zip(ours[name], (want, got) => Math.Abs(want - got)).Max();
+            double largest = Math.Max(expected.Max(Math.Abs), 1e-30), error = expected.Zip(ours[result], (want, got) => Math.Abs(want - got)).Max();
             // Written so that NaN fails.
-            if (ours[name].Length == expected.Length && error <= tolerance * largest) continue;
-            _failures.Add($"{@case}: {name} differs by {error:G3}, its largest element is {largest:G3}: not timed.");
+            if (ours[result].Length == expected.Length && error <= tolerance * largest) continue;
+            Fail(name, @case, $"{result} differs by {error:G3}, its largest element is {largest:G3}: not timed.");
             return false;
         }
         return true;
@@ -220,6 +264,8 @@ internal sealed class CompareRun(string filter)
         foreach (CompareRow row in _rows)
             table.AddRow(((string[])[row.Name, row.Shape, $"{row.Threads}", row.Kind, Number(row.Ours), Number(row.Peer), row.Unit,
                 row.Ratio.ToString("F2", CultureInfo.InvariantCulture)]).Select(Markup.Escape).ToArray());
+        foreach ((string name, CompareCase @case) in _failed)
+            table.AddRow(((string[])[name, @case.Shape, $"{@case.Threads}", "failed", "", "", "", ""]).Select(Markup.Escape).ToArray());
         AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 150);
         AnsiConsole.Write(table);
 

@@ -11,13 +11,16 @@ internal static class Own
         Tensor.From(Numbers.Uniform(name, shape.ElementCount, scale), shape, device, name);
 
     internal static Tensor Weight(Device device, string name, params int[] shape) =>
-        Tensor.From(Numbers.Weight(name, shape), new Shape(shape), device, name);
+        device.IsPlanning ? Tensor.Empty(new Shape(shape), device.FloatType, device, name)
+        : Tensor.From(Numbers.Weight(name, shape), new Shape(shape), device, name);
 
     internal static double[] Sample(Tensor tensor) => Numbers.Sample(tensor.ToArray<float>());
 
     /// <summary>Gives a parameter the values that its name stands for.</summary>
-    internal static void Fill(string name, Parameter parameter) =>
-        parameter.Value.CopyFrom<float>(Numbers.Weight(name, parameter.Shape.Dims.ToArray()));
+    internal static void Fill(string name, Parameter parameter)
+    {
+        if (!parameter.Value.Device.IsPlanning) parameter.Value.CopyFrom<float>(Numbers.Weight(name, parameter.Shape.Dims.ToArray()));
+    }
 
     /// <summary>An adapter whose A and B have the values that the layer's name stands for.</summary>
     internal static void Adapt(Linear layer, string name, int rank)

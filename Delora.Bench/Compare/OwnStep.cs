@@ -14,10 +14,14 @@ internal sealed class OwnStep : ICompareWork
     private readonly AdamW _optimizer;
     private readonly Tensor _ids, _targets;
 
-    internal OwnStep(ModelShape shape, int threads, FrozenWeightOptions? frozen = null)
+    internal OwnStep(ModelShape shape, int threads, FrozenWeightOptions? frozen = null) : this(shape, new CpuDevice(threads), frozen)
+    {
+    }
+
+    private OwnStep(ModelShape shape, CpuDevice cpu, FrozenWeightOptions? frozen)
     {
         frozen ??= FrozenWeightOptions.Default;
-        _cpu = new CpuDevice(threads);
+        _cpu = cpu;
         IEnumerable<Parameter> trained;
         if (shape.IsLlama)
         {
@@ -36,6 +40,17 @@ internal sealed class OwnStep : ICompareWork
 
     /// <summary>The most bytes that the device had in use since the last call of <see cref="ResetPeak"/>.</summary>
     internal long PeakBytes => _cpu.Memory.Statistics.PeakBytesInUse;
+
+    /// <summary>The most bytes that steps take of the system for tensors, by a device that only counts.</summary>
+    internal static long Plan(ModelShape shape, int threads)
+    {
+        using var cpu = new CpuDevice(threads);
+        using OwnStep step = new(shape, (CpuDevice)Devices.Planning(cpu), frozen: null);
+        step._cpu.Memory.Trim();
+        step.ResetPeak();
+        step.Run();
+        return step._cpu.Memory.Statistics.PeakBytesReserved;
+    }
 
     internal void ResetPeak() => _cpu.Memory.ResetPeak();
 

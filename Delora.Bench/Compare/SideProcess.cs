@@ -47,9 +47,19 @@ internal sealed class SideProcess : IDisposable
 
     internal double Number(string command) => double.Parse(Ask(command), CultureInfo.InvariantCulture);
 
+    /// <summary>Whether it can be asked nothing more.</summary>
+    internal bool HasEnded => _process.HasExited;
+
     public void Dispose()
     {
-        _process.StandardInput.Close();
+        try
+        {
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It has ended, and what was left to be written with it.
+        }
         if (!_process.WaitForExit(TimeSpan.FromSeconds(20))) _process.Kill();
         _process.Dispose();
     }
@@ -72,14 +82,28 @@ internal sealed class SideProcess : IDisposable
 
     private string Ask(string command)
     {
-        _process.StandardInput.WriteLine(command);
-        _process.StandardInput.Flush();
+        try
+        {
+            _process.StandardInput.WriteLine(command);
+            _process.StandardInput.Flush();
+        }
+        catch (IOException error)
+        {
+            throw new InvalidOperationException($"the process ended before '{command}'.", error);
+        }
         return Answer();
+    }
+
+    /// <summary>Its output has ended; it follows in a moment, and is asked nothing more then.</summary>
+    private InvalidOperationException Ended()
+    {
+        _process.WaitForExit(TimeSpan.FromSeconds(5));
+        return new("the process ended.");
     }
 
     private string Answer()
     {
-        string line = _process.StandardOutput.ReadLine() ?? throw new InvalidOperationException("the process ended.");
+        string line = _process.StandardOutput.ReadLine() ?? throw Ended();
         return line.StartsWith("error ", StringComparison.Ordinal) ? throw new InvalidOperationException(line["error ".Length..]) : line;
     }
 }

@@ -46,6 +46,12 @@ internal static class TrainCommand
         {
             Description = "Compute each layer again on the way back instead of keeping what it made: less memory, more time, the same numbers.",
         };
+        Option<bool> dryRun = new("--dry-run")
+        {
+            Description = "Tell how much memory the run would take, and what would save some; load no weights, train nothing, write nothing.",
+        };
+        Option<long?> memory = ValueOptions.SizeOrNone(
+            "--memory", "Memory that the run may take, such as 24GiB; a run that needs more is refused. [default: what the device has left]");
         Command command = new(
             "train",
             "Trains an adapter of a language model on a text, or of a classifier on labelled texts or words; interrupted, it goes on where it was, to the "
@@ -58,7 +64,7 @@ internal static class TrainCommand
         foreach (Option option in (Option[])
             [
                 batch, length, epochs, steps, accumulate, learningRate, schedule, warmup, decay, clip, evalEvery, boundsEvery, saveEvery, keep,
-                resume, skip, seed, weights, device, checkpointing,
+                resume, skip, seed, weights, device, checkpointing, dryRun, memory,
             ])
             command.Add(option);
         command.SetAction((parsed, stop) =>
@@ -81,6 +87,8 @@ internal static class TrainCommand
                     Frozen = ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                     Resume = parsed.GetValue(resume),
                     Checkpointing = parsed.GetValue(checkpointing),
+                    DryRun = parsed.GetValue(dryRun),
+                    Memory = parsed.GetValue(memory),
                     Tuning = new FineTuningOptions
                     {
                         Adapter = config,

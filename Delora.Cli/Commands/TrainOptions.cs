@@ -39,6 +39,12 @@ internal sealed record TrainOptions
     /// <summary>Whether names of special tokens in a language model's texts are these tokens.</summary>
     public bool SpecialTokens { get; init; }
 
+    /// <summary>Whether to tell the plan of the run's memory, and to end there.</summary>
+    public bool DryRun { get; init; }
+
+    /// <summary>Bytes that the run may take; null for what the device has left.</summary>
+    public long? Memory { get; init; }
+
     /// <summary>All else; its number of steps is not known before the data are.</summary>
     public required FineTuningOptions Tuning { get; init; }
 }

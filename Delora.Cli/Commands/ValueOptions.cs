@@ -63,6 +63,9 @@ internal static class ValueOptions
         name, "X,X,…", description, null,
         text => [.. text.Split(',', StringSplitOptions.TrimEntries).Select(part => ParseNumber(part, _ => true, "finite numbers with commas between"))]);
 
+    /// <summary>Bytes with a unit, or null where the option is not given.</summary>
+    public static Option<long?> SizeOrNone(string name, string description) => Make<long?>(name, "SIZE", description, null, text => ParseSize(text));
+
     /// <summary>One of several words.</summary>
     public static Option<string> Choice(string name, string description, string defaultValue, params string[] words) =>
         Make(name, string.Join('|', words), description, defaultValue, text => ParseChoice(text, words));
@@ -148,6 +151,16 @@ internal static class ValueOptions
         int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most
             ? value
             : throw new FormatException($"a whole number from {least} to {most} is wanted");
+
+    private static long ParseSize(string text)
+    {
+        string[] units = ["B", "KiB", "MiB", "GiB", "TiB"];
+        int unit = Array.FindLastIndex(units, suffix => text.EndsWith(suffix, StringComparison.OrdinalIgnoreCase));
+        string number = unit < 0 ? text : text[..^units[unit].Length].TrimEnd();
+        const string Wanted = "a size such as 512MiB or 1.5GiB";
+        double bytes = ParseNumber(number, value => value > 0, Wanted) * Math.Pow(1024, Math.Max(0, unit));
+        return bytes is >= 1 and < long.MaxValue ? (long)bytes : throw new FormatException($"{Wanted} is wanted");
+    }
 
     private static string ParseChoice(string text, string[] words) =>
         words.Contains(text) ? text : throw new FormatException($"one of {string.Join(", ", words)} is wanted");

@@ -56,14 +56,20 @@ internal sealed class ModelFolder
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
     public EncoderModel LoadClassifier(Device device, FrozenWeightOptions? frozen = null)
     {
+        RequireClassifier();
+        return (EncoderModel)PretrainedModel.Load(Path, device, _console.Warn, frozen: frozen);
+    }
+
+    /// <summary>Refuses a model that is no classifier of texts or of tokens.</summary>
+    /// <exception cref="InputException">It is none.</exception>
+    public void RequireClassifier()
+    {
         if (!IsClassifier)
         {
             throw new InputException(
                 $"{Path}: a classifier is wanted (Bert- or RobertaForSequenceClassification, …ForTokenClassification), not a "
                 + $"{Config.Architecture}; delora add-head makes one of an encoder");
         }
-
-        return (EncoderModel)PretrainedModel.Load(Path, device, _console.Warn, frozen: frozen);
     }
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -15,50 +16,56 @@ internal static class TrainingSession
     {
         ModelFolder folder = ModelFolder.Open(console, options.Model);
         ModelOptions.CheckSpecialTokens(folder, options.SpecialTokens);
+        if (folder.Config is EncoderConfig)
+            folder.RequireClassifier();
         int length = folder.LengthOf(options.Length);
         if (folder.LabelsTokens)
-            new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, folder)
+            return new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, folder)
             {
                 Task = "TOKEN_CLS",
                 Read = file => folder.LabelledWords(file, length),
                 Count = rows => rows.Count,
                 DescribeRows = ModelFolder.Describe,
                 Load = device => (TokenClassifier)folder.LoadClassifier(device, options.Frozen),
+                Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
+                    TokenClassifierTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
                 Tune = (model, training, tuning, evaluation) => new TokenClassifierTuner(model, training, tuning, evaluation, console.Warn),
                 Describe = EvalCommand.Text,
                 Unit = "texts",
                 Use = "classify",
                 UseOn = "--text \"...\"",
             }.Run(stop);
-        else if (folder.Config is EncoderConfig)
-            new TrainingSession<SequenceClassifier, ClassificationRows, ClassificationBatch, ClassificationEvaluation>(console, options, folder)
+        if (folder.Config is EncoderConfig)
+            return new TrainingSession<SequenceClassifier, ClassificationRows, ClassificationBatch, ClassificationEvaluation>(console, options, folder)
             {
                 Task = "SEQ_CLS",
                 Read = file => folder.LabelledRows(file, length),
                 Count = rows => rows.Count,
                 DescribeRows = ModelFolder.Describe,
                 Load = device => (SequenceClassifier)folder.LoadClassifier(device, options.Frozen),
+                Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
+                    ClassifierTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
                 Tune = (model, training, tuning, evaluation) => new ClassifierTuner(model, training, tuning, evaluation, console.Warn),
                 Describe = EvalCommand.Text,
                 Unit = "texts",
                 Use = "classify",
                 UseOn = "--text \"...\"",
             }.Run(stop);
-        else
-            new TrainingSession<CausalLanguageModel, TokenRows, (int[] Inputs, int[] Targets), Evaluation>(console, options, folder)
-            {
-                Task = "CAUSAL_LM",
-                Read = file => folder.Rows(file, length, options.SpecialTokens),
-                Count = rows => rows.Count,
-                DescribeRows = ModelFolder.Describe,
-                Load = device => folder.Load(device, options.Frozen),
-                Tune = (model, training, tuning, evaluation) => new FineTuner(model, training, tuning, evaluation, console.Warn),
-                Describe = EvalCommand.Text,
-                Unit = "tokens",
-                Use = "generate",
-                UseOn = "--prompt \"...\"",
-            }.Run(stop);
-        return ExitCode.Success;
+        return new TrainingSession<CausalLanguageModel, TokenRows, (int[] Inputs, int[] Targets), Evaluation>(console, options, folder)
+        {
+            Task = "CAUSAL_LM",
+            Read = file => folder.Rows(file, length, options.SpecialTokens),
+            Count = rows => rows.Count,
+            DescribeRows = ModelFolder.Describe,
+            Load = device => folder.Load(device, options.Frozen),
+            Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
+                FineTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
+            Tune = (model, training, tuning, evaluation) => new FineTuner(model, training, tuning, evaluation, console.Warn),
+            Describe = EvalCommand.Text,
+            Unit = "tokens",
+            Use = "generate",
+            UseOn = "--prompt \"...\"",
+        }.Run(stop);
     }
 }
 
@@ -81,6 +88,9 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
     /// <summary>Loads the model.</summary>
     public required Func<Device, TModel> Load { get; init; }
 
+    /// <summary>Plans the memory of a run.</summary>
+    public required Func<Device, TRows, FineTuningOptions, TRows?, FrozenWeightOptions, bool, MemoryPlan> Plan { get; init; }
+
     /// <summary>Makes what trains the model on rows, and evaluates it on others where there are any.</summary>
     public required Func<TModel, TRows, FineTuningOptions, TRows?, FineTuner<TModel, TBatch, TEvaluation>> Tune { get; init; }
 
@@ -97,7 +107,7 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
     public required string UseOn { get; init; }
 
     /// <summary>Reads the data and the model, trains, and tells how it went.</summary>
-    public void Run(CancellationToken stop)
+    public int Run(CancellationToken stop)
     {
         TRows training = Read(options.Data);
         TRows? evaluation = options.EvalData is { } file ? Read(file) : null;
@@ -107,9 +117,14 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
             Steps = StepsOf(Count(training)),
         };
         Device device = SelectedDevice.Open(options.Device);
+        var plan = new TrainingPlan(
+            options, tuning, device, (asked, frozen, checkpointing) => Plan(device, training, asked, evaluation, frozen, checkpointing));
+        if (options.DryRun)
+            return plan.Tell(console, folder, DescribeRows(options.Data, training));
         using OutputFolder output = ModelFolder.IsSame(options.Model, options.Out)
             ? throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted")
             : OutputFolder.Open(options.Out);
+        plan.Require();
         using TModel model = Load(device);
         model.Checkpointing = options.Checkpointing;
         using FineTuner<TModel, TBatch, TEvaluation> tuner = Tune(model, training, tuning, evaluation);
@@ -120,6 +135,7 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
         if (evaluation is not null)
             console.Output.WriteLine($"Evaluation: {DescribeRows(options.EvalData!, evaluation)}");
         Train(tuner, tuning.Steps, output, stop);
+        return ExitCode.Success;
     }
 
     private void Train(FineTuner<TModel, TBatch, TEvaluation> tuner, int steps, OutputFolder output, CancellationToken stop)

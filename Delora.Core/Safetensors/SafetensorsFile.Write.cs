@@ -113,7 +113,7 @@ public sealed partial class SafetensorsFile
         {
             int count = (int)Math.Min(perChunk, elements - done);
             Span<byte> source = bytes.AsSpan(0, count * from.Size), destination = converted.AsSpan(0, count * to.Size);
-            part.Tensor.Device.CopyToHost(part.Tensor.Block, (part.Tensor.Offset + done) * from.Size, source);
+            part.Tensor.Device.Read(part.Tensor.Block, (part.Tensor.Offset + done) * from.Size, source);
             if (from != to) FloatBytes.Convert(source, from, destination, to);
             stream.Write(destination);
         }

@@ -137,9 +137,11 @@ public sealed partial class SafetensorsFile : IDisposable
     {
         ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
         Tensor tensor = Tensor.Empty(entry.Shape, dtype, device, entry.Name);
+        tensor.TypeInFile = entry.DType;
         try
         {
-            ReadInto(entry, tensor);
+            // A plan needs the sizes alone: the header has been checked against the file's length.
+            if (!device.IsPlanning) ReadInto(entry, tensor);
         }
         catch (IOException error)
         {
@@ -170,7 +172,7 @@ public sealed partial class SafetensorsFile : IDisposable
             if (stored != tensor.DType) FloatBytes.Convert(source, stored, destination, tensor.DType);
             // Counted after the conversion: a float64 beyond float32's range has become infinite.
             nonFinite += FloatBytes.CountNonFinite(destination, tensor.DType);
-            tensor.Device.CopyFromHost(destination, tensor.Block, (tensor.Offset + done) * size);
+            tensor.Device.Write(destination, tensor.Block, (tensor.Offset + done) * size);
         }
         if (nonFinite == 0) return;
         string reason = $"{nonFinite} of {entry.Shape.ElementCount} values are NaN or infinite as {tensor.DType.Name}";

@@ -55,6 +55,7 @@ public sealed unsafe class WorkerTeam : IDisposable
     private long _count;
     private long _grain;
     private Exception? _error;
+    private readonly bool _idle;
     private volatile bool _stopping;
 
     /// <summary>Starts the team's threads, one less than its size.</summary>
@@ -76,8 +77,13 @@ public sealed unsafe class WorkerTeam : IDisposable
             worker.Thread.Start();
     }
 
+    private WorkerTeam(int size, bool idle) => (Size, _idle, _workers) = (size, idle, []);
+
     /// <summary>Number of members, the caller included.</summary>
     public int Size { get; }
+
+    /// <summary>A team of that size without threads, whose loops do nothing: working memory is counted by its size.</summary>
+    internal static WorkerTeam Idle(int size) => new(size, idle: true);
 
     /// <summary>Number of chunks of <paramref name="grain"/> indices in <paramref name="count"/>; the last one may be shorter.</summary>
     /// <param name="count">Number of indices, ≥ 0.</param>
@@ -123,6 +129,8 @@ public sealed unsafe class WorkerTeam : IDisposable
         if (chunks == 0)
             return;
         ObjectDisposedException.ThrowIf(_stopping, this);
+        if (_idle)
+            return;
         if (chunks == 1 || _workers.Length == 0 || t_inside)
         {
             for (long c = 0, start = 0; c < chunks; c++, start += grain)

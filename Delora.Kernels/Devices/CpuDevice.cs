@@ -12,7 +12,7 @@ public sealed class CpuDevice : HostDevice
     /// </param>
     public CpuDevice(int threads = 0, SimdLevel? simd = null) : this(new WorkerTeam(threads), simd ?? Kernels.Simd.Best) { }
 
-    private CpuDevice(WorkerTeam team, SimdLevel simd) : base(Describe(team.Size, simd))
+    private CpuDevice(WorkerTeam team, SimdLevel simd, bool planning = false) : base(Describe(team.Size, simd), planning)
     {
         Team = team;
         Simd = simd;
@@ -26,6 +26,9 @@ public sealed class CpuDevice : HostDevice
 
     /// <summary>The threads that share every kernel's work.</summary>
     public WorkerTeam Team { get; }
+
+    /// <summary>See <see cref="Devices.Planning"/>.</summary>
+    internal static CpuDevice Planning(CpuDevice like) => new(WorkerTeam.Idle(like.Team.Size), like.Simd, planning: true);
 
     /// <summary>The name of a CPU device.</summary>
     internal static string Describe(int threads, SimdLevel simd) =>

@@ -46,6 +46,19 @@ public static class Devices
     /// </summary>
     public static GpuDevice CreateSimulator() => DeviceProbe.StartSimulator();
 
+    /// <summary>
+    /// A device with all properties of another that only counts memory (<see cref="Device.IsPlanning"/>): models, adapters and training steps run on it as
+    /// they would there, in a moment and with hardly any memory, and its allocator's statistics are those of the other. The caller disposes it.
+    /// </summary>
+    /// <param name="like">A CPU device, or one of ILGPU, which must not be disposed before the result.</param>
+    /// <exception cref="DeviceException">It is the reference device, whose kernels are plain loops.</exception>
+    public static Device Planning(Device like) => like switch
+    {
+        CpuDevice cpu => CpuDevice.Planning(cpu),
+        GpuDevice gpu => GpuDevice.Planning(gpu),
+        _ => throw new DeviceException($"{like.Name}: memory can be planned for CPU and GPU devices."),
+    };
+
     /// <summary>The rule of <see cref="Best()"/>, over a given list.</summary>
     internal static DeviceChoice Best(IReadOnlyList<DeviceInfo> all, Func<DeviceKind, string> whyNone)
     {

@@ -72,6 +72,9 @@ public sealed partial class GpuDevice
         return $"{kernel.DeclaringType?.Name}.{kernel.Name}{arguments}";
     }
 
+    /// <summary>Whether a launch over so many threads does nothing.</summary>
+    private bool IsNothing(long threads) => threads == 0 || IsPlanning;
+
     private static string Describe(long count) => $"{count} threads";
 
     private static string Describe(KernelConfig config) => $"{config.GridDim.Size} groups of {config.GroupDim.Size} threads";

@@ -11,7 +11,7 @@ public sealed partial class GpuDevice
         Action<T1> kernel, KernelConfig config, T1 a1)
         where T1 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1>>(kernel.Method, true);
         try
         {
@@ -29,7 +29,7 @@ public sealed partial class GpuDevice
         Action<T1, T2> kernel, KernelConfig config, T1 a1, T2 a2)
         where T1 : struct where T2 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2>>(kernel.Method, true);
         try
         {
@@ -47,7 +47,7 @@ public sealed partial class GpuDevice
         Action<T1, T2, T3> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3)
         where T1 : struct where T2 : struct where T3 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3>>(kernel.Method, true);
         try
         {
@@ -65,7 +65,7 @@ public sealed partial class GpuDevice
         Action<T1, T2, T3, T4> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4>>(kernel.Method, true);
         try
         {
@@ -83,7 +83,7 @@ public sealed partial class GpuDevice
         Action<T1, T2, T3, T4, T5> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5>>(kernel.Method, true);
         try
         {
@@ -101,7 +101,7 @@ public sealed partial class GpuDevice
         Action<T1, T2, T3, T4, T5, T6> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5, T6>>(kernel.Method, true);
         try
         {
@@ -119,7 +119,7 @@ public sealed partial class GpuDevice
         Action<T1, T2, T3, T4, T5, T6, T7> kernel, KernelConfig config, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7)
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5, T6, T7>>(kernel.Method, true);
         try
         {
@@ -138,7 +138,7 @@ public sealed partial class GpuDevice
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
         where T8 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5, T6, T7, T8>>(kernel.Method, true);
         try
         {
@@ -158,7 +158,7 @@ public sealed partial class GpuDevice
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
         where T8 : struct where T9 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5, T6, T7, T8, T9>>(kernel.Method, true);
         try
         {
@@ -178,7 +178,7 @@ public sealed partial class GpuDevice
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
         where T8 : struct where T9 : struct where T10 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10>>(kernel.Method, true);
         try
         {
@@ -198,7 +198,7 @@ public sealed partial class GpuDevice
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
         where T8 : struct where T9 : struct where T10 : struct where T11 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11>>(kernel.Method, true);
         try
         {
@@ -218,7 +218,7 @@ public sealed partial class GpuDevice
         where T1 : struct where T2 : struct where T3 : struct where T4 : struct where T5 : struct where T6 : struct where T7 : struct
         where T8 : struct where T9 : struct where T10 : struct where T11 : struct where T12 : struct
     {
-        if (config.Size == 0) return;
+        if (IsNothing(config.Size)) return;
         var launcher = Launcher<Action<AcceleratorStream, KernelConfig, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12>>(
             kernel.Method, true);
         try

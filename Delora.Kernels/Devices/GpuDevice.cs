@@ -1,6 +1,8 @@
 using Delora.Core;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
+using ILGPU.Runtime.Cuda;
 
 namespace Delora.Kernels;
 
@@ -12,6 +14,7 @@ public sealed partial class GpuDevice : Device
 {
     private readonly Context _context;
     private readonly AcceleratorStream _stream;
+    private readonly GpuPlannedBuffer? _planned;
 
     internal GpuDevice(Context context, Accelerator accelerator, DeviceKind kind, string name) : base(name)
     {
@@ -20,6 +23,12 @@ public sealed partial class GpuDevice : Device
         Accelerator = accelerator;
         // Not the default stream: the null stream of CUDA cannot be captured into a graph.
         _stream = accelerator.CreateStream();
+    }
+
+    private GpuDevice(GpuDevice like) : base(like.Name, planning: true)
+    {
+        (_context, _stream, Kind, Accelerator) = (like._context, like._stream, like.Kind, like.Accelerator);
+        _planned = new GpuPlannedBuffer(Accelerator);
     }
 
     /// <summary>CUDA, OpenCL or the simulator.</summary>
@@ -36,8 +45,22 @@ public sealed partial class GpuDevice : Device
         Kind == DeviceKind.Simulator ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes : Accelerator.MemorySize;
 
     /// <inheritdoc/>
+    public override long AvailableMemoryBytes => Accelerator switch
+    {
+        CudaAccelerator cuda => cuda.GetFreeMemory() + Memory.Statistics.BytesCached,
+        CPUAccelerator => HostMemory.AvailableBytes + Memory.Statistics.BytesCached,
+        _ => base.AvailableMemoryBytes,
+    };
+
+    /// <summary>See <see cref="Devices.Planning"/>.</summary>
+    internal static GpuDevice Planning(GpuDevice like) => new(like);
+
+    /// <inheritdoc/>
     /// <exception cref="DeviceException">Something given to the device before has failed.</exception>
-    public override void Synchronize() => Guarded("waiting for the device", _stream.Synchronize);
+    public override void Synchronize()
+    {
+        if (!IsPlanning) Guarded("waiting for the device", _stream.Synchronize);
+    }
 
     /// <summary>The elements of a tensor on this device, as kernels take them.</summary>
     /// <exception cref="DTypeException">The tensor has another element type.</exception>
@@ -45,6 +68,7 @@ public sealed partial class GpuDevice : Device
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (DTypes.Of<T>() != tensor.DType) throw new DTypeException($"'{tensor.Name}' {tensor.Shape} is {tensor.DType.Name}, not {DTypes.Of<T>().Name}.");
+        if (_planned is not null) return new ArrayView<T>(_planned, 0, tensor.ElementCount);
         return ((GpuMemoryBlock)tensor.Block).Buffer.View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
     }
 
@@ -112,6 +136,11 @@ public sealed partial class GpuDevice : Device
     /// <inheritdoc/>
     protected override void DisposeDevice()
     {
+        if (_planned is not null)
+        {
+            _planned.Dispose();
+            return;
+        }
         _stream.Dispose();
         Accelerator.Dispose();
         _context.Dispose();

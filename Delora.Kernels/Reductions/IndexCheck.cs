@@ -46,6 +46,8 @@ internal static class IndexCheck
     private static (int Used, int FirstBad) OnGpu(GpuDevice gpu, Tensor indices, int bound, int? ignored)
     {
         using Tensor result = Tensor.From([0, int.MaxValue], [2], gpu, "index check");
+        // Nothing runs there, and ids that the host gave lie in its memory.
+        if (gpu.IsPlanning) return OnHost(indices, bound, ignored);
         gpu.Launch(CheckKernel, indices.ElementCount, gpu.View<int>(indices), gpu.View<int>(result), bound, ignored ?? 0,
             ignored is null ? 0 : 1);
         int[] values = result.ToArray<int>();

@@ -107,6 +107,7 @@ public abstract class PretrainedModel : Module, IAdaptable
         foreach ((string name, ModuleState state) in NamedState())
         {
             using Tensor tensor = state.Read();
+            if (Device.IsPlanning) continue;
             hash.AppendData(Encoding.UTF8.GetBytes($"{name} {tensor.Shape} "));
             for (long done = 0; done < tensor.ElementCount; done += Piece)
             {

@@ -18,12 +18,15 @@ internal static class Transposition
     internal static Tensor Of(Tensor matrix, string name)
     {
         Check.HasRank(nameof(Transposition), matrix, 2);
-        return matrix.DType == DType.Float64 ? Of<double>(matrix, name) : Of<float>(matrix, name);
+        Tensor turned = matrix.DType == DType.Float64 ? Of<double>(matrix, name) : Of<float>(matrix, name);
+        turned.TypeInFile = matrix.TypeInFile;
+        return turned;
     }
 
     private static Tensor Of<T>(Tensor matrix, string name) where T : unmanaged
     {
         int rows = matrix.Shape[0], columns = matrix.Shape[1];
+        if (matrix.Device.IsPlanning) return Tensor.Empty([columns, rows], matrix.DType, matrix.Device, name);
         T[] from = matrix.ToArray<T>(), to = new T[from.Length];
         for (int row = 0; row < rows; row += Block)
             for (int column = 0; column < columns; column += Block)

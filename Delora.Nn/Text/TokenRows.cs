@@ -78,6 +78,19 @@ public abstract class TokenRows
         }
     }
 
+    /// <summary>For each row, what is left of it behind <see cref="Trim"/>, and the positions that count.</summary>
+    internal IEnumerable<BatchExtent> RowExtents()
+    {
+        int[] inputs = new int[Length], targets = new int[Length];
+        for (int row = 0; row < Count; row++)
+        {
+            Fill(row, inputs, targets);
+            yield return new BatchExtent(
+                targets.AsSpan().LastIndexOfAnyExcept(CrossEntropyKernel.IgnoreIndex) + 1,
+                targets.Length - targets.AsSpan().Count(CrossEntropyKernel.IgnoreIndex));
+        }
+    }
+
     /// <summary>Writes one row; both spans have <see cref="Length"/> elements.</summary>
     private protected abstract void Fill(int row, Span<int> inputs, Span<int> targets);
 

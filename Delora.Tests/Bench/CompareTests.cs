@@ -60,6 +60,18 @@ public sealed class CompareTests
         Assert.True(last[2] < first[0], $"{first[0]} → {last[2]}");
     }
 
+    /// <summary>The step that is timed takes what is planned for it.</summary>
+    [Theory, InlineData(true, 2), InlineData(false, 2), InlineData(false, 0)]
+    public void The_models_that_are_timed_are_planned(bool llama, int rank)
+    {
+        var shape = new ModelShape("small", llama, 2, 96, 160, 4, llama ? 2 : 4, 67, 2, 9, rank);
+        using var step = new OwnStep(shape, threads: 2);
+        step.Run();
+        step.ResetPeak();
+        step.Run();
+        Assert.InRange(OwnStep.Plan(shape, 2), step.PeakBytes, 1.5 * step.PeakBytes);
+    }
+
     [Fact]
     public void A_layer_has_a_gradient_for_everything_that_is_compared()
     {

@@ -45,6 +45,9 @@ public sealed class ClassifierCommandsTests : IDisposable
         Assert.Contains("Labels: bad, good", made.Output, StringComparison.Ordinal);
         Assert.True(File.Exists(Path.Combine(Classifier, "tokenizer.json")));
 
+        string plan = await CliRun.Succeeds(Train("out", "--eval-data", _data, "--steps", "30", "--dry-run"));
+        Assert.Matches("Frozen weights [(].*Peak of the run +[0-9.]+ KiB", plan.ReplaceLineEndings(" "));
+        Assert.False(Directory.Exists(_folder.File("out")));
         string text = await CliRun.Succeeds(Train("out", "--eval-data", _data, "--steps", "30"));
         Assert.Matches("Data: .*data.csv, 24 texts of up to [0-9]+ tokens", text);
         Assert.Matches(@"evaluation after step 30: loss [0-9.]+, accuracy 100\.00 %, macro F1 1\.0000", text);

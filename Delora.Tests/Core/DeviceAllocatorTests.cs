@@ -71,7 +71,7 @@ public class DeviceAllocatorTests
         using Tensor second = Bytes(310, device), third = Bytes(310, device);
         Assert.Same(block, second.Block);
         Assert.NotSame(block, third.Block);
-        Assert.Equal(new AllocatorStatistics(640, 640, 0, 2, 2, 0), device.Memory.Statistics);
+        Assert.Equal(new AllocatorStatistics(640, 640, 0, 2, 2, 0, 640), device.Memory.Statistics);
     }
 
     [Fact]
@@ -104,7 +104,7 @@ public class DeviceAllocatorTests
         Bytes(1024, device).Dispose();
         Bytes(2048, device).Dispose();
         using Tensor large = Bytes(4096, device);
-        Assert.Equal(new AllocatorStatistics(4096, 4096, 0, 1, 3, 0), device.Memory.Statistics);
+        Assert.Equal(new AllocatorStatistics(4096, 4096, 0, 1, 3, 0, 4096), device.Memory.Statistics);
     }
 
     [Fact]
@@ -126,7 +126,7 @@ public class DeviceAllocatorTests
         GC.Collect();
         GC.WaitForPendingFinalizers();
         Assert.Equal(("forgotten", new Shape(3, 5), DType.Float32), (leaked?.Name, leaked!.Shape, leaked.DType));
-        Assert.Equal(new AllocatorStatistics(0, 256, 256, 0, 1, 1), device.Memory.Statistics);
+        Assert.Equal(new AllocatorStatistics(0, 256, 256, 0, 1, 1, 256), device.Memory.Statistics);
     }
 
     [Fact]
@@ -174,7 +174,7 @@ public class DeviceAllocatorTests
         Assert.Throws<DeviceException>(() => Bytes(256, device));
         GC.Collect();
         GC.WaitForPendingFinalizers();
-        Assert.Equal(new AllocatorStatistics(0, 256, 256, 0, 1, 0), device.Memory.Statistics);
+        Assert.Equal(new AllocatorStatistics(0, 256, 256, 0, 1, 0, 256), device.Memory.Statistics);
         device.FailsToFill = false;
         using Tensor tensor = Bytes(256, device);
         Assert.Equal(1, device.Memory.Statistics.SystemAllocations);

@@ -37,7 +37,7 @@ internal static unsafe class EncodedRows
             fixed (byte* code = encoded)
                 for (int i = 0; i < count; i++)
                     EncodeRow(storage, value + (long)i * @in, @in, factor + i * scaleCount, code + (long)i * width * codes.DType.Size, ref error);
-            codes.Device.CopyFromHost(encoded, codes.Block, (codes.Offset + (long)start * width) * codes.DType.Size);
+            codes.Device.Write(encoded, codes.Block, (codes.Offset + (long)start * width) * codes.DType.Size);
             if (scales is null) continue;
             using Tensor target = scales.View([count, scaleCount], (long)start * scaleCount);
             target.CopyFrom<float>(factors);

@@ -131,7 +131,7 @@ public abstract class FrozenWeight : IDisposable
         Error = WriteCore(weight);
         _norms?.Dispose();
         _norms = null;
-        if (Error.Largest == 0) return;
+        if (Device.IsPlanning ? !MayRound(weight) : Error.Largest == 0) return;
         Tensor norms = Tensor.Empty([In], Device.FloatType, Device, "column norms").Own();
         try
         {
@@ -144,6 +144,15 @@ public abstract class FrozenWeight : IDisposable
         }
         _norms = norms;
     }
+
+    /// <summary>What a plan takes for granted: numbers that a file has in more bits are rounded.</summary>
+    private bool MayRound(Tensor weight) => Storage switch
+    {
+        FrozenStorage.Float32 => false,
+        FrozenStorage.BFloat16 => weight.TypeInFile != DType.BFloat16,
+        FrozenStorage.Float16 => weight.TypeInFile != DType.Float16,
+        _ => true,
+    };
 
     private protected abstract WeightError WriteCore(Tensor weight);
 

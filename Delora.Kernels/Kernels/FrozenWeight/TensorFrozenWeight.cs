@@ -65,7 +65,8 @@ internal abstract class TensorFrozenWeight : FrozenWeight
 
     private protected override WeightError WriteCore(Tensor weight)
     {
-        if (Storage != FrozenStorage.Float32) return EncodedRows.Write(weight, Storage, _codes, _scales);
+        // On the host, and without memory of the device.
+        if (Storage != FrozenStorage.Float32) return Device.IsPlanning ? default : EncodedRows.Write(weight, Storage, _codes, _scales);
         _codes.CopyFrom(weight);
         return default;
     }

@@ -48,6 +48,19 @@ public sealed partial class PeftModel
         ModelCard.Write(folder, adapters, Base is IAdaptable);
     }
 
+    /// <summary>Makes what saving the adapters makes on the device, and writes nothing.</summary>
+    internal void RehearseSave()
+    {
+        foreach (string name in _configs.Keys)
+        {
+            using var scope = new TensorScope("save adapter");
+            foreach (KeyValuePair<string, Tensor> _ in SavedTensors(name).ToArray())
+            {
+                // The writer keeps them all until it has written them.
+            }
+        }
+    }
+
     private IEnumerable<KeyValuePair<string, Tensor>> SavedTensors(string name)
     {
         foreach ((string layerName, IAdaptedLayer layer) in AdaptedLayers)

@@ -51,6 +51,9 @@ public abstract class EncodedRows
     /// <summary>SHA-256 of all ids, token types and labels in their order, in hexadecimal digits.</summary>
     public string Fingerprint { get; }
 
+    /// <summary>The tokens of each text.</summary>
+    internal IEnumerable<BatchExtent> RowExtents() => _texts.Select(text => new BatchExtent(text.Ids.Length, text.Ids.Length));
+
     /// <summary>The texts of a batch, in this order.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such text.</exception>
     private protected EncodedBatch Pad(ReadOnlySpan<int> rows)

@@ -22,13 +22,20 @@ public sealed record ClassificationEvaluation(double Loss, int Texts, double? Ac
         SequenceClassifier model, ClassificationRows rows, int batchSize, CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        return Of(model, rows, Enumerable.Range(0, rows.Count).Chunk(batchSize), cancellation);
+    }
+
+    /// <summary>The same over given batches of texts, which are all of them.</summary>
+    internal static ClassificationEvaluation Of(
+        SequenceClassifier model, ClassificationRows rows, IEnumerable<int[]> batches, CancellationToken cancellation)
+    {
         bool training = model.IsTraining;
         model.Train(false);
         try
         {
             double sum = 0;
             var counts = new LabelCounts(model.Config.LabelCount);
-            foreach (int[] numbers in Enumerable.Range(0, rows.Count).Chunk(batchSize))
+            foreach (int[] numbers in batches)
             {
                 cancellation.ThrowIfCancellationRequested();
                 ClassificationBatch batch = rows.Take(numbers);

@@ -1,4 +1,5 @@
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -47,14 +48,20 @@ public sealed class ClassifierTuner : EncoderTuner<SequenceClassifier, Classific
                 + "to multi_label_classification (delora add-head --problem several).");
     }
 
+    /// <inheritdoc cref="FineTuner.Plan"/>
+    public static MemoryPlan Plan(
+        string folder, Device device, ClassificationRows training, FineTuningOptions options, ClassificationRows? evaluation = null,
+        FrozenWeightOptions? frozen = null, bool checkpointing = false) =>
+        PlanRun(device, twin => Load(folder, twin, frozen), model => new ClassifierTuner(model, training, options, evaluation), checkpointing);
+
     private protected override ClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows);
 
     private protected override Tensor Loss(ClassificationBatch batch) => Model.Loss(batch);
 
     private protected override int Samples(ClassificationBatch batch) => batch.Inputs.Rows;
 
-    private protected override ClassificationEvaluation Evaluate(CancellationToken cancellation) =>
-        ClassificationEvaluation.Of(Model, _evaluation!, Options.BatchSize, cancellation);
+    private protected override ClassificationEvaluation Evaluate(IEnumerable<int[]> batches, CancellationToken cancellation) =>
+        ClassificationEvaluation.Of(Model, _evaluation!, batches, cancellation);
 
     private protected override Dictionary<string, string> DataSettings() => new(base.DataSettings()) { ["problem"] = _training.Problem.ToString() };
 }

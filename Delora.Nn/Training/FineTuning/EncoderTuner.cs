@@ -1,5 +1,6 @@
 using System.Globalization;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -14,24 +15,37 @@ namespace Delora.Nn;
 public abstract class EncoderTuner<TModel, TBatch, TEvaluation> : FineTuner<TModel, TBatch, TEvaluation> where TModel : EncoderModel
 {
     private readonly EncodedRows _training;
+    private readonly EncodedRows? _evaluation;
     private readonly Generator _before;
 
     private protected EncoderTuner(
         TModel model, EncodedRows training, FineTuningOptions options, EncodedRows? evaluation, Action<string>? warn) : base(model, options, warn)
     {
-        (_training, HasEvaluation, _before) = (training, evaluation is not null, model.DropoutGenerator);
+        (_training, _evaluation, _before) = (training, evaluation, model.DropoutGenerator);
         model.DropoutGenerator = Generator;
     }
 
     private protected override int RowCount => _training.Count;
 
-    private protected override bool HasEvaluation { get; }
+    private protected override int? EvaluationCount => _evaluation?.Count;
+
+    private protected override BatchExtent[] Extents(bool evaluation) => [.. (evaluation ? _evaluation! : _training).RowExtents()];
 
     /// <inheritdoc/>
     public override void Dispose()
     {
         Model.DropoutGenerator = _before;
         base.Dispose();
+    }
+
+    /// <summary>Loads the model of a plan.</summary>
+    /// <exception cref="DeloraFormatException">The folder holds another model.</exception>
+    private protected static TModel Load(string folder, Device device, FrozenWeightOptions? frozen)
+    {
+        PretrainedModel model = PretrainedModel.Load(folder, device, frozen: frozen);
+        if (model is TModel wanted) return wanted;
+        using (model)
+            throw new DeloraFormatException(folder, "architectures", $"name {model.Config.Architecture}, which is no {typeof(TModel).Name}.");
     }
 
     private protected override Dictionary<string, string> DataSettings() => new()

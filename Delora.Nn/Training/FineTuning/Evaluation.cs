@@ -20,13 +20,19 @@ public readonly record struct Evaluation(double Loss, long Tokens)
     public static Evaluation Of(CausalLanguageModel model, TokenRows rows, int batchSize, CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        return Of(model, rows, Enumerable.Range(0, rows.Count).Chunk(batchSize), cancellation);
+    }
+
+    /// <summary>The same over given batches of rows.</summary>
+    internal static Evaluation Of(CausalLanguageModel model, TokenRows rows, IEnumerable<int[]> batches, CancellationToken cancellation)
+    {
         bool training = model.IsTraining;
         model.Train(false);
         try
         {
             double sum = 0;
             long tokens = 0;
-            foreach (int[] batch in Enumerable.Range(0, rows.Count).Chunk(batchSize))
+            foreach (int[] batch in batches)
             {
                 cancellation.ThrowIfCancellationRequested();
                 (int[] Inputs, int[] Targets) taken = rows.Take(batch);

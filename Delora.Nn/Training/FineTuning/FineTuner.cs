@@ -33,9 +33,30 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
         CausalLanguageModel model, TokenRows training, FineTuningOptions options, TokenRows? evaluation = null, Action<string>? warn = null)
         : base(model, options, warn) => (_training, _evaluation) = (training, evaluation);
 
+    /// <summary>
+    /// How much memory the run would take, without loading the model's weights or computing anything: headers of files are read, and the code that
+    /// would run is run on a device that only counts (<see cref="Devices.Planning"/>).
+    /// </summary>
+    /// <param name="folder">The model's folder.</param>
+    /// <param name="device">Where the run would be.</param>
+    /// <param name="training">What it would train on: the largest of its batches count.</param>
+    /// <param name="options">How it would train.</param>
+    /// <param name="evaluation">What it would evaluate on; null for nothing.</param>
+    /// <param name="frozen">How linear layers would keep their weights: float32 where nothing is given.</param>
+    /// <param name="checkpointing">See <see cref="PretrainedModel.Checkpointing"/>.</param>
+    /// <exception cref="DeloraFormatException">The model's files or the adapter's configuration are wrong.</exception>
+    /// <exception cref="DeviceException">The device is one whose memory cannot be planned.</exception>
+    public static MemoryPlan Plan(
+        string folder, Device device, TokenRows training, FineTuningOptions options, TokenRows? evaluation = null,
+        FrozenWeightOptions? frozen = null, bool checkpointing = false) => PlanRun(
+            device, twin => CausalLanguageModel.Load(folder, twin, frozen: frozen), model => new FineTuner(model, training, options, evaluation),
+            checkpointing);
+
     private protected override int RowCount => _training.Count;
 
-    private protected override bool HasEvaluation => _evaluation is not null;
+    private protected override int? EvaluationCount => _evaluation?.Count;
+
+    private protected override BatchExtent[] Extents(bool evaluation) => [.. (evaluation ? _evaluation! : _training).RowExtents()];
 
     private protected override (int[] Inputs, int[] Targets) Take(ReadOnlySpan<int> rows) => _training.Take(rows);
 
@@ -43,8 +64,8 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
 
     private protected override int Samples((int[] Inputs, int[] Targets) batch) => batch.Inputs.Length;
 
-    private protected override Evaluation Evaluate(CancellationToken cancellation) =>
-        Evaluation.Of(Model, _evaluation!, Options.BatchSize, cancellation);
+    private protected override Evaluation Evaluate(IEnumerable<int[]> batches, CancellationToken cancellation) =>
+        Evaluation.Of(Model, _evaluation!, batches, cancellation);
 
     private protected override Dictionary<string, string> DataSettings() => new()
     {
@@ -58,7 +79,7 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
 /// <typeparam name="TModel">The base model.</typeparam>
 /// <typeparam name="TBatch">What its loss is computed from.</typeparam>
 /// <typeparam name="TEvaluation">What an evaluation finds.</typeparam>
-public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where TModel : PretrainedModel
+public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where TModel : PretrainedModel
 {
     private readonly FineTuningOptions _options;
     private readonly Generator _generator;
@@ -182,8 +203,8 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
     /// <summary>Rows to train on.</summary>
     private protected abstract int RowCount { get; }
 
-    /// <summary>Whether there is something to evaluate on.</summary>
-    private protected abstract bool HasEvaluation { get; }
+    /// <summary>Rows to evaluate on; null where there is nothing.</summary>
+    private protected abstract int? EvaluationCount { get; }
 
     private protected FineTuningOptions Options => _options;
 
@@ -199,20 +220,23 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
     /// <summary>What progress counts of a batch.</summary>
     private protected abstract int Samples(TBatch batch);
 
-    /// <summary>Evaluates the model, which is in evaluation mode.</summary>
-    private protected abstract TEvaluation Evaluate(CancellationToken cancellation);
+    /// <summary>Evaluates the model, which is in evaluation mode, on batches of rows.</summary>
+    private protected abstract TEvaluation Evaluate(IEnumerable<int[]> batches, CancellationToken cancellation);
+
+    /// <summary>What each row makes of a batch.</summary>
+    private protected abstract BatchExtent[] Extents(bool evaluation);
 
     /// <summary>What names the data; a run that resumes must agree in it.</summary>
     private protected abstract Dictionary<string, string> DataSettings();
 
     private void Evaluate(int step, CancellationToken cancellation)
     {
-        if (!HasEvaluation) return;
+        if (EvaluationCount is not { } rows) return;
         bool training = Model.IsTraining;
         Model.Train(false);
         try
         {
-            TEvaluation evaluation = Evaluate(cancellation);
+            TEvaluation evaluation = Evaluate(Enumerable.Range(0, rows).Chunk(_options.BatchSize), cancellation);
             _evaluations.Add((step, evaluation));
             // Still in evaluation mode: who generates a sample here draws no dropout mask from the run's random numbers.
             Evaluated?.Invoke(step, evaluation);

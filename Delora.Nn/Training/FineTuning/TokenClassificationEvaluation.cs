@@ -33,6 +33,13 @@ public sealed record TokenClassificationEvaluation(double Loss, int Words, doubl
         TokenClassifier model, TokenClassificationRows rows, int batchSize, CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        return Of(model, rows, Enumerable.Range(0, rows.Count).Chunk(batchSize), cancellation);
+    }
+
+    /// <summary>The same over given batches of texts, which are all of them.</summary>
+    internal static TokenClassificationEvaluation Of(
+        TokenClassifier model, TokenClassificationRows rows, IEnumerable<int[]> batches, CancellationToken cancellation)
+    {
         bool training = model.IsTraining;
         model.Train(false);
         try
@@ -40,7 +47,7 @@ public sealed record TokenClassificationEvaluation(double Loss, int Words, doubl
             (double sum, int words) = (0, 0);
             var counts = new LabelCounts(model.Config.LabelCount);
             var entities = new EntityCounts(model.Config.Labels);
-            foreach (int[] numbers in Enumerable.Range(0, rows.Count).Chunk(batchSize))
+            foreach (int[] numbers in batches)
             {
                 cancellation.ThrowIfCancellationRequested();
                 TokenClassificationBatch batch = rows.Take(numbers);

@@ -1,4 +1,5 @@
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -32,12 +33,18 @@ public sealed class TokenClassifierTuner : EncoderTuner<TokenClassifier, TokenCl
         Action<string>? warn = null)
         : base(model, training, options, evaluation, warn) => (_training, _evaluation) = (training, evaluation);
 
+    /// <inheritdoc cref="FineTuner.Plan"/>
+    public static MemoryPlan Plan(
+        string folder, Device device, TokenClassificationRows training, FineTuningOptions options, TokenClassificationRows? evaluation = null,
+        FrozenWeightOptions? frozen = null, bool checkpointing = false) =>
+        PlanRun(device, twin => Load(folder, twin, frozen), model => new TokenClassifierTuner(model, training, options, evaluation), checkpointing);
+
     private protected override TokenClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows);
 
     private protected override Tensor Loss(TokenClassificationBatch batch) => Model.Loss(batch);
 
     private protected override int Samples(TokenClassificationBatch batch) => batch.Inputs.Rows;
 
-    private protected override TokenClassificationEvaluation Evaluate(CancellationToken cancellation) =>
-        TokenClassificationEvaluation.Of(Model, _evaluation!, Options.BatchSize, cancellation);
+    private protected override TokenClassificationEvaluation Evaluate(IEnumerable<int[]> batches, CancellationToken cancellation) =>
+        TokenClassificationEvaluation.Of(Model, _evaluation!, batches, cancellation);
 }
