@@ -36,10 +36,11 @@ internal sealed class CliApplication(IReadOnlyList<Func<CliConsole, Command>> co
     /// cref="ExitCode.Failed"/>.
     /// </summary>
     public async Task<int> RunAsync(
-        IReadOnlyList<string> arguments, TextWriter output, TextWriter error, CancellationToken cancellationToken, bool interactive = false)
+        IReadOnlyList<string> arguments, TextWriter output, TextWriter error, CancellationToken cancellationToken, bool interactive = false,
+        Func<Stream>? openInput = null)
     {
         RootCommand root = new("Trains DeLoRA adapters of language models and classifiers, uses them, and looks into their files.");
-        CliConsole console = new(output, error, interactive);
+        CliConsole console = new(output, error, interactive, openInput: openInput);
         foreach (Func<CliConsole, Command> command in commands)
             root.Add(command(console));
 

@@ -14,8 +14,10 @@ internal sealed class CliConsole
     /// Whether <paramref name="output"/> is a terminal. If not, no control code is ever written to it, colors included.
     /// </param>
     /// <param name="time">The clock of progress and timings.</param>
-    public CliConsole(TextWriter output, TextWriter error, bool interactive, TimeProvider? time = null)
+    /// <param name="openInput">Opens standard input.</param>
+    public CliConsole(TextWriter output, TextWriter error, bool interactive, TimeProvider? time = null, Func<Stream>? openInput = null)
     {
+        OpenInput = openInput ?? Console.OpenStandardInput;
         (Output, Error, Time) = (output, error, time ?? TimeProvider.System);
         Ansi = AnsiConsole.Create(new AnsiConsoleSettings
         {
@@ -28,6 +30,9 @@ internal sealed class CliConsole
         if (!interactive)
             Ansi.Profile.Width = RedirectedWidth;
     }
+
+    /// <summary>Opens standard input.</summary>
+    public Func<Stream> OpenInput { get; }
 
     public TextWriter Output { get; }
 

@@ -34,21 +34,31 @@ internal sealed class AdapterOptions
 
     private readonly Option<double> _dropout = ValueOptions.Share("--dropout", "Dropout of what goes into the adapter.", 0);
 
+    private readonly Option<string?> _config = ValueOptions.PathAsGiven(
+        "--config", "FILE",
+        "Take the adapter from an adapter_config.json instead of --method, --rank, --lambda, --alpha, --targets and --dropout: with every field of PEFT's, "
+        + "such as bias, modules_to_save, rank_pattern, layers_to_transform.");
+
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_method, _rank, _lambda, _alpha, _init, _targets, _dropout])
+        foreach (Option option in (Option[])[.. InFile, _init, _config])
             command.Add(option);
     }
 
-    private bool IsDelora(ParseResult parsed) => parsed.GetRequiredValue(_method) == Delora;
+    /// <summary>The options that say what a configuration file says as well.</summary>
+    private Option[] InFile => [_method, _rank, _lambda, _alpha, _targets, _dropout];
 
     /// <summary>The adapter that the options describe.</summary>
-    /// <exception cref="InputException">An option of the other method was given.</exception>
-    public AdapterConfig Read(ParseResult parsed)
+    /// <param name="parsed">The command line.</param>
+    /// <param name="warn">Hears of what a configuration file has without effect.</param>
+    /// <exception cref="InputException">An option of the other method was given, or one beside a file that says it.</exception>
+    /// <exception cref="Core.DeloraFormatException">The configuration file is missing or wrong.</exception>
+    public AdapterConfig Read(ParseResult parsed, Action<string>? warn)
     {
-        bool delora = IsDelora(parsed);
-        Option[] others = delora ? [_alpha] : [_lambda, _init];
-        if (others.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } wrong)
+        if (parsed.GetValue(_config) is { } file)
+            return Read(parsed, file, warn);
+        bool delora = parsed.GetRequiredValue(_method) == Delora;
+        if (Given(parsed, delora ? [_alpha] : [_lambda, _init]) is { } wrong)
             throw new InputException($"{wrong.Name} belongs to --method {(delora ? Lora : Delora)}");
         AdapterConfig config = delora
             ? new DeloraConfig
@@ -65,4 +75,19 @@ internal sealed class AdapterOptions
             TargetModules = parsed.GetValue(_targets),
         };
     }
+
+    private AdapterConfig Read(ParseResult parsed, string file, Action<string>? warn)
+    {
+        if (Given(parsed, InFile) is { } both)
+            throw new InputException($"{both.Name}: --config says what the adapter is; give one of them");
+        // A saved adapter's file says that it is not trained.
+        AdapterConfig config = AdapterConfig.Load(file, warn) with { InferenceMode = false };
+        string? init = parsed.GetValue(_init);
+        if (config is DeloraConfig delora)
+            return delora with { ResidualInitialization = init is null ? delora.InitWeights : init == Residual };
+        return init is null ? config : throw new InputException($"{_init.Name} belongs to --method {Delora}; {file} is of another");
+    }
+
+    private static Option? Given(ParseResult parsed, Option[] options) =>
+        options.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false });
 }

@@ -11,7 +11,8 @@ internal static class GenerateCommand
 
     public static Command Create(CliConsole console)
     {
-        Option<string?> model = ModelOptions.Model(), adapter = ModelOptions.Adapter();
+        Option<string?> model = ModelOptions.Model();
+        Option<string[]> adapters = ModelOptions.Adapters();
         Option<string?> prompt = new("--prompt")
         {
             Description = "The text to continue. \"\" lets the model begin, where it has a begin token.",
@@ -20,10 +21,7 @@ internal static class GenerateCommand
         Option<string?> promptFile = ValueOptions.PathAsGiven(
             "--prompt-file", "FILE", "The text to continue, in UTF-8; a line break at its very end is left out.");
         Option<bool> echo = new("--echo") { Description = "Write the prompt in front; else what is written is the continuation alone." };
-        Option<bool> special = new("--special-tokens")
-        {
-            Description = "Names of special tokens in the prompt, such as <|im_start|>, are these tokens; else they are text.",
-        };
+        Option<bool> special = ModelOptions.SpecialTokens("the prompt");
         Option<int> most = ValueOptions.Count("--max-tokens", "The most tokens to generate.", 256);
         Option<double?> temperature = ValueOptions.NotNegativeOrNone(
             "--temperature",
@@ -37,7 +35,7 @@ internal static class GenerateCommand
         Option<bool> verbose = new("--verbose", "-v") { Description = "Tell on standard error how fast it went." };
         Command command = new("generate", "Continues a text with a model, and an adapter where one is named.")
         {
-            model, adapter, prompt, promptFile, echo, special, most, temperature, topK, topP, greedy, seed, weights, device, verbose,
+            model, adapters, prompt, promptFile, echo, special, most, temperature, topK, topP, greedy, seed, weights, device, verbose,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -50,7 +48,7 @@ internal static class GenerateCommand
                     new TextSession.Request
                     {
                         Model = parsed.GetRequiredValue(model)!,
-                        Adapter = parsed.GetValue(adapter),
+                        Adapters = parsed.GetValue(adapters) ?? [],
                         Prompt = Prompt(parsed.GetValue(prompt), parsed.GetValue(promptFile)),
                         Echo = parsed.GetValue(echo),
                         Device = parsed.GetRequiredValue(device),

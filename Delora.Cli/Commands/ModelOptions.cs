@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Delora.Kernels;
+using Delora.Nn;
 
 namespace Delora.Cli;
 
@@ -17,10 +18,31 @@ internal static class ModelOptions
     public static Option<string?> Data() => ValueOptions.RequiredPath(
         "--data", "FILE",
         "UTF-8: plain text, or .jsonl with a {\"text\": …} or {\"prompt\": …, \"completion\": …} a line; for a classifier .jsonl, .csv or .tsv "
-        + "with text, text_pair where there are pairs, and label.");
+        + "with text, text_pair where there are pairs, and label; for a classifier of tokens .jsonl with tokens (words) and as many labels.");
 
-    public static Option<string?> Adapter() => ValueOptions.PathAsGiven(
-        "--adapter", "FOLDER", "An adapter of the model, DeLoRA or LoRA, that this program or PEFT saved.");
+    /// <summary>Any number of adapters; none is an empty list.</summary>
+    public static Option<string[]> Adapters() => ValueOptions.Paths(
+        "--adapter", "FOLDER",
+        "An adapter of the model, DeLoRA or LoRA, that this program or PEFT saved. Given several times, their updates are added, as PEFT does with "
+        + "several active adapters; delora combine adds with weights.");
+
+    /// <summary>Whether names of special tokens in a text are these tokens.</summary>
+    public static Option<bool> SpecialTokens(string where) => new("--special-tokens")
+    {
+        Description = $"Names of special tokens in {where}, such as <|im_start|>, are these tokens; else they are text.",
+    };
+
+    /// <exception cref="InputException">The model is an encoder: its texts and labels are data, never trusted.</exception>
+    public static void CheckSpecialTokens(ModelFolder folder, bool asked)
+    {
+        if (asked && folder.Config is EncoderConfig)
+            throw new InputException("--special-tokens belongs to language models: the special tokens around a text that is labelled are the tokenizer's own");
+    }
+
+    /// <summary>The most bytes of one file of weights.</summary>
+    public static Option<long?> MaxShardSize() => ValueOptions.BytesOrNone(
+        "--max-shard-size",
+        "The most bytes of one file of weights; a larger model is written as several and an index, as transformers does. [default: 5GB]");
 
     public static Option<int?> Length() => ValueOptions.CountOrNone(
         "--length", $"Tokens of a row, at most the model's context. [default: {UsualLength}, or the context where it is shorter]");

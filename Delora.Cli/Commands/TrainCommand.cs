@@ -3,15 +3,16 @@ using Delora.Nn;
 
 namespace Delora.Cli;
 
-/// <summary><c>delora train</c>: trains an adapter of a language model on text, or of a classifier on labelled texts.</summary>
+/// <summary><c>delora train</c>: trains an adapter of a language model on text, or of a classifier on labelled texts or words.</summary>
 internal static class TrainCommand
 {
     /// <summary>The command of one console.</summary>
     public static Command Create(CliConsole console) =>
-        Create((options, stop) => Task.Run(() => TrainingSession.Run(console, options, stop), stop));
+        Create((options, stop) => Task.Run(() => TrainingSession.Run(console, options, stop), stop), console.Warn);
 
     /// <param name="run">Trains and returns the exit code.</param>
-    public static Command Create(Func<TrainOptions, CancellationToken, Task<int>> run)
+    /// <param name="warn">Hears of what has no effect.</param>
+    public static Command Create(Func<TrainOptions, CancellationToken, Task<int>> run, Action<string>? warn = null)
     {
         Option<string?> model = ModelOptions.Model(), data = ModelOptions.Data();
         Option<string?> evalData = ValueOptions.PathAsGiven("--eval-data", "FILE", "Text to evaluate on, in the same forms.");
@@ -36,6 +37,7 @@ internal static class TrainCommand
         Option<int> saveEvery = ValueOptions.Count(
             "--save-every", "Steps between checkpoints; 0: at the end and when interrupted.", 100, least: 0);
         Option<int> keep = ValueOptions.Count("--keep", "Checkpoints to keep.", 2);
+        Option<bool> special = ModelOptions.SpecialTokens("a language model's texts");
         Option<ulong> seed = ValueOptions.Seed(0);
         Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
@@ -56,10 +58,10 @@ internal static class TrainCommand
             "--memory", "Memory that the run may take, such as 24GiB; a run that needs more is refused. [default: what the device has left]");
         Command command = new(
             "train",
-            "Trains an adapter of a language model on a text, or of a classifier on labelled texts; interrupted, it goes on where it was, to the "
+            "Trains an adapter of a language model on a text, or of a classifier on labelled texts or words; interrupted, it goes on where it was, to the "
             + "last bit.")
         {
-            model, data, output, evalData,
+            model, data, output, evalData, special,
         };
         adapter.AddTo(command);
         lambda.AddTo(command);
@@ -73,7 +75,7 @@ internal static class TrainCommand
         {
             if (parsed.GetValue(epochs) is not null && parsed.GetValue(steps) is not null)
                 throw new InputException("--epochs and --steps both say how long to train; give one of them");
-            AdapterConfig config = adapter.Read(parsed);
+            AdapterConfig config = adapter.Read(parsed, warn);
             return run(
                 new TrainOptions
                 {
@@ -81,6 +83,7 @@ internal static class TrainCommand
                     Data = parsed.GetRequiredValue(data)!,
                     EvalData = parsed.GetValue(evalData),
                     Out = parsed.GetRequiredValue(output)!,
+                    SpecialTokens = parsed.GetValue(special),
                     Length = parsed.GetValue(length),
                     Epochs = parsed.GetValue(epochs),
                     Steps = parsed.GetValue(steps),

@@ -36,6 +36,9 @@ internal sealed record TrainOptions
     /// <summary>Whether layers are computed again on the way back; see <see cref="CausalLanguageModel.Checkpointing"/>.</summary>
     public bool Checkpointing { get; init; }
 
+    /// <summary>Whether names of special tokens in a language model's texts are these tokens.</summary>
+    public bool SpecialTokens { get; init; }
+
     /// <summary>Whether to tell the plan of the run's memory, and to end there.</summary>
     public bool DryRun { get; init; }
 

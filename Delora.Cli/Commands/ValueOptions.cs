@@ -93,12 +93,21 @@ internal static class ValueOptions
 
     /// <summary>A path as the user wrote it, or null where the option is not given.</summary>
     public static Option<string?> PathAsGiven(string name, string placeholder, string description) => Make<string?>(
-        name, placeholder, description, null,
-        text =>
-        {
-            FullPath(text);
-            return text;
-        });
+        name, placeholder, description, null, PathAsIs);
+
+    /// <summary>Any number of paths as the user wrote them, one each time the option is given; none where it is not.</summary>
+    public static Option<string[]> Paths(string name, string placeholder, string description) => new(name)
+    {
+        Description = description,
+        HelpName = placeholder,
+        Arity = ArgumentArity.OneOrMore,
+        DefaultValueFactory = _ => [],
+        CustomParser = result => [.. result.Tokens.Select(token => Parse(result, name, token.Value, PathAsIs))],
+    };
+
+    /// <summary>A number of bytes, with a unit of a power of 1000 where there is one, or null where the option is not given.</summary>
+    public static Option<long?> BytesOrNone(string name, string description) =>
+        Make<long?>(name, "N[KB|MB|GB|TB]", description, null, text => ParseBytes(text));
 
     /// <summary>The absolute form of a path that a user gave.</summary>
     /// <exception cref="FormatException">It is empty or no path.</exception>
@@ -112,6 +121,22 @@ internal static class ValueOptions
         {
             throw new FormatException("a path is wanted", e);
         }
+    }
+
+    private static string PathAsIs(string text)
+    {
+        FullPath(text);
+        return text;
+    }
+
+    private static long ParseBytes(string text)
+    {
+        (string Name, decimal Factor)[] units = [("KB", 1e3m), ("MB", 1e6m), ("GB", 1e9m), ("TB", 1e12m), ("", 1)];
+        (string unit, decimal factor) = units.First(unit => text.EndsWith(unit.Name, StringComparison.OrdinalIgnoreCase));
+        return decimal.TryParse(text[..^unit.Length].Trim(), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
+            && number <= long.MaxValue / factor && number * factor >= 1
+            ? (long)(number * factor)
+            : throw new FormatException("a number of bytes such as 5000000, 500MB or 5GB is wanted");
     }
 
     private static double ParsePositive(string text) =>
@@ -159,12 +184,11 @@ internal static class ValueOptions
             Description = description,
             HelpName = placeholder,
             DefaultValueFactory = _ => defaultValue,
-            CustomParser = result => Parse(result, name, parse),
+            CustomParser = result => Parse(result, name, result.Tokens[^1].Value, parse),
         };
 
-    private static T Parse<T>(ArgumentResult result, string name, Func<string, T> parse)
+    private static T Parse<T>(ArgumentResult result, string name, string text, Func<string, T> parse)
     {
-        string text = result.Tokens[^1].Value;
         try
         {
             return parse(text);

@@ -51,40 +51,70 @@ internal sealed class ModelFolder
         return $"{report.Storages} layers, {Printable.Bytes(report.ByteLength)}, {error}; other weights {Printable.Bytes(report.ParameterLength)}";
     }
 
-    /// <summary>Loads the weights of a classifier of texts.</summary>
+    /// <summary>Loads the weights of a classifier of texts or of tokens.</summary>
     /// <exception cref="InputException">The model is none.</exception>
     /// <exception cref="DeloraFormatException">A file is missing or wrong.</exception>
-    public SequenceClassifier LoadClassifier(Device device, FrozenWeightOptions? frozen = null)
+    public EncoderModel LoadClassifier(Device device, FrozenWeightOptions? frozen = null)
     {
         RequireClassifier();
-        return (SequenceClassifier)PretrainedModel.Load(Path, device, _console.Warn, frozen: frozen);
+        return (EncoderModel)PretrainedModel.Load(Path, device, _console.Warn, frozen: frozen);
     }
 
-    /// <summary>Refuses a model that is no classifier of texts.</summary>
+    /// <summary>Refuses a model that is no classifier of texts or of tokens.</summary>
     /// <exception cref="InputException">It is none.</exception>
     public void RequireClassifier()
     {
-        if (Config is not EncoderConfig { Head: EncoderHead.SequenceClassification })
+        if (!IsClassifier)
         {
             throw new InputException(
-                $"{Path}: a classifier of texts is wanted (BertForSequenceClassification, RobertaForSequenceClassification), not a "
+                $"{Path}: a classifier is wanted (Bert- or RobertaForSequenceClassification, …ForTokenClassification), not a "
                 + $"{Config.Architecture}; delora add-head makes one of an encoder");
         }
     }
 
-    /// <summary>Puts an adapter on the model.</summary>
-    /// <exception cref="DeloraFormatException">It is missing, wrong, or does not fit.</exception>
-    public PeftModel Adapt(PretrainedModel model, string adapter)
+    /// <summary>
+    /// Loads the encoder for embeddings. A head is left out, except where an adapter was trained on the whole model: then its tensors are called so.
+    /// </summary>
+    /// <exception cref="DeloraFormatException">The model is no encoder, or a file is missing or wrong.</exception>
+    public EncoderModel LoadEncoder(Device device, FrozenWeightOptions frozen, IReadOnlyList<string> adapters) =>
+        IsClassifier && adapters.Any(adapter => AdapterConfig.Load(System.IO.Path.Combine(adapter, AdapterConfig.FileName)).TaskType is "SEQ_CLS" or "TOKEN_CLS")
+            ? LoadClassifier(device, frozen)
+            : TextEncoder.Load(Path, device, _console.Warn, frozen: frozen);
+
+    /// <summary>Whether the model is an encoder with a head.</summary>
+    public bool IsClassifier => Config is EncoderConfig { Head: not EncoderHead.None };
+
+    /// <summary>Whether the head labels tokens rather than whole texts.</summary>
+    public bool LabelsTokens => Config is EncoderConfig { Head: EncoderHead.TokenClassification };
+
+    /// <summary>Puts adapters on the model, all of which act: their updates add up.</summary>
+    /// <exception cref="DeloraFormatException">One is missing, wrong, or does not fit.</exception>
+    /// <exception cref="InputException">Two train the same whole module.</exception>
+    public PeftModel Adapt(PretrainedModel model, IReadOnlyList<string> adapters) => Adapt(_console, model, adapters, strict: false);
+
+    /// <inheritdoc cref="Adapt(PretrainedModel, IReadOnlyList{string})"/>
+    /// <param name="console">Hears of what is ignored.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="adapters">Folders.</param>
+    /// <param name="strict">Whether NaN or infinity in an adapter is an error.</param>
+    public static PeftModel Adapt(CliConsole console, PretrainedModel model, IReadOnlyList<string> adapters, bool strict)
     {
         PeftModel peft = new(model);
         try
         {
-            peft.Load(adapter, warn: _console.Warn);
+            string[] names = [.. adapters.Select((_, i) => i == 0 ? PeftModel.DefaultAdapter : string.Create(CultureInfo.InvariantCulture, $"adapter{i + 1}"))];
+            foreach ((string folder, string name) in adapters.Zip(names))
+                peft.Load(folder, name, warn: console.Warn, strict: strict);
+            peft.Activate(names);
             return peft;
         }
-        catch
+        catch (Exception e)
         {
             peft.Dispose();
+            if (e is ArgumentException)
+                throw new InputException(
+                    $"--adapter {string.Join(" --adapter ", adapters)}: two of them train the same module as a whole (modules_to_save), as adapters of "
+                    + "classifiers do; only one of these can act", e);
             throw;
         }
     }
@@ -100,11 +130,14 @@ internal sealed class ModelFolder
     }
 
     /// <summary>Reads a text file as rows for this model.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="length">Positions in a row.</param>
+    /// <param name="specialTokens">Whether names of special tokens in the text are these tokens.</param>
     /// <exception cref="DeloraFormatException">It cannot be read, or there is nothing to learn from it.</exception>
     /// <exception cref="InputException">The tokenizer makes tokens of it that the model does not know.</exception>
-    public TokenRows Rows(string file, int length)
+    public TokenRows Rows(string file, int length, bool specialTokens = false)
     {
-        TokenRows rows = TextData.Load(file, Tokenizer, length, _console.Warn);
+        TokenRows rows = TextData.Load(file, Tokenizer, length, _console.Warn, specialTokens);
         CheckLargest(rows.LargestId);
         return rows;
     }
@@ -117,6 +150,24 @@ internal sealed class ModelFolder
         ClassificationRows rows = Encoded(() => ClassificationData.Load(file, Tokenizer, (EncoderConfig)Config, length, _console.Warn));
         CheckLargest(rows.LargestId);
         return rows;
+    }
+
+    /// <summary>Reads texts whose words have labels for this model, which is a classifier of tokens.</summary>
+    /// <inheritdoc cref="LabelledRows"/>
+    public TokenClassificationRows LabelledWords(string file, int length)
+    {
+        TokenClassificationRows rows = Encoded(() => TokenClassificationData.Load(file, Tokenizer, (EncoderConfig)Config, length, _console.Warn));
+        CheckLargest(rows.LargestId);
+        return rows;
+    }
+
+    /// <summary>Words as this model, which is an encoder, takes them.</summary>
+    /// <exception cref="InputException">The tokenizer makes tokens of them that the model does not know, or cannot make what is asked for.</exception>
+    public WordEncoding EncodeWords(IReadOnlyList<string> words, int length)
+    {
+        WordEncoding encoded = Encoded(() => Tokenizer.EncodeWordsForModel(words, length));
+        CheckLargest(encoded.Text.Ids.DefaultIfEmpty().Max());
+        return encoded;
     }
 
     /// <summary>Texts as this model, which is an encoder, takes them at once.</summary>
@@ -160,11 +211,15 @@ internal sealed class ModelFolder
 
     /// <summary>What rows hold, in words.</summary>
     public static string Describe(string file, TokenRows rows) => string.Create(
-        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} rows of {rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
+        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} rows of {(rows is TokenExamples ? "up to " : "")}{rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
 
     /// <inheritdoc cref="Describe(string, TokenRows)"/>
     public static string Describe(string file, ClassificationRows rows) => string.Create(
         CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} texts of up to {rows.Longest:N0} tokens");
+
+    /// <inheritdoc cref="Describe(string, TokenRows)"/>
+    public static string Describe(string file, TokenClassificationRows rows) => string.Create(
+        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} texts of up to {rows.Longest:N0} tokens, {rows.Words:N0} words with labels");
 
     /// <summary>Whether two paths lead to one folder.</summary>
     public static bool IsSame(string one, string other)

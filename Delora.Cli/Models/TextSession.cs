@@ -13,7 +13,8 @@ internal static class TextSession
     {
         public required string Model { get; init; }
 
-        public string? Adapter { get; init; }
+        /// <summary>Folders of adapters, whose updates are added.</summary>
+        public string[] Adapters { get; init; } = [];
 
         public required string Prompt { get; init; }
 
@@ -34,7 +35,7 @@ internal static class TextSession
     {
         ModelFolder folder = ModelFolder.Open(console, request.Model);
         using CausalLanguageModel model = folder.Load(SelectedDevice.Open(request.Device), request.Frozen);
-        using PeftModel? peft = request.Adapter is { } adapter ? folder.Adapt(model, adapter) : null;
+        using PeftModel? peft = request.Adapters.Length > 0 ? folder.Adapt(model, request.Adapters) : null;
         TextGenerator generator = new(model, folder.Tokenizer);
         long start = console.Time.GetTimestamp();
         TimeSpan first = default;

@@ -15,36 +15,51 @@ internal static class TrainingSession
     public static int Run(CliConsole console, TrainOptions options, CancellationToken stop)
     {
         ModelFolder folder = ModelFolder.Open(console, options.Model);
-        int length = folder.LengthOf(options.Length);
+        ModelOptions.CheckSpecialTokens(folder, options.SpecialTokens);
         if (folder.Config is EncoderConfig)
-        {
             folder.RequireClassifier();
+        int length = folder.LengthOf(options.Length);
+        if (folder.LabelsTokens)
+            return new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, folder)
+            {
+                Task = "TOKEN_CLS",
+                Read = file => folder.LabelledWords(file, length),
+                Count = rows => rows.Count,
+                DescribeRows = ModelFolder.Describe,
+                Load = device => (TokenClassifier)folder.LoadClassifier(device, options.Frozen),
+                Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
+                    TokenClassifierTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
+                Tune = (model, training, tuning, evaluation) => new TokenClassifierTuner(model, training, tuning, evaluation, console.Warn),
+                Describe = EvalCommand.Text,
+                Unit = "texts",
+                Use = "classify",
+                UseOn = "--text \"...\"",
+            }.Run(stop);
+        if (folder.Config is EncoderConfig)
             return new TrainingSession<SequenceClassifier, ClassificationRows, ClassificationBatch, ClassificationEvaluation>(console, options, folder)
             {
                 Task = "SEQ_CLS",
                 Read = file => folder.LabelledRows(file, length),
                 Count = rows => rows.Count,
                 DescribeRows = ModelFolder.Describe,
+                Load = device => (SequenceClassifier)folder.LoadClassifier(device, options.Frozen),
                 Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
                     ClassifierTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
-                Load = device => folder.LoadClassifier(device, options.Frozen),
                 Tune = (model, training, tuning, evaluation) => new ClassifierTuner(model, training, tuning, evaluation, console.Warn),
                 Describe = EvalCommand.Text,
                 Unit = "texts",
                 Use = "classify",
                 UseOn = "--text \"...\"",
             }.Run(stop);
-        }
-
         return new TrainingSession<CausalLanguageModel, TokenRows, (int[] Inputs, int[] Targets), Evaluation>(console, options, folder)
         {
             Task = "CAUSAL_LM",
-            Read = file => folder.Rows(file, length),
+            Read = file => folder.Rows(file, length, options.SpecialTokens),
             Count = rows => rows.Count,
             DescribeRows = ModelFolder.Describe,
+            Load = device => folder.Load(device, options.Frozen),
             Plan = (device, training, tuning, evaluation, frozen, checkpointing) =>
                 FineTuner.Plan(folder.Path, device, training, tuning, evaluation, frozen, checkpointing),
-            Load = device => folder.Load(device, options.Frozen),
             Tune = (model, training, tuning, evaluation) => new FineTuner(model, training, tuning, evaluation, console.Warn),
             Describe = EvalCommand.Text,
             Unit = "tokens",
@@ -76,6 +91,9 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
     /// <summary>Loads the model.</summary>
     public required Func<Device, TModel> Load { get; init; }
 
+    /// <summary>Plans the memory of a run.</summary>
+    public required Func<Device, TRows, FineTuningOptions, TRows?, FrozenWeightOptions, bool, MemoryPlan> Plan { get; init; }
+
     /// <summary>Makes what trains the model on rows, and evaluates it on others where there are any.</summary>
     public required Func<TModel, TRows, FineTuningOptions, TRows?, FineTuner<TModel, TBatch, TEvaluation>> Tune { get; init; }
 
@@ -104,7 +122,8 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
         Device device = SelectedDevice.Open(options.Device);
         var plan = new TrainingPlan(
             options, tuning, device, (asked, frozen, checkpointing) => Plan(device, training, asked, evaluation, frozen, checkpointing));
-        if (options.DryRun) return plan.Tell(console, folder, DescribeRows(options.Data, training));
+        if (options.DryRun)
+            return plan.Tell(console, folder, DescribeRows(options.Data, training));
         using OutputFolder output = ModelFolder.IsSame(options.Model, options.Out)
             ? throw new InputException($"--out '{options.Out}': is the model's folder; another one is wanted")
             : OutputFolder.Open(options.Out);

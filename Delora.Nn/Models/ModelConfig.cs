@@ -22,7 +22,7 @@ public abstract record ModelConfig
         {
             [BertConfig.Family] = (fields, file, warn) => EncoderConfig.Read(new BertConfig { VocabSize = 30522 }, fields, file, warn),
             [GemmaConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new GemmaConfig(fields, file, warn), fields),
-            [GPT2Config.Family] = GPT2Config.Read,
+            [GPT2Config.Family] = (fields, file, _) => GPT2Config.Read(fields, file),
             [LlamaConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new LlamaConfig(fields, file, warn), fields),
             [MistralConfig.Family] = (fields, file, warn) => DecoderConfig.Complete(new MistralConfig(fields, file, warn), fields),
             [Qwen2Config.Family] = (fields, file, warn) => DecoderConfig.Complete(new Qwen2Config(fields, file, warn), fields),
@@ -46,6 +46,9 @@ public abstract record ModelConfig
 
     /// <summary>Where the configuration comes from, as error messages say it: the path of its file, or the type's name.</summary>
     public string Source { get; init; }
+
+    /// <summary>The dropout that the configuration asks for in training and that is not applied, in the file's words; null for none.</summary>
+    internal abstract string? DropoutLeftOut { get; }
 
     /// <summary><c>vocab_size</c>: ids are 0 … vocab_size − 1.</summary>
     public required int VocabSize { get; init; }

@@ -12,6 +12,9 @@ namespace Delora.Nn;
 /// </summary>
 public abstract class PretrainedModel : Module, IAdaptable
 {
+    /// <summary>transformers' limit of one file of weights: <c>max_shard_size="5GB"</c>.</summary>
+    public const long DefaultMaxShardBytes = 5_000_000_000;
+
     // A Monitor, because whoever changes the model waits in it for those that compute, and may call further methods that do so too.
     private readonly object _gate = new();
     private int _running;
@@ -59,20 +62,26 @@ public abstract class PretrainedModel : Module, IAdaptable
 
     /// <summary>
     /// Writes the model as transformers does: <c>config.json</c> and safetensors, as it computes now: with what is merged into it, and
-    /// with biases and whole modules that an active adapter trained, but without low-rank branches. Weights of another layout
-    /// (<c>model-00001-of-….safetensors</c>, the index) that are in the folder are removed. Where an adapter parts tied embeddings, both are written, and
-    /// the configuration says that they are not tied.
+    /// with biases and whole modules that an active adapter trained, but without low-rank branches. Where an adapter parts tied embeddings, both are
+    /// written, and the configuration says that they are not tied. Every file is whole before one of an earlier save is replaced; those that no
+    /// longer belong are removed at the end.
     /// </summary>
     /// <param name="folder">Made where it does not exist.</param>
     /// <param name="storeAs">
     /// The type of the tensors in the file: float32, or bfloat16 and float16, which round them. A model whose file held one of these is
     /// merged in float32 and rounded once.
     /// </param>
+    /// <param name="maxShardBytes">
+    /// The most bytes of tensors in one file (<c>max_shard_size</c>). A larger model is written as <c>model-00001-of-….safetensors</c> and
+    /// <c>model.safetensors.index.json</c>, which says where each tensor is; a tensor that is larger by itself has a file of its own.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The limit is below 1.</exception>
     /// <exception cref="DeloraException">The system refused.</exception>
     /// <exception cref="DTypeException">Tensors are not stored in that type.</exception>
     /// <exception cref="NonFiniteException">A number is too large for the type.</exception>
-    public void Save(string folder, DType storeAs = DType.Float32)
+    public void Save(string folder, DType storeAs = DType.Float32, long maxShardBytes = DefaultMaxShardBytes)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxShardBytes, 1);
         using Lease lease = Enter();
         (string Name, ModuleState State)[] state = [.. NamedState()];
         IReadOnlyDictionary<string, Shape> tied = Config.TensorShapes();
@@ -80,7 +89,7 @@ public abstract class PretrainedModel : Module, IAdaptable
         FolderFile.Make(folder);
         try
         {
-            WeightWriter.Write(folder, state, storeAs: storeAs);
+            WeightWriter.Write(folder, state, maxShardBytes, storeAs);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

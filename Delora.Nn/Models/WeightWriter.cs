@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.RegularExpressions;
 using Delora.Core;
 
@@ -7,68 +8,109 @@ namespace Delora.Nn;
 /// <summary>Writes the tensors of a model folder as transformers does: one file, or several with an index where they are larger than a limit.</summary>
 internal static partial class WeightWriter
 {
-    /// <summary>transformers' limit for one file.</summary>
-    internal const long MaxShardBytes = 5_000_000_000;
+    /// <summary>Ends the names of files that are whole, while others are not.</summary>
+    private const string NewSuffix = ".new";
 
-    /// <summary>Writes all tensors; those of one file are copied at a time. Files of another layout are removed at the end.</summary>
+    /// <summary>
+    /// Writes all tensors; those of one file are copied at a time. Every file is whole before the first takes its name, so that a run that ends
+    /// in between leaves the weights that were there. Files of another layout are removed at the end.
+    /// </summary>
     /// <param name="folder">An existing folder.</param>
     /// <param name="state">Names and tensors, in the model's order.</param>
-    /// <param name="maxShardBytes">A file is begun where the next tensor would make it larger.</param>
+    /// <param name="maxShardBytes">The most bytes of tensors in one file; see <see cref="Split"/>.</param>
     /// <param name="storeAs">The type of the tensors in the files: float32, bfloat16 or float16.</param>
     /// <exception cref="DeloraException">The system refused.</exception>
     internal static void Write(
-        string folder, IReadOnlyList<(string Name, ModuleState State)> state, long maxShardBytes = MaxShardBytes, DType storeAs = DType.Float32)
+        string folder, IReadOnlyList<(string Name, ModuleState State)> state, long maxShardBytes = PretrainedModel.DefaultMaxShardBytes,
+        DType storeAs = DType.Float32)
     {
-        List<List<(string Name, ModuleState State)>> shards = [[]];
+        List<List<(string Name, ModuleState State)>> shards = Split(state, maxShardBytes, storeAs);
+        string[] old = [.. Directory.EnumerateFiles(folder).Where(file => IsOurs(Path.GetFileName(file)))];
+        string[] unfinished = [.. Directory.EnumerateFiles(folder, ".model*.tmp"),
+            .. Directory.EnumerateFiles(folder, $"*{NewSuffix}").Where(file => IsOurs(Path.GetFileNameWithoutExtension(file)))];
+        foreach (string file in unfinished) FolderFile.TryDelete(file);
+        List<string> written = [];
+        try
+        {
+            foreach ((int i, List<(string Name, ModuleState State)> shard) in shards.Index())
+            {
+                string name = shards.Count == 1 ? WeightFiles.SingleName : ShardName(i, shards.Count);
+                written.Add(name);
+                WriteShard(Unnamed(name), shard, storeAs);
+            }
+            if (shards.Count > 1)
+            {
+                written.Add(WeightFiles.IndexName);
+                string index = Index(shards, storeAs);
+                AtomicFile.Write(Unnamed(WeightFiles.IndexName), stream => stream.Write(Encoding.UTF8.GetBytes(index)));
+            }
+            foreach (string name in written) File.Move(Unnamed(name), Path.Combine(folder, name), overwrite: true);
+        }
+        catch
+        {
+            foreach (string name in written) FolderFile.TryDelete(Unnamed(name));
+            throw;
+        }
+        foreach (string file in old.Except(written.Select(name => Path.Combine(folder, name)))) File.Delete(file);
+
+        string Unnamed(string name) => Path.Combine(folder, name + NewSuffix);
+    }
+
+    /// <summary>
+    /// Which tensors go into which file: in their order, and a file is ended where the next tensor would make it larger than the limit. A tensor
+    /// that is larger by itself has a file of its own, before the one that is being filled.
+    /// </summary>
+    /// <remarks>Source: huggingface_hub, <c>split_torch_state_dict_into_shards</c>, which <c>save_pretrained</c> calls.</remarks>
+    internal static List<List<(string Name, ModuleState State)>> Split(
+        IReadOnlyList<(string Name, ModuleState State)> state, long maxShardBytes, DType storeAs)
+    {
+        List<List<(string Name, ModuleState State)>> shards = [];
+        List<(string Name, ModuleState State)> current = [];
         long size = 0;
         foreach ((string Name, ModuleState State) entry in state)
         {
             long bytes = Bytes(entry.State, storeAs);
-            if (size > 0 && size + bytes > maxShardBytes)
+            if (bytes > maxShardBytes)
             {
-                shards.Add([]);
-                size = 0;
+                shards.Add([entry]);
+                continue;
             }
-            shards[^1].Add(entry);
+            if (size + bytes > maxShardBytes)
+            {
+                shards.Add(current);
+                (current, size) = ([], 0);
+            }
+            current.Add(entry);
             size += bytes;
         }
-        // Of another layout; names that only this layout has.
-        string[] old = [.. Directory.EnumerateFiles(folder).Where(file => ShardNames().IsMatch(Path.GetFileName(file))),
-            Path.Combine(folder, WeightFiles.SingleName), Path.Combine(folder, WeightFiles.IndexName)];
-        foreach (string unfinished in Directory.EnumerateFiles(folder, ".model*.tmp")) FolderFile.TryDelete(unfinished);
-        string[] written = shards.Count == 1
-            ? [WriteShard(folder, WeightFiles.SingleName, shards[0], storeAs)]
-            : [.. shards.Select((shard, i) => WriteShard(folder, ShardName(i, shards.Count), shard, storeAs))];
-        if (shards.Count > 1) written = [.. written, WriteIndex(folder, shards, storeAs)];
-        foreach (string file in old.Except(written)) File.Delete(file);
+        if (current.Count > 0 || shards.Count == 0) shards.Add(current);
+        return shards;
     }
 
-    private static string WriteShard(string folder, string name, IReadOnlyList<(string Name, ModuleState State)> shard, DType storeAs)
+    private static void WriteShard(string path, IReadOnlyList<(string Name, ModuleState State)> shard, DType storeAs)
     {
-        string path = Path.Combine(folder, name);
         using var scope = new TensorScope("save model");
         IEnumerable<KeyValuePair<string, Tensor>> tensors = shard.Select(entry => KeyValuePair.Create(entry.Name, entry.State.Read()));
         SafetensorsFile.Write(path, StoredFloats.Of(tensors, storeAs), floatType: DType.Float32);
-        return path;
     }
 
-    private static string WriteIndex(string folder, List<List<(string Name, ModuleState State)>> shards, DType storeAs)
+    private static string Index(List<List<(string Name, ModuleState State)>> shards, DType storeAs)
     {
         var map = new SortedDictionary<string, object>(StringComparer.Ordinal);
         foreach ((int i, List<(string Name, ModuleState State)> shard) in shards.Index())
             foreach ((string name, _) in shard) map.Add(name, ShardName(i, shards.Count));
         long total = shards.SelectMany(shard => shard).Sum(entry => Bytes(entry.State, storeAs));
-        string json = PythonJson.Write(new SortedDictionary<string, object?>(StringComparer.Ordinal)
+        return PythonJson.Write(new SortedDictionary<string, object?>(StringComparer.Ordinal)
         {
             ["metadata"] = (KeyValuePair<string, object>[])[new("total_size", total)],
             ["weight_map"] = map,
-        });
-        string path = Path.Combine(folder, WeightFiles.IndexName);
-        AtomicFile.Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(json)));
-        return path;
+        }) + "\n";
     }
 
     private static long Bytes(ModuleState state, DType storeAs) => checked(state.Shape.ElementCount * storeAs.Size);
+
+    /// <summary>Whether a file is one of those that this class writes, in any layout.</summary>
+    private static bool IsOurs(string name) => name is WeightFiles.SingleName or WeightFiles.IndexName || ShardNames().IsMatch(name);
 
     [GeneratedRegex(@"\Amodel-\d{5}-of-\d{5}\.safetensors\z", RegexOptions.CultureInvariant)]
     private static partial Regex ShardNames();

@@ -123,6 +123,37 @@ public abstract class TextTokenizer
             _specials.TruncatesLeft);
 
     /// <summary>
+    /// What a model reads whose words have labels: each word is encoded by itself, and the special tokens stand around all of them. A
+    /// byte-level vocabulary has each word with a space before it, whatever its own rule for texts: the same as
+    /// <c>tokenizer(words, is_split_into_words=True, truncation=True, max_length=…)</c> in transformers, with <c>add_prefix_space=True</c> for
+    /// RoBERTa, which it asks for there.
+    /// </summary>
+    /// <param name="words">The words.</param>
+    /// <param name="maxLength">The most ids, special ones included; what is more is cut as in <see cref="EncodeForModel"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The special tokens alone are more than <paramref name="maxLength"/>.</exception>
+    public WordEncoding EncodeWordsForModel(IReadOnlyList<string> words, int maxLength = int.MaxValue)
+    {
+        ArgumentNullException.ThrowIfNull(words);
+        List<int> ids = [], numbers = [];
+        int silent = 0;
+        foreach ((int number, string word) in words.Index())
+        {
+            List<int> one = word.Length == 0 ? [] : EncodeText(WordsBeginWithSpace && !char.IsWhiteSpace(word[0]) ? " " + word : word, parseSpecial: false);
+            if (one.Count == 0) silent++;
+            ids.AddRange(one);
+            // Below every id, so that the template carries them to their places.
+            numbers.AddRange(Enumerable.Repeat(-1 - number, one.Count));
+        }
+        (int[] all, int[] types) = _specials.Template.Build(ids, null, maxLength, _specials.TruncatesLeft);
+        (int[] places, _) = _specials.Template.Build(numbers, null, maxLength, _specials.TruncatesLeft);
+        return new WordEncoding(
+            new EncodedText(all, types), [.. places.Select(place => place < 0 ? -1 - place : -1)], words.Count, places.Count(place => place < 0) < ids.Count)
+        {
+            WithoutTokens = silent,
+        };
+    }
+
+    /// <summary>
     /// The text of some ids. Special tokens, the unknown token among them, are left out, and so are ids of <see cref="VocabularySize"/> and
     /// above: models have more rows than tokens where their makers rounded the number up. Bytes that are no UTF-8, which only a model can
     /// make, come as U+FFFD. WordPiece keeps no spaces: its words come with one between them, signs included.
@@ -164,6 +195,9 @@ public abstract class TextTokenizer
 
     /// <summary>Whether a token's leading space is no part of a text that starts with the token.</summary>
     internal virtual bool StartsWithPrefix(int id) => false;
+
+    /// <summary>Whether the vocabulary knows a word inside of a text by the space before it.</summary>
+    private protected virtual bool WordsBeginWithSpace => false;
 
     /// <summary>Adds the ids of a text, which is not empty.</summary>
     private protected abstract void Encode(string text, bool parseSpecial, List<int> ids);

@@ -48,7 +48,6 @@ public abstract record DecoderConfig : ModelConfig
         EosTokenIds = fields.Left.ContainsKey("eos_token_id") || defaults.EosTokenId is null
             ? fields.Integers("eos_token_id") ?? [] : [defaults.EosTokenId.Value];
         RefuseQuantization(fields);
-        if (AttentionDropout != 0) warn($"attention_dropout {PythonJson.Float(AttentionDropout)} is not applied in training.");
 
         int Required(string field) => fields.OptionalInteger(field) ?? throw fields.Wrong(field, "is missing.");
 
@@ -183,6 +182,8 @@ public abstract record DecoderConfig : ModelConfig
         config.Validate();
         return config;
     }
+
+    internal override string? DropoutLeftOut => AttentionDropout == 0 ? null : $"attention_dropout {PythonJson.Float(AttentionDropout)}";
 
     internal override ModelConfig Untied() => this with { TieWordEmbeddings = false };
 

@@ -59,12 +59,13 @@ public abstract partial record EncoderConfig
         RefuseOthers(fields);
         (EncoderHead head, string? other) = ReadHead(config, fields);
         config = config with { Head = head, OtherArchitecture = other, Labels = ReadLabels(fields, warn) };
-        if (config.AttentionProbsDropoutProb != 0)
-            warn($"attention_probs_dropout_prob {PythonJson.Float(config.AttentionProbsDropoutProb)} is not applied in training.");
         config = config with { WritesDType = TakeDType(fields), AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
         return config;
     }
+
+    internal override string? DropoutLeftOut =>
+        AttentionProbsDropoutProb == 0 ? null : $"attention_probs_dropout_prob {PythonJson.Float(AttentionProbsDropoutProb)}";
 
     private protected override void ValidateOwnFields()
     {

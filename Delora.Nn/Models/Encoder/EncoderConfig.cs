@@ -11,7 +11,7 @@ namespace Delora.Nn;
 /// <remarks>
 /// Source of the fields and defaults: transformers, <c>BertConfig</c>, <c>RobertaConfig</c>, <c>PretrainedConfig</c>. Dropout acts in training
 /// only: that of features (<see cref="HiddenDropoutProb"/>) and in front of a classifier (<see cref="ClassifierDropout"/>) as in transformers;
-/// that of attention probabilities is not applied, which reading the file warns of.
+/// that of attention probabilities is not applied, which a training run warns of.
 /// </remarks>
 public abstract partial record EncoderConfig : ModelConfig
 {

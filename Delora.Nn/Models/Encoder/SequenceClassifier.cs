@@ -37,15 +37,8 @@ public sealed class SequenceClassifier : EncoderModel
         string folder, Device device, IReadOnlyList<string> labels, Generator generator, ClassificationProblem? problem = null,
         Action<string>? warn = null, bool strict = false)
     {
-        EncoderConfig config = EncoderConfig.LoadEncoder(folder, warn) with
-        {
-            Head = EncoderHead.SequenceClassification,
-            Labels = [.. labels],
-            Problem = problem,
-        };
-        using WeightFiles files = OpenWeights(folder, warn, strict);
-        return (SequenceClassifier)EncoderWeights.Load(
-            config, files, device, (name, shape) => NewTensor(config, name, shape, device, generator), warn);
+        return (SequenceClassifier)WithNewHead(
+            folder, device, config => config with { Head = EncoderHead.SequenceClassification, Labels = [.. labels], Problem = problem }, generator, warn, strict);
     }
 
     /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>

@@ -14,6 +14,25 @@ public sealed class TokenClassifier : EncoderModel
     internal TokenClassifier(EncoderConfig config, Device device, WeightSource weights) : base(config, device, weights) =>
         _classifier = Register("classifier", weights.Linear("classifier"));
 
+    /// <summary>
+    /// The encoder of a model folder, whatever head it has, with a new head to be trained: what transformers' <c>from_pretrained</c> does with
+    /// <c>num_labels</c>. Frozen and in evaluation mode.
+    /// </summary>
+    /// <param name="folder">A folder with <c>config.json</c> and safetensors files.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="labels">Names of the labels.</param>
+    /// <param name="generator">Random numbers for the head.</param>
+    /// <param name="warn">Hears of what is ignored or new, and of NaN or infinity in the weights.</param>
+    /// <param name="strict">Whether NaN or infinity in the weights is an error.</param>
+    /// <exception cref="DeloraFormatException">
+    /// A file is missing or wrong, tensors are missing or extra, a shape does not fit, or the folder holds no encoder that is supported.
+    /// </exception>
+    /// <exception cref="DeviceMemoryException">The device has not enough memory.</exception>
+    public static TokenClassifier FromEncoder(
+        string folder, Device device, IReadOnlyList<string> labels, Generator generator, Action<string>? warn = null, bool strict = false) =>
+        (TokenClassifier)WithNewHead(
+            folder, device, config => config with { Head = EncoderHead.TokenClassification, Labels = [.. labels], Problem = null }, generator, warn, strict);
+
     /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong.</exception>
     public static TokenClassifier Create(EncoderConfig config, Device device, Generator generator)
@@ -53,11 +72,23 @@ public sealed class TokenClassifier : EncoderModel
     /// <param name="labels">[rows, length]: a label for each token; −100 where it does not count, as for padding and special tokens.</param>
     /// <returns>The loss, a scalar [].</returns>
     /// <inheritdoc cref="Forward"/>
-    public Tensor Loss(EncodedBatch batch, int[] labels)
+    public Tensor Loss(EncodedBatch batch, int[] labels) => Loss(new TokenClassificationBatch(batch, labels));
+
+    /// <summary>The loss of a batch of <see cref="TokenClassificationRows"/>.</summary>
+    /// <returns>The loss, a scalar [].</returns>
+    /// <inheritdoc cref="Forward"/>
+    public Tensor Loss(TokenClassificationBatch batch)
     {
-        Check.Shapes(labels.Length == batch.Ids.Length, $"{Config.Architecture}: {batch.Ids.Length} tokens, and {labels.Length} labels");
         using Lease lease = Enter();
-        return Logits(batch).CrossEntropy(Tensor.FromIndices(labels, [batch.Rows, batch.Length], Device, "labels"));
+        return LossOf(Logits(batch.Inputs), batch);
+    }
+
+    /// <summary>The loss of scores that are there.</summary>
+    internal Tensor LossOf(Tensor logits, TokenClassificationBatch batch)
+    {
+        (EncodedBatch inputs, int[] labels) = batch;
+        Check.Shapes(labels.Length == inputs.Ids.Length, $"{Config.Architecture}: {inputs.Ids.Length} tokens, and {labels.Length} labels");
+        return logits.CrossEntropy(Tensor.FromIndices(labels, [inputs.Rows, inputs.Length], Device, "labels"));
     }
 
     private Tensor Logits(EncodedBatch batch) =>

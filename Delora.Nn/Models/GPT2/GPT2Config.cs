@@ -112,7 +112,7 @@ public sealed record GPT2Config : ModelConfig
     private protected override string ContextField => "n_positions";
 
     /// <summary>Takes the fields of a configuration file.</summary>
-    internal static GPT2Config Read(JsonFields fields, string file, Action<string> warn)
+    internal static GPT2Config Read(JsonFields fields, string file)
     {
         // null is no such token; and where the vocabulary is smaller, there is none either.
         int vocabulary = Required(fields, "vocab_size");
@@ -147,11 +147,12 @@ public sealed record GPT2Config : ModelConfig
         fields.TryTake("architectures", out _);
         config = config with { WritesDType = TakeDType(fields), AdditionalFields = config.AdditionalFields.AddRange(fields.Left) };
         config.Validate();
-        if (config.EmbeddingDropout != 0 || config.AttentionDropout != 0 || config.ResidualDropout != 0)
-            warn($"embd_pdrop {PythonJson.Float(config.EmbeddingDropout)}, attn_pdrop {PythonJson.Float(config.AttentionDropout)} and "
-                + $"resid_pdrop {PythonJson.Float(config.ResidualDropout)} are not applied in training.");
         return config;
     }
+
+    internal override string? DropoutLeftOut => EmbeddingDropout == 0 && AttentionDropout == 0 && ResidualDropout == 0
+        ? null
+        : $"embd_pdrop {PythonJson.Float(EmbeddingDropout)}, attn_pdrop {PythonJson.Float(AttentionDropout)}, resid_pdrop {PythonJson.Float(ResidualDropout)}";
 
     internal override ModelConfig Untied() => this with { TieWordEmbeddings = false };
 

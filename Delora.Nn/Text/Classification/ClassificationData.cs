@@ -1,4 +1,3 @@
-using System.Globalization;
 using Delora.Core;
 
 namespace Delora.Nn;
@@ -73,18 +72,10 @@ public static class ClassificationData
     /// <param name="path">The file.</param>
     /// <param name="several">Whether a cell of a table holds several labels, separated by semicolons.</param>
     /// <exception cref="DeloraFormatException">The file can't be read, a line is wrong, or a number is too large for a label.</exception>
-    public static IReadOnlyList<string> LabelNames(string path, bool several = false)
-    {
-        const int Most = 1 << 16;
-        string[] names = [.. LabelledTextFile.Read(path, labelled: true, null)
-            .SelectMany(text => several && text.Label!.Form == LabelForm.Cell ? LabelReader.Parts(text.Label) : text.Label!.Items).Distinct()];
-        int[] numbers = [.. names.Select(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : -1)];
-        if (names.Length == 0) throw new DeloraFormatException(path, null, "holds no label.");
-        if (numbers.Contains(-1)) return [.. names.Order(StringComparer.Ordinal)];
-        return numbers.Max() < Most
-            ? EncoderConfig.DefaultLabels(numbers.Max() + 1)
-            : throw new DeloraFormatException(path, null, $"the label {numbers.Max()} is not below {Most}.");
-    }
+    public static IReadOnlyList<string> LabelNames(string path, bool several = false) => LabelReader.NamesOf(
+        LabelledTextFile.Read(path, labelled: true, null)
+            .SelectMany(text => several && text.Label!.Form == LabelForm.Cell ? LabelReader.Parts(text.Label) : text.Label!.Items),
+        path);
 
     /// <summary>A text as the model takes it, and whether it was cut.</summary>
     internal static (EncodedText Text, bool Cut) Encode(TextTokenizer tokenizer, string text, string? pair, int length)

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Delora.Core;
 
 namespace Delora.Nn;
@@ -10,41 +8,22 @@ namespace Delora.Nn;
 /// <param name="Targets">[rows, labels]: 0 or 1 for several labels a text, numbers for a regression; null for a single label.</param>
 public sealed record ClassificationBatch(EncodedBatch Inputs, int[]? Labels, float[]? Targets);
 
-/// <summary>
-/// Labelled texts in memory; a batch is as long as the longest of its texts. Immutable, and for any number of threads.
-/// </summary>
-public sealed class ClassificationRows
+/// <summary>Texts with labels: what a <see cref="SequenceClassifier"/> is trained on.</summary>
+public sealed class ClassificationRows : EncodedRows
 {
-    private readonly EncodedText[] _texts;
     private readonly int[] _labels;
     private readonly float[][] _targets;
-    private readonly int _paddingId;
 
     private ClassificationRows(EncoderConfig config, ClassificationProblem problem, IEnumerable<EncodedText> texts, int[] labels, float[][] targets)
-    {
-        (_texts, _labels, _targets, _paddingId, Problem) = ([.. texts], labels, targets, config.PadTokenId, problem);
-        int rows = problem == ClassificationProblem.SingleLabel ? labels.Length : targets.Length;
-        Check.Shapes(_texts.Length > 0 && _texts.Length == rows, $"ClassificationRows: {_texts.Length} texts, and labels for {rows}");
-        Check.Shapes(_texts.All(text => text.Ids.Length > 0), $"ClassificationRows: a text has no token");
-        LargestId = _texts.Max(text => text.Ids.Max());
-        Longest = _texts.Max(text => text.Ids.Length);
-        Fingerprint = ComputeFingerprint();
-    }
-
-    /// <summary>Number of texts.</summary>
-    public int Count => _texts.Length;
+        : base(config, [.. texts], problem == ClassificationProblem.SingleLabel ? labels.Length : targets.Length, (int)problem, hash =>
+        {
+            Append<int>(hash, labels);
+            foreach (float[] target in targets) Append<float>(hash, target);
+        }) =>
+        (_labels, _targets, Problem) = (labels, targets, problem);
 
     /// <summary>What the labels are.</summary>
     public ClassificationProblem Problem { get; }
-
-    /// <summary>The largest id that goes in; a model's vocabulary must be larger.</summary>
-    public int LargestId { get; }
-
-    /// <summary>Tokens of the longest text.</summary>
-    public int Longest { get; }
-
-    /// <summary>SHA-256 of all ids, token types and labels in their order, in hexadecimal digits.</summary>
-    public string Fingerprint { get; }
 
     /// <summary>Texts that have one label each.</summary>
     /// <param name="config">The model's: the padding token and the number of labels.</param>
@@ -84,12 +63,7 @@ public sealed class ClassificationRows
     /// <exception cref="ArgumentOutOfRangeException">There is no such text.</exception>
     public ClassificationBatch Take(params ReadOnlySpan<int> rows)
     {
-        var texts = new EncodedText[rows.Length];
-        for (int i = 0; i < rows.Length; i++)
-            texts[i] = (uint)rows[i] < (uint)Count
-                ? _texts[rows[i]]
-                : throw new ArgumentOutOfRangeException(nameof(rows), rows[i], $"There are {Count} texts.");
-        EncodedBatch inputs = EncodedBatch.Pad(texts, _paddingId);
+        EncodedBatch inputs = Pad(rows);
         if (Problem == ClassificationProblem.SingleLabel)
         {
             var labels = new int[rows.Length];
@@ -99,26 +73,5 @@ public sealed class ClassificationRows
         List<float> targets = [];
         foreach (int row in rows) targets.AddRange(_targets[row]);
         return new ClassificationBatch(inputs, null, [.. targets]);
-    }
-
-    /// <summary>The tokens of each text.</summary>
-    internal IEnumerable<BatchExtent> RowExtents() => _texts.Select(text => new BatchExtent(text.Ids.Length, text.Ids.Length));
-
-    private string ComputeFingerprint()
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Append([Count, (int)Problem]);
-        foreach (EncodedText text in _texts)
-        {
-            Append([text.Ids.Length]);
-            Append(text.Ids);
-            Append(text.TokenTypeIds);
-        }
-        Append(_labels);
-        foreach (float[] target in _targets) hash.AppendData(MemoryMarshal.AsBytes<float>(target));
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-
-        // In the machine's own byte order: another order is other data, and refused.
-        void Append(ReadOnlySpan<int> values) => hash.AppendData(MemoryMarshal.AsBytes(values));
     }
 }

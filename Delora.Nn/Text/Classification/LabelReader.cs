@@ -14,7 +14,7 @@ internal sealed class LabelReader(EncoderConfig config, string file)
     {
         LabelValue label = text.Label!;
         return label.Items.Count == 1 && label.Form != LabelForm.List
-            ? Id(text, label.Items[0], label.Form)
+            ? Id(Place(text), label.Items[0], label.Form)
             : throw Wrong(text, "holds a list; the model gives one label a text.");
     }
 
@@ -26,7 +26,7 @@ internal sealed class LabelReader(EncoderConfig config, string file)
         foreach (string item in cell ? Parts(text.Label) : text.Label.Items)
         {
             // In a list of JSON a number may stand beside names.
-            int id = Id(text, item, cell ? LabelForm.Cell : text.Label.Form);
+            int id = Id(Place(text), item, cell ? LabelForm.Cell : text.Label.Form);
             if (targets[id] != 0) throw Wrong(text, $"holds '{config.Labels[id]}' twice.");
             targets[id] = 1;
         }
@@ -44,21 +44,47 @@ internal sealed class LabelReader(EncoderConfig config, string file)
                 : throw Wrong(text, $"'{item}' is no finite number; the model is a regression."))];
     }
 
-    private int Id(LabelledText text, string item, LabelForm form)
+    /// <summary>The number of a label.</summary>
+    /// <param name="place">Where it stands, for messages.</param>
+    /// <param name="item">Its name or number.</param>
+    /// <param name="form">How the file writes it.</param>
+    /// <exception cref="DeloraFormatException">The model has no such label.</exception>
+    internal int Id(string place, string item, LabelForm form)
     {
         if (form != LabelForm.Number && _ids.TryGetValue(item, out int id)) return id;
         // Numbers that stand in quotes, or in a table, whose cells are all texts.
         if (int.TryParse(item, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number)
             && (uint)number < (uint)config.LabelCount)
             return number;
-        throw Wrong(text, $"'{item}' is none of the model's labels: {Names.List(config.Labels)}.");
+        throw new DeloraFormatException(file, place, $"'{item}' is none of the model's labels: {Names.List(config.Labels)}.");
+    }
+
+    /// <summary>
+    /// The labels that a new classifier needs: the distinct names in the order of their characters, or where all are whole numbers <see
+    /// cref="EncoderConfig.DefaultLabels"/> up to the largest.
+    /// </summary>
+    /// <param name="items">Every label of a file.</param>
+    /// <param name="path">The file.</param>
+    /// <exception cref="DeloraFormatException">There is none, or a number is too large for a label.</exception>
+    internal static IReadOnlyList<string> NamesOf(IEnumerable<string> items, string path)
+    {
+        const int Most = 1 << 16;
+        string[] names = [.. items.Distinct()];
+        int[] numbers = [.. names.Select(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : -1)];
+        if (names.Length == 0) throw new DeloraFormatException(path, null, "holds no label.");
+        if (numbers.Contains(-1)) return [.. names.Order(StringComparer.Ordinal)];
+        return numbers.Max() < Most
+            ? EncoderConfig.DefaultLabels(numbers.Max() + 1)
+            : throw new DeloraFormatException(path, null, $"the label {numbers.Max()} is not below {Most}.");
     }
 
     /// <summary>The labels of a cell.</summary>
     internal static string[] Parts(LabelValue cell) =>
         cell.Items[0].Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
-    private DeloraFormatException Wrong(LabelledText text, string reason) => new(file, $"line {text.Line}: label", reason);
+    private DeloraFormatException Wrong(LabelledText text, string reason) => new(file, Place(text), reason);
+
+    private static string Place(LabelledText text) => string.Create(CultureInfo.InvariantCulture, $"line {text.Line}: label");
 
     private static Dictionary<string, int> Ids(EncoderConfig config)
     {

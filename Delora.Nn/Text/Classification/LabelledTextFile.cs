@@ -48,7 +48,8 @@ internal static class LabelledTextFile
         return texts;
     }
 
-    private static LabelValue LabelOf(JsonFields fields, string field, JsonElement value) => value.ValueKind switch
+    /// <summary>A label, or several, as JSON has them.</summary>
+    internal static LabelValue LabelOf(JsonFields fields, string field, JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.String => new LabelValue(LabelForm.Name, [value.GetString()!]),
         JsonValueKind.Number => new LabelValue(LabelForm.Number, [value.GetRawText()]),

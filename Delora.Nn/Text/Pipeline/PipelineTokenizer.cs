@@ -31,6 +31,8 @@ internal sealed class PipelineTokenizer : TextTokenizer
 
     public override string Description => $"{_model.Kind}, {VocabularySize} tokens";
 
+    private protected override bool WordsBeginWithSpace => _model is ByteLevelModel;
+
     internal override bool StartsWithPrefix(int id) => _model.StripsSpace && BytesOf(id) is [(byte)' ', ..];
 
     private protected override void Encode(string text, bool parseSpecial, List<int> ids)

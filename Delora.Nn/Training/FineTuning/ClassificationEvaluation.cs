@@ -34,7 +34,7 @@ public sealed record ClassificationEvaluation(double Loss, int Texts, double? Ac
         try
         {
             double sum = 0;
-            var counts = new Counts(model.Config.LabelCount);
+            var counts = new LabelCounts(model.Config.LabelCount);
             foreach (int[] numbers in batches)
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -42,12 +42,12 @@ public sealed record ClassificationEvaluation(double Loss, int Texts, double? Ac
                 using IDisposable pause = Tape.Pause();
                 Tensor logits = model.Forward(batch.Inputs);
                 sum += model.LossOf(logits, batch).ToScalar() * numbers.Length;
-                if (rows.Problem != ClassificationProblem.Regression) counts.Add(logits.ToArray<double>(), batch);
+                if (rows.Problem != ClassificationProblem.Regression) Count(counts, logits.ToArray<double>(), batch);
             }
             bool single = rows.Problem == ClassificationProblem.SingleLabel;
             return rows.Problem == ClassificationProblem.Regression
                 ? new ClassificationEvaluation(sum / rows.Count, rows.Count, null, null)
-                : new ClassificationEvaluation(sum / rows.Count, rows.Count, (double)counts.Right / rows.Count, counts.MacroF1(occurringOnly: single));
+                : new ClassificationEvaluation(sum / rows.Count, rows.Count, counts.Accuracy, counts.MacroF1(occurringOnly: single));
         }
         finally
         {
@@ -55,41 +55,15 @@ public sealed record ClassificationEvaluation(double Loss, int Texts, double? Ac
         }
     }
 
-    /// <summary>Right and wrong answers of each label.</summary>
-    private sealed class Counts(int labels)
+    private static void Count(LabelCounts counts, double[] scores, ClassificationBatch batch)
     {
-        private readonly int[] _right = new int[labels], _given = new int[labels], _wanted = new int[labels];
-
-        public int Right { get; private set; }
-
-        public void Add(double[] scores, ClassificationBatch batch)
+        int labels = scores.Length / batch.Inputs.Rows;
+        for (int row = 0; row < batch.Inputs.Rows; row++)
         {
-            for (int row = 0; row < batch.Inputs.Rows; row++)
-            {
-                ReadOnlySpan<double> s = scores.AsSpan(row * labels, labels);
-                int best = 0;
-                for (int label = 1; label < labels; label++)
-                    if (s[label] > s[best]) best = label;
-                bool all = true;
-                for (int label = 0; label < labels; label++)
-                {
-                    // A probability above one half is a score above 0.
-                    bool given = batch.Labels is null ? s[label] > 0 : label == best;
-                    bool wanted = batch.Labels is { } one ? one[row] == label : batch.Targets![row * labels + label] != 0;
-                    if (given) _given[label]++;
-                    if (wanted) _wanted[label]++;
-                    if (given && wanted) _right[label]++;
-                    all &= given == wanted;
-                }
-                if (all) Right++;
-            }
-        }
-
-        public double MacroF1(bool occurringOnly)
-        {
-            double[] scores = [.. Enumerable.Range(0, labels).Where(label => !occurringOnly || _given[label] + _wanted[label] > 0)
-                .Select(label => _right[label] == 0 ? 0 : 2.0 * _right[label] / (_given[label] + _wanted[label]))];
-            return scores.Average();
+            int start = row * labels;
+            if (batch.Labels is { } wanted) counts.Add(LabelCounts.Best(scores.AsSpan(start, labels)), wanted[row]);
+            // A probability above one half is a score above 0.
+            else counts.Add(label => scores[start + label] > 0, label => batch.Targets![start + label] != 0);
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Delora.Core;
 using Delora.Kernels;
 
@@ -15,15 +14,11 @@ namespace Delora.Nn;
 /// tuner.Run("my-adapter");                     // the head is saved with the adapter, as PEFT does for SEQ_CLS
 /// </code>
 /// </summary>
-/// <remarks>
-/// A batch is as long as the longest of its texts. Dropout of the model takes its masks from the run's random numbers. Between the making
-/// and the disposal the model carries the adapter; the model itself stays the caller's.
-/// </remarks>
-public sealed class ClassifierTuner : FineTuner<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>
+/// <inheritdoc/>
+public sealed class ClassifierTuner : EncoderTuner<SequenceClassifier, ClassificationBatch, ClassificationEvaluation>
 {
     private readonly ClassificationRows _training;
     private readonly ClassificationRows? _evaluation;
-    private readonly Generator _before;
 
     /// <summary>Puts a new adapter on the model.</summary>
     /// <param name="model">The base model, without adapters of its own.</param>
@@ -38,16 +33,15 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
     public ClassifierTuner(
         SequenceClassifier model, ClassificationRows training, FineTuningOptions options, ClassificationRows? evaluation = null,
         Action<string>? warn = null)
-        : base(model, options, warn)
+        : base(model, training, options, evaluation, warn)
     {
-        (_training, _evaluation, _before) = (training, evaluation, model.DropoutGenerator);
+        (_training, _evaluation) = (training, evaluation);
         foreach (ClassificationRows rows in evaluation is null ? [training] : (ClassificationRows[])[training, evaluation])
             if (model.ProblemOf(rows.Problem) != rows.Problem || rows.Problem != training.Problem)
             {
-                base.Dispose();
+                Dispose();
                 throw new ArgumentException($"The labels are for {rows.Problem}, the model is for {model.ProblemOf(training.Problem)}.", nameof(training));
             }
-        model.DropoutGenerator = Generator;
         if (model.Config.Problem is null && training.Problem == ClassificationProblem.MultiLabel)
             warn?.Invoke(
                 "the texts have several labels each, and the model's problem_type is open: used later it gives one label a text. Set problem_type "
@@ -57,27 +51,8 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
     /// <inheritdoc cref="FineTuner.Plan"/>
     public static MemoryPlan Plan(
         string folder, Device device, ClassificationRows training, FineTuningOptions options, ClassificationRows? evaluation = null,
-        FrozenWeightOptions? frozen = null, bool checkpointing = false) => PlanRun(
-            device,
-            twin => PretrainedModel.Load(folder, twin, frozen: frozen) switch
-            {
-                SequenceClassifier classifier => classifier,
-                var other => throw NoClassifier(folder, other),
-            },
-            model => new ClassifierTuner(model, training, options, evaluation), checkpointing);
-
-    private protected override int RowCount => _training.Count;
-
-    private protected override int? EvaluationCount => _evaluation?.Count;
-
-    private protected override BatchExtent[] Extents(bool evaluation) => [.. (evaluation ? _evaluation! : _training).RowExtents()];
-
-    /// <inheritdoc/>
-    public override void Dispose()
-    {
-        Model.DropoutGenerator = _before;
-        base.Dispose();
-    }
+        FrozenWeightOptions? frozen = null, bool checkpointing = false) =>
+        PlanRun(device, twin => Load(folder, twin, frozen), model => new ClassifierTuner(model, training, options, evaluation), checkpointing);
 
     private protected override ClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows);
 
@@ -88,16 +63,5 @@ public sealed class ClassifierTuner : FineTuner<SequenceClassifier, Classificati
     private protected override ClassificationEvaluation Evaluate(IEnumerable<int[]> batches, CancellationToken cancellation) =>
         ClassificationEvaluation.Of(Model, _evaluation!, batches, cancellation);
 
-    private static DeloraFormatException NoClassifier(string folder, PretrainedModel model)
-    {
-        using (model)
-            return new DeloraFormatException(folder, "architectures", $"name {model.Config.Architecture}, which is no classifier of texts.");
-    }
-
-    private protected override Dictionary<string, string> DataSettings() => new()
-    {
-        ["training data"] = _training.Fingerprint,
-        ["texts"] = _training.Count.ToString(CultureInfo.InvariantCulture),
-        ["problem"] = _training.Problem.ToString(),
-    };
+    private protected override Dictionary<string, string> DataSettings() => new(base.DataSettings()) { ["problem"] = _training.Problem.ToString() };
 }

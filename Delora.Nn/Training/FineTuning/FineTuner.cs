@@ -26,7 +26,7 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
     /// <param name="training">What to train on.</param>
     /// <param name="options">How.</param>
     /// <param name="evaluation">What to evaluate on; null for nothing.</param>
-    /// <param name="warn">Hears of names in the adapter's configuration that match nothing.</param>
+    /// <param name="warn">Hears of names in the adapter's configuration that match nothing, and of dropout that is not applied.</param>
     /// <exception cref="DeloraFormatException">A field of the configuration is wrong, or it targets nothing.</exception>
     /// <exception cref="ArgumentException">An option is outside of its range.</exception>
     public FineTuner(
@@ -102,6 +102,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
         options.Validate();
         (Model, _options) = (model, options);
         _generator = new Generator(options.Seed);
+        if (model.Config.DropoutLeftOut is { } dropout) warn?.Invoke($"{model.Config.Source}: not applied in training: {dropout}.");
         // Before the adapter: it may train biases and whole modules of the model.
         _fingerprint = model.Fingerprint();
         Peft = new PeftModel(model);

@@ -24,7 +24,7 @@ public sealed class DecoderFolderTests : IDisposable
         using var scope = new TensorScope("test");
         Tensor ids = TinyLlama.Ids([2, 7], Devices.Cpu);
         float[] expected = model.Forward(ids).ToArray<float>();
-        foreach (long bytes in (long[])[WeightWriter.MaxShardBytes, 8000])
+        foreach (long bytes in (long[])[PretrainedModel.DefaultMaxShardBytes, 8000])
         {
             model.Save(Folder);
             WeightWriter.Write(Folder, [.. model.NamedState()], bytes);
