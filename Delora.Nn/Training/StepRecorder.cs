@@ -44,7 +44,8 @@ internal sealed class StepRecorder : IDisposable
             if (_steps.Count >= MostShapes)
             {
                 using var scope = new TensorScope("batch");
-                pass([.. inputs.Select(input => Tensor.FromIndices(input.Values, input.Shape, _gpu, input.Name))]);
+                Tensor[] tensors = [.. inputs.Select(input => Tensor.FromIndices(input.Values, input.Shape, _gpu, input.Name))];
+                Renting(() => pass(tensors));
                 return;
             }
             _steps.Add(key, step = new Step(inputs, _gpu, new GpuGraph(_gpu, _pool, _generator)));
@@ -56,18 +57,15 @@ internal sealed class StepRecorder : IDisposable
         Run(step, () => pass(step.Inputs));
     }
 
-    /// <summary>Forgets what is recorded: the model may compute otherwise from now on.</summary>
+    /// <summary>Forgets what is recorded, and gives its memory to others: the model may compute otherwise from now on.</summary>
     internal void Forget()
     {
         foreach (Step step in _steps.Values) step.Dispose();
         _steps.Clear();
-    }
-
-    public void Dispose()
-    {
-        Forget();
         _pool.Dispose();
     }
+
+    public void Dispose() => Forget();
 
     private void Run(Step step, Action work)
     {

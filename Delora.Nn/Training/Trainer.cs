@@ -125,7 +125,7 @@ public sealed partial class Trainer<TBatch>
     }
 
     /// <summary>
-    /// Forgets the graphs of the run under way. Who changes what the model computes in the midst of a run, in a callback, calls it: other active adapters,
+    /// Forgets the graphs of the run under way and gives their memory to others. Who changes what the model computes in the midst of a run, in a callback, calls it: other active adapters,
     /// other dropout. New values of parameters need nothing.
     /// </summary>
     public void ForgetRecordedSteps() => _run?.Forget();
