@@ -37,11 +37,14 @@ internal sealed unsafe partial class PtxWarp
         KnownAtProxyFence[Index] = Clock++;
     }
 
-    /// <summary>Publishes what this warp has done and knows.</summary>
+    /// <summary>
+    /// Publishes what this warp has done and knows. Its own lanes come no closer to each other by that. A lane that publishes alone speaks for all lanes of
+    /// the warp: that they have met before is not checked.
+    /// </summary>
     internal void Release(int[] to)
     {
-        Meet();
         for (int i = 0; i < Known.Length; i++) to[i] = Math.Max(to[i], Known[i]);
+        to[Index] = Math.Max(to[Index], Clock++);
     }
 
     /// <summary>Takes over what others have published.</summary>
