@@ -100,21 +100,26 @@ internal sealed unsafe partial class PtxWarp
 {
     private readonly List<PtxCopy>[] _copies = [.. Enumerable.Range(0, 32).Select(_ => new List<PtxCopy>())];
     private readonly int[] _group = new int[32];
+    private bool _hasCopied;
 
     private void StartCopies()
     {
+        if (!_hasCopied) return;
         foreach (List<PtxCopy> copies in _copies) copies.Clear();
         Array.Clear(_group);
+        _hasCopied = false;
     }
 
     internal void Add(int lane, PtxCopy copy)
     {
+        _hasCopied = true;
         copy.Group = _group[lane];
         _copies[lane].Add(copy);
     }
 
     internal void CommitCopies(uint mask)
     {
+        _hasCopied = true;
         for (; mask != 0; mask &= mask - 1) _group[BitOperations.TrailingZeroCount(mask)]++;
     }
 

@@ -28,14 +28,14 @@ internal sealed class PtxGroup
 
     internal PtxProgram Program { get; }
 
-    internal PtxLaunchShape Shape { get; }
+    internal PtxLaunchShape Shape { get; private set; }
 
     internal int DynamicSharedBytes { get; }
 
     /// <summary>What the entry was given: the same for all groups of a launch.</summary>
     internal byte[] Parameters { get; }
 
-    internal PtxMemory Memory { get; set; } = null!;
+    internal PtxMemory Memory { get; private set; } = null!;
 
     internal PtxOptions Options { get; }
 
@@ -59,6 +59,15 @@ internal sealed class PtxGroup
 
     /// <summary>Warp instructions that have run in the group: what clocks show.</summary>
     internal long Instructions => Options.InstructionsPerGroup - _budget;
+
+    /// <summary>Gets ready for a launch; the number of threads stays.</summary>
+    internal void StartLaunch(PtxLaunchShape shape, ReadOnlySpan<byte> parameters, PtxMemory memory)
+    {
+        parameters.CopyTo(Parameters);
+        Memory = memory;
+        Shape = shape;
+        foreach (PtxWarp warp in Warps) warp.StartLaunch();
+    }
 
     /// <summary>Runs the group at that place from its start to its end.</summary>
     internal void Run(int x, int y, int z)

@@ -117,11 +117,10 @@ internal sealed class PtxEntry(PtxMachine machine, PtxProgram program)
         Check(launch, shape, parameters.Length);
         lock (_lock)
         {
-            if (_group is null || _group.Shape != shape || _group.DynamicSharedBytes != launch.DynamicSharedBytes)
+            if (_group is null || _group.Shape.Threads != shape.Threads || _group.DynamicSharedBytes != launch.DynamicSharedBytes)
                 _group = new PtxGroup(Program, shape, launch.DynamicSharedBytes, machine.Options);
-            parameters.CopyTo(_group.Parameters);
             machine.Memory.Refresh();
-            _group.Memory = machine.Memory;
+            _group.StartLaunch(shape, parameters, machine.Memory);
             for (int z = 0; z < launch.GridZ; z++)
                 for (int y = 0; y < launch.GridY; y++)
                     for (int x = 0; x < launch.GridX; x++) _group.Run(x, y, z);

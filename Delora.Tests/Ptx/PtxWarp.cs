@@ -10,6 +10,7 @@ internal sealed unsafe partial class PtxWarp
 {
     private readonly ulong[] _file;
     private readonly int[] _places = new int[32];
+    private readonly uint[] _writtenAtStart;
     private bool _last;
 
     internal PtxWarp(PtxGroup group, int index, int lanes)
@@ -28,7 +29,13 @@ internal sealed unsafe partial class PtxWarp
         Known = new int[group.WarpCount + PtxAgents.Count];
         KnownAtProxyFence = new int[Known.Length];
         Pending = new uint[program.Slots];
-        foreach ((int slot, ulong value) in program.Constants) Fill(slot, value);
+        _writtenAtStart = new uint[program.Slots];
+        foreach ((int slot, ulong value) in program.Constants)
+        {
+            Fill(slot, value);
+            _writtenAtStart[slot] = uint.MaxValue;
+        }
+        foreach ((int slot, _) in program.Specials) _writtenAtStart[slot] = uint.MaxValue;
     }
 
     internal PtxGroup Group { get; }
@@ -80,19 +87,22 @@ internal sealed unsafe partial class PtxWarp
         Parked = AtBarrier = 0;
         Array.Clear(_places);
         Array.Clear(ReturnPlaces);
-        Array.Clear(Written);
         StartProducts();
         Array.Clear(PredicatesWritten);
         Local.Clear();
         StartClock();
         StartCopies();
         _range = default;
-        foreach ((int slot, _) in Group.Program.Constants) Written[slot] = uint.MaxValue;
+        _writtenAtStart.CopyTo(Written, 0);
         foreach ((int slot, string name) in Group.Program.Specials)
-        {
-            Written[slot] = uint.MaxValue;
+            if (SpecialRegisters.IsOfGroup(name)) Fill(slot, SpecialRegisters.Value(name, this, 0));
+    }
+
+    /// <summary>Fills the special registers that are the same in all groups of a launch.</summary>
+    internal void StartLaunch()
+    {
+        foreach ((int slot, string name) in Group.Program.Specials)
             for (int lane = 0; lane < 32; lane++) Registers[slot * 32 + lane] = SpecialRegisters.Value(name, this, lane);
-        }
     }
 
     private void Fill(int slot, ulong value) => new Span<ulong>(Registers + slot * 32, 32).Fill(value);
