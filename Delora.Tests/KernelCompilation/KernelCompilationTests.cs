@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Delora.Kernels;
+using Delora.Tests.Ptx;
 using ILGPU;
 using ILGPU.Algorithms;
 using ILGPU.Backends;
@@ -34,9 +35,24 @@ public sealed partial class KernelCompilationTests
             string text = PtxRepair.Repair(((PTXCompiledKernel)compiled).PTXAssembly);
             return text.Contains(".local", StringComparison.Ordinal) ? "uses local memory: an array, or a variable whose address is taken"
                 : BranchMarkedUniform().IsMatch(text) ? "has a branch that is marked uniform"
-                : null;
+                : WhyNotInterpreted(text);
         });
         Assert.True(failures.Count == 0, string.Join("\n", failures));
+    }
+
+    /// <summary>What the tests' interpreter does not know in a text, or null.</summary>
+    private static string? WhyNotInterpreted(string text)
+    {
+        try
+        {
+            PtxLoadedText loaded = new PtxMachine(PtxMachineDriver.Hopper, () => []).Load("the kernel", text);
+            foreach (string entry in loaded.EntryNames) loaded.Entry(entry);
+            return null;
+        }
+        catch (PtxFault fault)
+        {
+            return $"cannot be interpreted: {fault.Message}";
+        }
     }
 
     [Theory, InlineData(true), InlineData(false)]
