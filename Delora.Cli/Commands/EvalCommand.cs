@@ -14,9 +14,10 @@ internal static class EvalCommand
         Option<int?> length = ModelOptions.Length();
         Option<int> batch = ModelOptions.Batch();
         Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
+        Option<MatMulPrecision> precision = ValueOptions.Precision();
         Command command = new("eval", "Shows how well a model predicts a text, or a classifier labels texts, and how well with an adapter.")
         {
-            model, data, adapter, weights, length, batch, device,
+            model, data, adapter, weights, length, batch, device, precision,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -24,7 +25,7 @@ internal static class EvalCommand
                 ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
                 Request request = new(
                     console, folder, parsed.GetRequiredValue(data)!, folder.LengthOf(parsed.GetValue(length)), parsed.GetValue(adapter),
-                    parsed.GetRequiredValue(batch), parsed.GetRequiredValue(device), ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
+                    parsed.GetRequiredValue(batch), parsed.GetRequiredValue(device), parsed.GetValue(precision), ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                     stop);
                 return folder.Config is EncoderConfig ? LabelTexts(request) : PredictText(request);
             },
@@ -35,7 +36,7 @@ internal static class EvalCommand
     private static int PredictText(Request request)
     {
         TokenRows rows = request.Folder.Rows(request.File, request.Length);
-        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device), request.Frozen);
+        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             Evaluation evaluation = Evaluation.Of(model, rows, request.Batch, request.Stop);
@@ -46,7 +47,7 @@ internal static class EvalCommand
     private static int LabelTexts(Request request)
     {
         ClassificationRows rows = request.Folder.LabelledRows(request.File, request.Length);
-        using SequenceClassifier model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device), request.Frozen);
+        using SequenceClassifier model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             ClassificationEvaluation evaluation = ClassificationEvaluation.Of(model, rows, request.Batch, request.Stop);
@@ -88,6 +89,6 @@ internal static class EvalCommand
         : string.Create(CultureInfo.InvariantCulture, $"mean squared error {evaluation.Loss:G5}");
 
     private sealed record Request(
-        CliConsole Console, ModelFolder Folder, string File, int Length, string? Adapter, int Batch, string Device, FrozenWeightOptions Frozen,
-        CancellationToken Stop);
+        CliConsole Console, ModelFolder Folder, string File, int Length, string? Adapter, int Batch, string Device,
+        MatMulPrecision Precision, FrozenWeightOptions Frozen, CancellationToken Stop);
 }

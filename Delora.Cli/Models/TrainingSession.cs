@@ -25,7 +25,7 @@ internal static class TrainingSession
         TokenRows training = folder.Rows(options.Data, length);
         TokenRows? evaluation = options.EvalData is { } file ? folder.Rows(file, length) : null;
         FineTuningOptions tuning = Tuning(options, training.Count, "CAUSAL_LM");
-        Device device = SelectedDevice.Open(options.Device);
+        Device device = SelectedDevice.Open(options.Device, options.Precision);
         using OutputFolder output = OpenOutput(options);
         using CausalLanguageModel model = folder.Load(device, options.Frozen);
         model.Checkpointing = options.Checkpointing;
@@ -48,7 +48,7 @@ internal static class TrainingSession
         ClassificationRows training = folder.LabelledRows(options.Data, length);
         ClassificationRows? evaluation = options.EvalData is { } file ? folder.LabelledRows(file, length) : null;
         FineTuningOptions tuning = Tuning(options, training.Count, "SEQ_CLS");
-        Device device = SelectedDevice.Open(options.Device);
+        Device device = SelectedDevice.Open(options.Device, options.Precision);
         using OutputFolder output = OpenOutput(options);
         using SequenceClassifier model = folder.LoadClassifier(device, options.Frozen);
         model.Checkpointing = options.Checkpointing;
