@@ -57,6 +57,9 @@ internal static class GpuReduce
     private const int MaxGroupSize = 256;
     private const int MaxGroups = 1024;
 
+    /// <summary>Whether a number of the device says that nothing is to be done: it is there, and is not 0; NaN is not.</summary>
+    internal static bool IsClosed(ArrayView<float> gate) => gate.Length > 0 && !(gate[0] == 0f);
+
     /// <summary>Threads of a reducing group: the largest power of two, up to 256, that the device takes (the simulator: 16).</summary>
     internal static int GroupSize(GpuDevice gpu) =>
         1 << BitOperations.Log2((uint)Math.Min(MaxGroupSize, gpu.MaxThreadsPerGroup));

@@ -73,9 +73,10 @@ public abstract class Optimizer : IDisposable
     }
 
     /// <summary>The same, on its way.</summary>
-    internal Readback ReadGradientNorm()
+    internal Readback ReadGradientNorm(Action<Tensor>? also = null)
     {
         GlobalNormKernel.Forward(_norm, _gradients);
+        also?.Invoke(_norm);
         return new Readback(_norm);
     }
 
@@ -90,8 +91,11 @@ public abstract class Optimizer : IDisposable
         StepAfterNorm(maxGradientNorm);
     }
 
-    /// <summary>A step that clips by the norm that <see cref="GradientNorm"/> has just measured.</summary>
-    internal void StepAfterNorm(double maxGradientNorm)
+    /// <summary>
+    /// A step that clips by the norm that <see cref="GradientNorm"/> has just measured, and that the device leaves out where <paramref name="gate"/> [1] is
+    /// not 0.
+    /// </summary>
+    internal void StepAfterNorm(double maxGradientNorm, Tensor? gate = null)
     {
         if (!(maxGradientNorm >= 0))
             throw new ArgumentOutOfRangeException(nameof(maxGradientNorm), maxGradientNorm, "The largest norm must be ≥ 0.");
@@ -112,10 +116,13 @@ public abstract class Optimizer : IDisposable
         {
             ParameterGroup group = Groups[i];
             double learningRate = (group.LearningRate ?? LearningRate) * LearningRateFactor;
-            StepGroup(i, _arenas[i], scale, learningRate, group.WeightDecay ?? WeightDecay, step);
+            StepGroup(i, _arenas[i], scale, learningRate, group.WeightDecay ?? WeightDecay, step, gate);
         }
         StepCount = step;
     }
+
+    /// <summary>Takes back that steps were counted which the device has left out.</summary>
+    internal void CountOnly(long steps) => StepCount = steps;
 
     /// <summary>Forgets all accumulated gradients.</summary>
     public void ZeroGradients()
@@ -169,7 +176,7 @@ public abstract class Optimizer : IDisposable
 
     /// <summary>One step of one group.</summary>
     private protected abstract void StepGroup(
-        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step);
+        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step, Tensor? gate);
 
     /// <summary>A tensor of zeros as long as each arena.</summary>
     private protected Tensor[] ZerosLikeArenas(string name) => [.. _arenas.Select(arena => Zeros(arena.Values.Shape, name))];

@@ -8,7 +8,8 @@ namespace Delora.Nn;
 /// <summary>
 /// The training loop: forward, backward, step, over batches of any kind. Each batch has a tape of its own, so its memory is returned
 /// before the next one; after the first step no new memory is asked for. The loss and the norm of the gradients are looked at before the
-/// parameters move.
+/// parameters move; on a CUDA card by the card, which then leaves the step out, and the host hears of them while the next step is under way
+/// (<see cref="ITrainerCallback.MustFollow"/>).
 /// </summary>
 /// <remarks>
 /// The trainer knows no model: <see cref="Module.Train"/> comes before the run, or dropout does nothing, and a callback that evaluates
@@ -142,6 +143,8 @@ public sealed class Trainer<TBatch>
         private readonly List<Readback> _losses = [];
         private readonly StepRecorder? _recorder;
         private readonly Tensor? _recordedLoss;
+        private readonly FiniteGate? _gate;
+        private Taken? _pending;
         private TimeSpan _firstStep;
         private double _loss = double.NaN;
         private long _samples;
@@ -160,6 +163,9 @@ public sealed class Trainer<TBatch>
                 _recordedLoss = Tensor.Zeros([], gpu.FloatType, gpu, "loss of a recorded pass").Own();
                 _recorder = new StepRecorder(gpu, recordable.Generator);
             }
+            // Who goes on after a step that was left out must know of it: the steps of the optimizer are counted.
+            if (options.NonFinite == NonFinitePolicy.Stop && _optimizer.Gradients[0].Device is GpuDevice { Driver: not null } card)
+                _gate = new FiniteGate(card);
             trainer._run = this;
         }
 
@@ -169,7 +175,6 @@ public sealed class Trainer<TBatch>
             if (_done == _options.Steps) return false;
             cancellation.ThrowIfCancellationRequested();
             _optimizer.ZeroGradients();
-            _losses.Clear();
             return true;
         }
 
@@ -178,15 +183,21 @@ public sealed class Trainer<TBatch>
         {
             if (_recorder is null)
             {
-                Pass(() => _trainer._loss(batch), loss => _losses.Add(new Readback(loss)));
+                Pass(() => _trainer._loss(batch), Take);
             }
             else
             {
                 RecordableLoss<TBatch> recordable = _trainer.Recordable!;
                 _recorder.Run(recordable.Inputs(batch), inputs => Pass(() => recordable.Loss(inputs), _recordedLoss!.CopyFrom));
-                _losses.Add(new Readback(_recordedLoss!));
+                Take(_recordedLoss!);
             }
             _samples += _trainer._samples(batch);
+        }
+
+        private void Take(Tensor loss)
+        {
+            _gate?.Watch(loss);
+            _losses.Add(new Readback(loss));
         }
 
         /// <summary>Forward and backward.</summary>
@@ -204,21 +215,57 @@ public sealed class Trainer<TBatch>
         public void FinishStep()
         {
             int step = _done + 1;
-            // Asked for before the losses are waited for: one wait for all.
-            using Readback normOnItsWay = _optimizer.ReadGradientNorm();
-            _loss = _losses.Sum(loss => loss.Values[0]) / _options.GradientAccumulation;
-            double norm = normOnItsWay.Values[0];
             _optimizer.LearningRateFactor = _options.Schedule.FactorAt(_done);
-            bool finite = double.IsFinite(_loss) && double.IsFinite(norm);
-            if (finite) _optimizer.StepAfterNorm(_options.MaxGradientNorm);
-            else if (_options.NonFinite == NonFinitePolicy.Skip) _skipped++;
-            else throw NonFinite(step, norm);
+            // Asked for before the losses are waited for: one wait for all.
+            var taken = new Taken(
+                step, [.. _losses], _optimizer.ReadGradientNorm(_gate is null ? null : _gate.Watch), _optimizer.LearningRate * _optimizer.LearningRateFactor,
+                _optimizer.StepCount, _samples);
+            _losses.Clear();
+            if (_gate is null)
+            {
+                Settle(taken);
+                return;
+            }
+            // The device leaves the step out where a number is not finite, and all steps after it. Meanwhile the step before is looked at.
+            _optimizer.StepAfterNorm(_options.MaxGradientNorm, _gate.Tensor);
             _done = step;
-            Report(norm, !finite);
+            Taken? before = _pending;
+            _pending = taken;
+            if (before is not null) Settle(before);
+            if (_trainer.Callbacks.Any(callback => callback.MustFollow(step, _options.Steps)) || step == _options.Steps) SettlePending();
+        }
+
+        /// <summary>Looks at the numbers of a step, and tells of it.</summary>
+        private void Settle(Taken taken)
+        {
+            _loss = taken.Losses.Sum(loss => loss.Values[0]) / _options.GradientAccumulation;
+            double norm = taken.Norm.Values[0];
+            bool finite = double.IsFinite(_loss) && double.IsFinite(norm);
+            if (!finite && _options.NonFinite == NonFinitePolicy.Stop)
+            {
+                // Steps that were asked for since then have been left out, too.
+                bool isLast = _gate is null || _pending is null;
+                _pending?.Dispose();
+                (_pending, _done) = (null, taken.Step - 1);
+                _optimizer.CountOnly(taken.StepCount);
+                throw NonFinite(taken.Step, norm, isLast);
+            }
+            if (!finite) _skipped++;
+            else if (_gate is null) _optimizer.StepAfterNorm(_options.MaxGradientNorm);
+            if (_gate is null) _done = taken.Step;
+            Report(taken, norm, !finite);
+        }
+
+        private void SettlePending()
+        {
+            if (_pending is not { } pending) return;
+            _pending = null;
+            Settle(pending);
         }
 
         public TrainingResult Complete()
         {
+            SettlePending();
             TrainingResult result = Result();
             foreach (ITrainerCallback callback in _trainer.Callbacks) callback.OnCompleted(result);
             return result;
@@ -226,6 +273,7 @@ public sealed class Trainer<TBatch>
 
         public void TellCancelled()
         {
+            SettlePending();
             TrainingResult result = Result();
             foreach (ITrainerCallback callback in _trainer.Callbacks) callback.OnCancelled(result);
         }
@@ -235,6 +283,8 @@ public sealed class Trainer<TBatch>
         public void Dispose()
         {
             foreach (Readback loss in _losses) loss.Dispose();
+            _pending?.Dispose();
+            _gate?.Dispose();
             if (_recorder is not null) _trainer.Recorded = (_recorder.Replayed, [.. _recorder.Obstacles]);
             _recorder?.Dispose();
             _recordedLoss?.Dispose();
@@ -243,27 +293,39 @@ public sealed class Trainer<TBatch>
 
         public InvalidOperationException OutOfBatches() => new($"The batches ran out at step {_done + 1} of {_options.Steps}.");
 
-        private void Report(double norm, bool skipped)
+        private void Report(Taken taken, double norm, bool skipped)
         {
             TimeSpan elapsed = _watch.Elapsed;
-            int taken = _done - _options.StepsDone;
-            if (taken == 1) _firstStep = elapsed;
-            TimeSpan perStep = taken == 1 ? elapsed : (elapsed - _firstStep) / (taken - 1);
-            var report = new TrainingProgress(_done, _options.Steps, _loss, _optimizer.LearningRate * _optimizer.LearningRateFactor, norm,
-                skipped, _samples, elapsed, perStep * (_options.Steps - _done));
+            int count = taken.Step - _options.StepsDone;
+            if (count == 1) _firstStep = elapsed;
+            TimeSpan perStep = count == 1 ? elapsed : (elapsed - _firstStep) / (count - 1);
+            var report = new TrainingProgress(
+                taken.Step, _options.Steps, _loss, taken.LearningRate, norm, skipped, taken.Samples, elapsed, perStep * (_options.Steps - taken.Step));
             foreach (ITrainerCallback callback in _trainer.Callbacks) callback.OnStep(report);
             _progress?.Report(report);
         }
 
-        private NonFiniteException NonFinite(int step, double norm)
+        private NonFiniteException NonFinite(int step, double norm, bool gradientsAreThere)
         {
             string what = FormattableString.Invariant($"the loss is {_loss}");
             if (double.IsFinite(_loss))
             {
-                string where = string.Join(", ", _optimizer.NonFiniteGradients().Take(5).DefaultIfEmpty("the sum of their squares"));
-                what = FormattableString.Invariant($"the gradient norm is {norm}; not finite: {where}");
+                what = FormattableString.Invariant($"the gradient norm is {norm}");
+                if (gradientsAreThere)
+                    what += $"; not finite: {string.Join(", ", _optimizer.NonFiniteGradients().Take(5).DefaultIfEmpty("the sum of their squares"))}";
             }
             return new NonFiniteException($"Step {step}: {what}. The parameters are as step {step - 1} left them.");
+        }
+
+        /// <summary>A step whose numbers are on their way.</summary>
+        private sealed record Taken(int Step, IReadOnlyList<Readback> Losses, Readback Norm, double LearningRate, long StepCount, long Samples)
+            : IDisposable
+        {
+            public void Dispose()
+            {
+                foreach (Readback loss in Losses) loss.Dispose();
+                Norm.Dispose();
+            }
         }
 
         private TrainingResult Result() => new(_done, _skipped, _loss, _samples, _watch.Elapsed);

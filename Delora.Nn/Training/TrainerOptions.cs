@@ -80,7 +80,15 @@ public sealed record TrainingResult(int Steps, int SkippedSteps, double LastLoss
 /// <summary>Something that takes part in a run: evaluates, saves, records. All methods have empty defaults.</summary>
 public interface ITrainerCallback
 {
-    /// <summary>After each optimizer step; the gradients are still there.</summary>
+    /// <summary>
+    /// Whether it must be told of a step before the next one begins, because it saves or changes something. Where nobody must, a CUDA card is not waited
+    /// for: the report comes after the next step was asked for, and the gradients are that step's.
+    /// </summary>
+    /// <param name="step">Number of the step, from 1.</param>
+    /// <param name="totalSteps">Steps of the whole run.</param>
+    bool MustFollow(int step, int totalSteps) => true;
+
+    /// <summary>After each optimizer step; the gradients are still there, unless <see cref="MustFollow"/> said that they need not.</summary>
     void OnStep(in TrainingProgress progress) { }
 
     /// <summary>After the last step.</summary>

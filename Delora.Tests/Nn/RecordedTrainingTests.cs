@@ -90,6 +90,52 @@ public sealed class RecordedTrainingTests
         Assert.Contains("element 3 of ids [2, 4] is 37", messages[1]);
     }
 
+    [Theory, MemberData(nameof(Cards))]
+    public void ANumberThatIsNotFiniteIsHeardOfLaterAndHasMovedNothing(string name)
+    {
+        Rows[] batches = [.. Enumerable.Range(0, 6).Select(i => Rows.Make(i, 4, ignored: 0))];
+        var (values, _) = Spoiled(batches[..3], spoilt: 0);
+        foreach (bool follow in (bool[])[false, true])
+        {
+            var (after, error) = Spoiled(batches, spoilt: 4, follow ? new Follower() : null);
+            Assert.Equal("Step 4: the loss is NaN. The parameters are as step 3 left them.", error);
+            Assert.Equal(values, after);
+        }
+
+        (double[] Values, string? Error) Spoiled(Rows[] all, int spoilt, ITrainerCallback? callback = null)
+        {
+            Device device = TestDevices.Get(name);
+            using LlamaForCausalLM model = Model(device);
+            using var peft = new PeftModel(model);
+            peft.AddAdapter(new DeloraConfig { R = 2, TargetModules = ModuleSelector.AllLinear }, new Generator(3));
+            using var optimizer = new AdamW(peft.TrainableParameters().Select(entry => entry.Parameter), 0.01);
+            Parameter norm = model.NamedParameters().Single(entry => entry.Name == "model.norm.weight").Parameter;
+            float[] good = norm.Value.ToArray<float>();
+            int call = 0;
+            var trainer = new Trainer<Rows>(optimizer, batch =>
+            {
+                norm.Value.CopyFrom<float>(++call == spoilt ? [.. good.Select(_ => float.NaN)] : good);
+                return model.Loss((batch.Ids, batch.Targets), batch.Length);
+            });
+            if (callback is not null) trainer.Callbacks.Add(callback);
+            List<int> told = [];
+            string? error = null;
+            try
+            {
+                trainer.Run(all, new TrainerOptions { Steps = all.Length, MaxGradientNorm = 0.5 }, new Watch(progress => told.Add(progress.Step)));
+            }
+            catch (NonFiniteException e)
+            {
+                error = e.Message;
+            }
+            Assert.Equal([1, 2, 3], told);
+            Assert.Equal(3, optimizer.StepCount);
+            // Without a callback the next step was under way already.
+            if (error is not null) Assert.Equal(callback is null ? 5 : 4, call);
+            return ([.. peft.TrainableParameters().SelectMany(entry => entry.Parameter.Value.ToArray<double>())], error);
+        }
+    }
+
     private static double[] Train(string name, Rows[] batches, bool useGraph, out Trainer<Rows> trainer, Action? before = null)
     {
         Device device = TestDevices.Get(name);
@@ -146,6 +192,9 @@ public sealed class RecordedTrainingTests
 
         internal IReadOnlyList<BatchInput> Inputs() => [new("ids", Ids, [2, Length]), new("targets", Targets, [2, Length], Targets.Count(target => target >= 0))];
     }
+
+    /// <summary>Takes part in a run in the usual way.</summary>
+    private sealed class Follower : ITrainerCallback;
 
     private sealed class Watch(Action<TrainingProgress> told) : IProgress<TrainingProgress>
     {

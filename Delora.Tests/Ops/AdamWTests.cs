@@ -20,6 +20,23 @@ public sealed class AdamWTests
             }
     }
 
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void AClosedGateLeavesEverythingAsItIs(string name)
+    {
+        using var scope = new TensorScope();
+        Device d = TestDevices.Get(name);
+        foreach (bool scaled in (bool[])[false, true])
+            foreach ((double gate, bool closed) in ((double, bool)[])[(0, false), (double.NaN, true), (1, true)])
+            {
+                Tensor p = OpTesting.Floats([33], d, 1), m = OpTesting.Floats([33], d, 2), v = Tensor.Zeros([33], d.FloatType, d);
+                double[][] before = [p.ToArray<double>(), m.ToArray<double>(), v.ToArray<double>()];
+                AdamWKernel.Step(
+                    p, OpTesting.Floats([33], d, 3), m, v, scaled ? Tensor.From([0.5], [1], d) : null, s_settings, 1, Tensor.From([gate], [1], d));
+                double[][] after = [p.ToArray<double>(), m.ToArray<double>(), v.ToArray<double>()];
+                for (int i = 0; i < 3; i++) Assert.Equal(closed, before[i].SequenceEqual(after[i]));
+            }
+    }
+
     [Fact]
     public void TheFirstStepHasTheLengthOfTheLearningRate()
     {

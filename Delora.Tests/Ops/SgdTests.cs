@@ -21,6 +21,23 @@ public sealed class SgdTests
                 }
     }
 
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void AClosedGateLeavesEverythingAsItIs(string name)
+    {
+        using var scope = new TensorScope();
+        Device d = TestDevices.Get(name);
+        foreach (double momentum in (double[])[0, 0.9])
+            foreach ((double gate, bool closed) in ((double, bool)[])[(0, false), (double.NaN, true), (1, true)])
+            {
+                Tensor p = OpTesting.Floats([33], d, 1);
+                Tensor? buffer = momentum > 0 ? OpTesting.Floats([33], d, 2) : null;
+                double[] before = p.ToArray<double>(), moved = buffer?.ToArray<double>() ?? [];
+                SgdKernel.Step(p, OpTesting.Floats([33], d, 3), buffer, null, new(0.1, momentum), 2, Tensor.From([gate], [1], d));
+                Assert.Equal(closed, before.SequenceEqual(p.ToArray<double>()));
+                if (buffer is not null) Assert.Equal(closed, moved.SequenceEqual(buffer.ToArray<double>()));
+            }
+    }
+
     [Fact]
     public void MomentumIsPyTorchs()
     {

@@ -10,7 +10,7 @@ internal sealed partial class PtxDecoder
     {
         ArithmeticInstructions.All, FloatInstructions.All, ApproximateInstructions.All, BitInstructions.All, CompareInstructions.All,
         ConvertInstructions.All, MoveInstructions.All, MemoryInstructions.All, AtomicInstructions.All, ControlInstructions.All,
-        BarrierInstructions.All, WarpInstructions.All,
+        BarrierInstructions.All, WarpInstructions.All, MatrixInstructions.All, TensorInstructions.All, CopyInstructions.All,
     }.SelectMany(family => family()).ToDictionary();
 
     private readonly string[] _modifiers;

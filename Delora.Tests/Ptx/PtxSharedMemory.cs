@@ -46,7 +46,7 @@ internal sealed unsafe class PtxSharedMemory
     internal byte* Access(PtxWarp warp, int lane, ulong address, int size, PtxAccess access)
     {
         byte* bytes = Locate(warp, lane, address, size);
-        Note(warp, lane, (int)(bytes - _start), size, warp.Thread(lane), warp.Clock, access);
+        Note(warp, lane, bytes, size, access);
         return bytes;
     }
 
@@ -85,10 +85,14 @@ internal sealed unsafe class PtxSharedMemory
         }
     }
 
+    /// <summary>An access by a lane to bytes that <see cref="Locate"/> gave.</summary>
+    internal void Note(PtxWarp warp, int lane, byte* bytes, int size, PtxAccess access) =>
+        Note(warp, lane, (int)(bytes - _start), size, warp.Thread(lane), warp.Clock, access);
+
     /// <summary>An asynchronous copy of a thread to there begins: until <see cref="Land"/> the bytes count as not written.</summary>
     internal void Launch(PtxWarp warp, int lane, byte* bytes, int size)
     {
-        Note(warp, lane, (int)(bytes - _start), size, warp.Thread(lane), warp.Clock, PtxAccess.Write);
+        Note(warp, lane, bytes, size, PtxAccess.Write);
         Mark((int)(bytes - _start), size, Pending, 0);
     }
 

@@ -79,6 +79,7 @@ internal sealed unsafe partial class PtxWarp
         Array.Clear(PredicatesWritten);
         Local.Clear();
         StartClock();
+        StartCopies();
         _range = default;
         foreach ((int slot, _) in Group.Program.Constants) Written[slot] = uint.MaxValue;
         foreach ((int slot, string name) in Group.Program.Specials)

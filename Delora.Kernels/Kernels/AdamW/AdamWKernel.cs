@@ -25,9 +25,10 @@ public static partial class AdamWKernel
     /// <param name="scale">Factor of the gradient on the device, [1] (<see cref="ClipScaleKernel"/>); null for 1.</param>
     /// <param name="settings">Learning rate and the rest.</param>
     /// <param name="step">Number of this step, from 1.</param>
+    /// <param name="gate">On the device, [1]: where it is not 0, NaN included, everything stays as it is; null for 0.</param>
     /// <exception cref="ShapeException">The shapes differ.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A setting or the step is outside of its range.</exception>
-    public static void Step(Tensor p, Tensor g, Tensor m, Tensor v, Tensor? scale, in AdamWSettings settings, long step)
+    public static void Step(Tensor p, Tensor g, Tensor m, Tensor v, Tensor? scale, in AdamWSettings settings, long step, Tensor? gate = null)
     {
         settings.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(step, 1);
@@ -35,10 +36,12 @@ public static partial class AdamWKernel
         Check.SameShape(Op, p, m);
         Check.SameShape(Op, p, v);
         if (scale is not null) Check.HasShape(Op, scale, [1]);
-        switch (Check.Floats(Op, p, g, m, v, scale))
+        if (gate is not null) Check.HasShape(Op, gate, [1]);
+        switch (Check.Floats(Op, p, g, m, v, scale, gate))
         {
+            case CpuDevice or ReferenceDevice when gate is not null && gate.ToScalar() != 0: break;
             case CpuDevice cpu: CpuAdamW.Step(cpu, p, g, m, v, scale, new AdamWFactors(settings, step)); break;
-            case GpuDevice gpu: GpuAdamW.Step(gpu, p, g, m, v, scale, new AdamWFactors(settings, step)); break;
+            case GpuDevice gpu: GpuAdamW.Step(gpu, p, g, m, v, scale, gate, new AdamWFactors(settings, step)); break;
             case ReferenceDevice: ReferenceStep(p, g, m, v, scale, settings, step); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }

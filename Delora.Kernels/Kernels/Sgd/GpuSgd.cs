@@ -6,7 +6,7 @@ namespace Delora.Kernels;
 /// <summary>The ILGPU implementation of <see cref="SgdKernel"/>.</summary>
 internal static class GpuSgd
 {
-    internal static void Step(GpuDevice gpu, Tensor p, Tensor g, Tensor? buffer, Tensor? scale, in SgdSettings settings, bool first)
+    internal static void Step(GpuDevice gpu, Tensor p, Tensor g, Tensor? buffer, Tensor? scale, Tensor? gate, in SgdSettings settings, bool first)
     {
         ArrayView<float> pv = gpu.View<float>(p), gv = gpu.View<float>(g);
         var f = new Factors
@@ -20,16 +20,23 @@ internal static class GpuSgd
         };
         // A kernel has no null views: a scale that is missing is not read.
         ArrayView<float> sv = scale is null ? pv : gpu.View<float>(scale);
-        if (buffer is null) gpu.Launch(PlainKernel, p.ElementCount, pv, gv, sv, f);
-        else gpu.Launch(MomentumKernel, p.ElementCount, pv, gv, gpu.View<float>(buffer), sv, f);
+        ArrayView<float> gated = gate is null ? pv.SubView(0, 0) : gpu.View<float>(gate);
+        if (buffer is null) gpu.Launch(PlainKernel, p.ElementCount, pv, gv, sv, gated, f);
+        else gpu.Launch(MomentumKernel, p.ElementCount, pv, gv, gpu.View<float>(buffer), sv, gated, f);
     }
 
-    private static void PlainKernel(Index1D i, ArrayView<float> p, ArrayView<float> g, ArrayView<float> scale, Factors f) =>
+    private static void PlainKernel(
+        Index1D i, ArrayView<float> p, ArrayView<float> g, ArrayView<float> scale, ArrayView<float> gate, Factors f)
+    {
+        if (GpuReduce.IsClosed(gate)) return;
         p[i] -= f.LearningRate * Direction(i, p, g, scale, f);
+    }
 
     private static void MomentumKernel(
-        Index1D i, ArrayView<float> p, ArrayView<float> g, ArrayView<float> buffer, ArrayView<float> scale, Factors f)
+        Index1D i, ArrayView<float> p, ArrayView<float> g, ArrayView<float> buffer, ArrayView<float> scale, ArrayView<float> gate,
+        Factors f)
     {
+        if (GpuReduce.IsClosed(gate)) return;
         float direction = Direction(i, p, g, scale, f);
         float b = f.First != 0 ? direction : buffer[i] * f.Momentum + direction;
         buffer[i] = b;

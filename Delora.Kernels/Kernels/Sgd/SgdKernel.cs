@@ -23,10 +23,11 @@ public static partial class SgdKernel
     /// <param name="scale">Factor of the gradient on the device, [1] (<see cref="ClipScaleKernel"/>); null for 1.</param>
     /// <param name="settings">Learning rate and the rest.</param>
     /// <param name="step">Number of this step, from 1; the first one does not read the buffer.</param>
+    /// <param name="gate">On the device, [1]: where it is not 0, NaN included, everything stays as it is; null for 0.</param>
     /// <exception cref="ShapeException">The shapes differ.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A setting or the step is outside of its range.</exception>
     /// <exception cref="ArgumentException">There is a buffer without momentum, or momentum without a buffer.</exception>
-    public static void Step(Tensor p, Tensor g, Tensor? buffer, Tensor? scale, in SgdSettings settings, long step)
+    public static void Step(Tensor p, Tensor g, Tensor? buffer, Tensor? scale, in SgdSettings settings, long step, Tensor? gate = null)
     {
         settings.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(step, 1);
@@ -35,10 +36,12 @@ public static partial class SgdKernel
         Check.SameShape(Op, p, g);
         if (buffer is not null) Check.SameShape(Op, p, buffer);
         if (scale is not null) Check.HasShape(Op, scale, [1]);
-        switch (Check.Floats(Op, p, g, buffer, scale))
+        if (gate is not null) Check.HasShape(Op, gate, [1]);
+        switch (Check.Floats(Op, p, g, buffer, scale, gate))
         {
+            case CpuDevice or ReferenceDevice when gate is not null && gate.ToScalar() != 0: break;
             case CpuDevice cpu: CpuSgd.Step(cpu, p, g, buffer, scale, settings, step == 1); break;
-            case GpuDevice gpu: GpuSgd.Step(gpu, p, g, buffer, scale, settings, step == 1); break;
+            case GpuDevice gpu: GpuSgd.Step(gpu, p, g, buffer, scale, gate, settings, step == 1); break;
             case ReferenceDevice: ReferenceStep(p, g, buffer, scale, settings, step == 1); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }

@@ -263,6 +263,12 @@ public abstract class FineTuner<TModel, TBatch, TEvaluation> : IDisposable where
     {
         private int _saved;
 
+        public bool MustFollow(int step, int totalSteps)
+        {
+            FineTuningOptions options = tuner._options;
+            return step == totalSteps || IsDue(step, options.SaveEvery) || IsDue(step, options.MeasureBoundsEvery) || IsDue(step, options.EvaluateEvery);
+        }
+
         public void OnStep(in TrainingProgress progress)
         {
             bool last = progress.Step == progress.TotalSteps;

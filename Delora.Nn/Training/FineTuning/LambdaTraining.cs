@@ -66,6 +66,9 @@ public sealed class LambdaTraining : ITrainerCallback
     }
 
     /// <inheritdoc/>
+    public bool MustFollow(int step, int totalSteps) => step <= _options.WarmupSteps || _options.Min is not null || _options.Max is not null;
+
+    /// <inheritdoc/>
     public void OnStep(in TrainingProgress progress)
     {
         if (progress.Step <= _options.WarmupSteps) Set(progress.Step);
