@@ -22,11 +22,11 @@ internal readonly record struct ProductPlan(ProductTile Tile, int Splits, int Ti
     /// <summary>64 × 64: small and narrow products.</summary>
     internal static ProductTile Small { get; } = new(64, 64, 32, 32, 4, 2);
 
-    /// <summary>128 × 128 in float32 arithmetic, two groups of 256 threads on a multiprocessor.</summary>
-    internal static ProductTile FloatLarge { get; } = new(128, 128, 64, 32, 2, 2);
+    /// <summary>128 × 128 in float32 arithmetic: 64 sums, 32 numbers of two steps and their addresses are a little more than half of a thread's registers.</summary>
+    internal static ProductTile FloatLarge { get; } = new(128, 128, 64, 32, 2, 1);
 
     /// <summary>64 × 64 in float32 arithmetic.</summary>
-    internal static ProductTile FloatSmall { get; } = new(64, 64, 64, 32, 2, 6);
+    internal static ProductTile FloatSmall { get; } = new(64, 64, 64, 32, 2, 5);
 
     /// <summary>
     /// The plan that is expected to be done first: groups go over the multiprocessors in waves, each of which takes as long as its tile is large and slow. A

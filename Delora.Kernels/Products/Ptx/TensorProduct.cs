@@ -12,7 +12,7 @@ internal sealed class TensorProduct : ProductWriter
     private readonly MmaType _type;
     private readonly F32[][] _sums;
     private readonly OperandFragments _left, _right;
-    private readonly B32 _stagesEnd, _writeStage, _readStage, _storeStage;
+    private readonly B32 _row, _column, _stagesEnd, _writeStage, _readStage, _storeStage;
     private readonly OperandCopy[] _copies;
 
     internal TensorProduct(ProductVariant variant, MmaType type) : base(
@@ -24,6 +24,7 @@ internal sealed class TensorProduct : ProductWriter
         _right = new(W, (MmaTile)RightTile, false, Tile.WarpColumns, WarpColumn, Lane, RightOffset);
         _sums = [.. Enumerable.Range(0, RowBlocks * ColumnBlocks).Select(i => W.New<F32>($"sum{i}_", 4))];
         foreach (F32 sum in _sums.SelectMany(block => block)) W.Set(sum, 0f);
+        (_row, _column) = ((FirstRow + WarpRow + (Lane >> 2)).As("c_row"), (FirstColumn + WarpColumn + ((Lane & 3) << 1)).As("c_column"));
         _copies = BeginCopies();
         _stagesEnd = (Stages + Tile.SharedBytes).As("stages_end");
         _writeStage = (Stages + 0).As("write_stage");
@@ -97,9 +98,8 @@ internal sealed class TensorProduct : ProductWriter
     {
         using (W.Scope("Bias, what c was, and the output"))
         {
-            B32 row = (FirstRow + WarpRow + (Lane >> 2)).As("c_row"), column = (FirstColumn + WarpColumn + ((Lane & 3) << 1)).As("c_column");
             Store(
-                row, column, [.. Enumerable.Range(0, 2 * RowBlocks).Select(i => 8 * i)], [.. Enumerable.Range(0, ColumnBlocks).Select(i => 8 * i)],
+                _row, _column, [.. Enumerable.Range(0, 2 * RowBlocks).Select(i => 8 * i)], [.. Enumerable.Range(0, ColumnBlocks).Select(i => 8 * i)],
                 (r, c) => _sums[r / 2 * ColumnBlocks + c][(r % 2 * 2)..(r % 2 * 2 + 2)]);
         }
     }
