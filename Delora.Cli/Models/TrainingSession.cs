@@ -1,5 +1,6 @@
 using System.Globalization;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -154,6 +155,8 @@ internal sealed class TrainingSession<TModel, TBatch, TEvaluation> where TModel 
             throw;
         }
 
+        if (_tuner.Model.Device is GpuDevice gpu)
+            foreach (string kernel in gpu.SpillingKernels) _console.Warn($"the kernel {kernel}");
         if (result.SkippedSteps > 0)
             _console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
         _console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");
