@@ -16,9 +16,10 @@ internal static class EvalCommand
         Option<int> batch = ModelOptions.Batch();
         Option<bool> special = ModelOptions.SpecialTokens("a language model's text");
         Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
+        Option<MatMulPrecision> precision = ValueOptions.Precision();
         Command command = new("eval", "Shows how well a model predicts a text, or a classifier labels texts or words, and how well with an adapter.")
         {
-            model, data, adapters, weights, length, batch, special, device,
+            model, data, adapters, weights, length, batch, special, device, precision,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -27,7 +28,7 @@ internal static class EvalCommand
                 ModelOptions.CheckSpecialTokens(folder, parsed.GetValue(special));
                 Request request = new(
                     console, folder, parsed.GetRequiredValue(data)!, folder.LengthOf(parsed.GetValue(length)), parsed.GetValue(adapters) ?? [],
-                    parsed.GetRequiredValue(batch), parsed.GetValue(special), parsed.GetRequiredValue(device),
+                    parsed.GetRequiredValue(batch), parsed.GetValue(special), parsed.GetRequiredValue(device), parsed.GetValue(precision),
                     ModelOptions.Frozen(parsed.GetRequiredValue(weights)), stop);
                 return folder.LabelsTokens ? LabelWords(request) : folder.Config is EncoderConfig ? LabelTexts(request) : PredictText(request);
             },
@@ -38,7 +39,7 @@ internal static class EvalCommand
     private static int PredictText(Request request)
     {
         TokenRows rows = request.Folder.Rows(request.File, request.Length, request.SpecialTokens);
-        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device), request.Frozen);
+        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             Evaluation evaluation = Evaluation.Of(model, rows, request.Batch, request.Stop);
@@ -49,7 +50,7 @@ internal static class EvalCommand
     private static int LabelTexts(Request request)
     {
         ClassificationRows rows = request.Folder.LabelledRows(request.File, request.Length);
-        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device), request.Frozen);
+        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             ClassificationEvaluation evaluation = ClassificationEvaluation.Of((SequenceClassifier)model, rows, request.Batch, request.Stop);
@@ -60,7 +61,7 @@ internal static class EvalCommand
     private static int LabelWords(Request request)
     {
         TokenClassificationRows rows = request.Folder.LabelledWords(request.File, request.Length);
-        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device), request.Frozen);
+        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             TokenClassificationEvaluation evaluation = TokenClassificationEvaluation.Of((TokenClassifier)model, rows, request.Batch, request.Stop);
@@ -127,6 +128,6 @@ internal static class EvalCommand
     }
 
     private sealed record Request(
-        CliConsole Console, ModelFolder Folder, string File, int Length, string[] Adapters, int Batch, bool SpecialTokens, string Device,
+        CliConsole Console, ModelFolder Folder, string File, int Length, string[] Adapters, int Batch, bool SpecialTokens, string Device, MatMulPrecision Precision,
         FrozenWeightOptions Frozen, CancellationToken Stop);
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -40,6 +41,7 @@ internal static class TrainCommand
         Option<bool> special = ModelOptions.SpecialTokens("a language model's texts");
         Option<ulong> seed = ValueOptions.Seed(0);
         Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
+        Option<MatMulPrecision> precision = ValueOptions.Precision();
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
         Option<bool> checkpointing = new("--checkpointing")
@@ -68,7 +70,7 @@ internal static class TrainCommand
         foreach (Option option in (Option[])
             [
                 batch, length, epochs, steps, accumulate, learningRate, schedule, warmup, decay, clip, evalEvery, boundsEvery, saveEvery, keep,
-                resume, skip, seed, weights, device, checkpointing, graph, dryRun, memory,
+                resume, skip, seed, weights, device, precision, checkpointing, graph, dryRun, memory,
             ])
             command.Add(option);
         command.SetAction((parsed, stop) =>
@@ -88,6 +90,7 @@ internal static class TrainCommand
                     Epochs = parsed.GetValue(epochs),
                     Steps = parsed.GetValue(steps),
                     Device = parsed.GetRequiredValue(device),
+                    Precision = parsed.GetValue(precision),
                     Frozen = ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                     Resume = parsed.GetValue(resume),
                     Checkpointing = parsed.GetValue(checkpointing),

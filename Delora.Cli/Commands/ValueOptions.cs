@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -13,6 +14,13 @@ internal static class ValueOptions
     /// <summary>A device's name; <see cref="SelectedDevice"/> finds out whether there is such a device.</summary>
     public static Option<string> Device() => Make(
         "--device", "auto|cpu|cuda|opencl|reference", "Where to compute; auto takes the fastest device there is.", "auto", text => text);
+
+    /// <summary>The precision of matrix products; <see cref="SelectedDevice"/> finds out whether the device has it.</summary>
+    public static Option<MatMulPrecision> Precision() => Make(
+        "--precision", string.Join('|', Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name)),
+        "What matrix products round their operands to; sums stay float32. Others than float32 are for CUDA cards.", MatMulPrecision.Float32,
+        text => Enum.GetValues<MatMulPrecision>().Cast<MatMulPrecision?>().FirstOrDefault(precision => precision!.Value.Name == text)
+            ?? throw new FormatException($"one of {string.Join(", ", Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name))} is wanted"));
 
     public static Option<ulong> Seed(ulong defaultValue) => Make(
         "--seed", "N", "Seed of all random numbers.", defaultValue,

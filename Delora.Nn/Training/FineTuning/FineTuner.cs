@@ -277,6 +277,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
         // Left out where all is float32, as it was before there were others.
         FrozenWeightReport report = FrozenWeightReport.Of(Model);
         if (report.Layers.Any(layer => layer.Storage != FrozenStorage.Float32)) settings["weights"] = report.Storages;
+        if (Model.Device is GpuDevice { MatMulPrecision: not MatMulPrecision.Float32 } gpu) settings["precision"] = gpu.MatMulPrecision.Name;
         return settings;
     }
 
