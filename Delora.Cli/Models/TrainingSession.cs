@@ -91,9 +91,6 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
     /// <summary>Loads the model.</summary>
     public required Func<Device, TModel> Load { get; init; }
 
-    /// <summary>Plans the memory of a run.</summary>
-    public required Func<Device, TRows, FineTuningOptions, TRows?, FrozenWeightOptions, bool, MemoryPlan> Plan { get; init; }
-
     /// <summary>Makes what trains the model on rows, and evaluates it on others where there are any.</summary>
     public required Func<TModel, TRows, FineTuningOptions, TRows?, FineTuner<TModel, TBatch, TEvaluation>> Tune { get; init; }
 
