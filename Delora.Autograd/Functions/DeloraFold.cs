@@ -79,17 +79,25 @@ public static partial class Functions
             for (int i = 0; i < _branches.Length; i++)
             {
                 (Tensor a, Tensor b, Tensor lambda, Tensor w, bool negative) = _branches[i];
-                Tensor? dA = Wanted(flow, a), dB = Wanted(flow, b), dLambda = Wanted(flow, lambda);
+                FoldSums sums = FoldSums.None;
+                Tensor? dA = Target(flow, a, FoldSums.A, ref sums), dLambda = Target(flow, lambda, FoldSums.Lambda, ref sums);
+                // A tensor that is both factors has one sum, which the kernel cannot write twice at once.
+                bool twice = ReferenceEquals(a, b) && flow.Needs(b);
+                Tensor? dB = twice ? Tensor.Empty(b.Shape, b.DType, b.Device, "DeloraFold.dB") : Target(flow, b, FoldSums.B, ref sums);
                 if (dA is not null || dB is not null || dLambda is not null)
-                    DeloraFoldKernel.Backward(a, b, w, _scales[i], dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative);
-                if (dA is not null) flow.Add(a, dA);
-                if (dB is not null) flow.Add(b, dB);
-                if (dLambda is not null) flow.Add(lambda, dLambda);
+                    DeloraFoldKernel.Backward(a, b, w, _scales[i], dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums);
+                if (twice) flow.Add(b, dB!);
                 offset += a.Shape[0];
             }
         }
 
-        private static Tensor? Wanted(GradientFlow flow, Tensor input) =>
-            flow.Needs(input) ? Tensor.Empty(input.Shape, input.DType, input.Device, $"gradient of {input.Name}") : null;
+        /// <summary>Where the kernel writes the gradient of an input, or adds to it; null where it is not wanted.</summary>
+        private static Tensor? Target(GradientFlow flow, Tensor input, FoldSums which, ref FoldSums sums)
+        {
+            if (!flow.Needs(input)) return null;
+            Tensor target = flow.Target(input, out bool accumulate);
+            if (accumulate) sums |= which;
+            return target;
+        }
     }
 }

@@ -165,4 +165,69 @@ public sealed class OptimizerTests
         Assert.Throws<InvalidOperationException>(() => sgd.Step());
         Assert.Equal(1, p.Value.ToScalar());
     }
+
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void GradientsOfTwoRanksSumToThoseOfTheLargeBatch(string name)
+    {
+        // Two ranks with the same parameters, a group for every λ and one for the rest: one sum a group is all that they have to exchange.
+        Device device = TestDevices.Get(name);
+        double[] together = Train([(0, 6)]), apart = Train([(0, 3), (3, 3)]);
+        Assert.Equal(together.Length, apart.Length);
+        for (int i = 0; i < together.Length; i++) Assert.Equal(together[i], apart[i], 2e-5 * Math.Max(1, Math.Abs(together[i])));
+
+        double[] Train((int Start, int Rows)[] ranks)
+        {
+            using var scope = new TensorScope();
+            var networks = ranks.Select(_ => new PeftNetwork(seed: 3, device, width: 6)).ToList();
+            var models = networks.ConvertAll(network => new PeftModel(network));
+            foreach (PeftModel model in models) model.AddAdapter(PeftNetwork.Config, new Generator(5));
+            var optimizers = models.ConvertAll(model => new AdamW(Groups(model), learningRate: 0.01));
+            for (int step = 0; step < 2; step++)
+            {
+                for (int rank = 0; rank < ranks.Length; rank++) Backward(networks[rank], ranks[rank].Start, ranks[rank].Rows);
+                AllReduce(optimizers);
+                foreach (AdamW optimizer in optimizers)
+                {
+                    optimizer.Step(maxGradientNorm: 0.5);
+                    optimizer.ZeroGradients();
+                }
+            }
+            double[][] values = [.. models.Select(Values)];
+            for (int rank = 1; rank < ranks.Length; rank++) Assert.Equal(values[0], values[rank]);
+            optimizers.ForEach(optimizer => optimizer.Dispose());
+            models.ForEach(model => model.Dispose());
+            networks.ForEach(network => network.Dispose());
+            return values[0];
+        }
+
+        void Backward(PeftNetwork network, int start, int rows)
+        {
+            using var tape = new Tape();
+            Tensor x = Tensor.From([.. Enumerable.Range(start * 10, rows * 10).Select(i => Math.Sin(i))], [rows, 10], device);
+            Tensor labels = Tensor.FromIndices([.. Enumerable.Range(start, rows).Select(i => i % 2)], [rows], device);
+            tape.Backward(network.Lin1.Forward(network.Lin0.Forward(x).Relu()).CrossEntropy(labels));
+        }
+
+        // The mean over all ranks, in the flat gradients themselves.
+        static void AllReduce(List<AdamW> optimizers)
+        {
+            for (int group = 0; group < optimizers[0].Gradients.Count; group++)
+            {
+                Tensor sum = optimizers[0].Gradients[group];
+                foreach (AdamW other in optimizers.Skip(1)) AddKernel.Forward(sum, other.Gradients[group], sum);
+                ScaleKernel.Forward(sum, 1f / optimizers.Count, sum);
+                foreach (AdamW other in optimizers.Skip(1)) other.Gradients[group].CopyFrom(sum);
+            }
+        }
+
+        static ParameterGroup[] Groups(PeftModel model)
+        {
+            ILookup<bool, Parameter> parameters = model.TrainableParameters()
+                .ToLookup(entry => entry.Name.Contains("lambda", StringComparison.Ordinal), entry => entry.Parameter);
+            return [new([.. parameters[false]]), new([.. parameters[true]]) { LearningRate = 0.02 }];
+        }
+
+        static double[] Values(PeftModel model) =>
+            [.. model.TrainableParameters().SelectMany(entry => entry.Parameter.Value.ToArray<double>())];
+    }
 }

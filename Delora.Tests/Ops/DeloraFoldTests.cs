@@ -67,6 +67,40 @@ public sealed class DeloraFoldTests
         Assert.Equal([.. Enumerable.Range(0, 6).Select(i => given[3 + i] * w[i % 3])], dA.ToArray<float>());
     }
 
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void GradientsAreAddedToWhatIsThereWithTheBitsOfASum(string name)
+    {
+        Device device = TestDevices.Get(name);
+        foreach ((int rank, int columns, int rows) in ((int, int, int)[])[(1, 1, 1), (3, 17, 9), (9, 5, 70)])
+            foreach (FoldSums sums in (FoldSums[])[FoldSums.A, FoldSums.B | FoldSums.Lambda, FoldSums.A | FoldSums.B | FoldSums.Lambda])
+            {
+                using var scope = new TensorScope();
+                Fold fold = Everything(device, rank, columns, rows, 1, rank + 2, false, 9);
+                Tensor[] own = [fold.DA, fold.DB, fold.DLambda];
+                Tensor[] before = [.. own.Select((gradient, i) => OpTesting.Floats(gradient.Shape, device, 40 + i))];
+                Tensor[] expected = [.. own.Select((gradient, i) => ((int)sums >> i & 1) != 0 ? Sum(before[i], gradient) : gradient)];
+                DeloraFoldKernel.Backward(
+                    fold.A, fold.B, fold.W, fold.Scales, fold.DFoldedA, fold.DFoldedB, before[0], before[1], before[2], 1, sums: sums);
+                for (int i = 0; i < 3; i++) Assert.Equal(expected[i].ToArray<double>(), before[i].ToArray<double>());
+            }
+
+        static Tensor Sum(Tensor a, Tensor b)
+        {
+            Tensor sum = OpTesting.Output(a.Shape, a.Device);
+            AddKernel.Forward(a, b, sum);
+            return sum;
+        }
+    }
+
+    [Fact]
+    public void OneTensorThatIsBothFactorsGetsBothGradients()
+    {
+        using Parameter both = OpTesting.Parameter("AB", [3, 3], Devices.Reference, 1);
+        using Parameter lambda = new("lambda", Tensor.From([1.5], [1], Devices.Reference));
+        using Tensor w = Tensor.From([0.5, 2, 1], [3], Devices.Reference);
+        GradientCheck.Numerical(() => Join(Functions.DeloraFold(new DeloraBranch(both, both, lambda, w))), [both, lambda]);
+    }
+
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
     public void ZeroRowsAndColumnsAreFinite(string name)
     {
@@ -169,6 +203,7 @@ public sealed class DeloraFoldTests
             offset: int.MaxValue));
         Assert.Throws<ArgumentOutOfRangeException>(() => DeloraFoldKernel.Forward(a, b, lambda, w, scales, null, null, offset: -1));
         Assert.Throws<ArgumentException>(() => Functions.DeloraFold());
+        Assert.Throws<ArgumentException>(() => DeloraFoldKernel.Backward(a, b, w, scales, null, null, a, null, null));
         using Parameter frozen = new("w", OpTesting.Floats([3], d, 1));
         Assert.Throws<GradientException>(() => Functions.DeloraFold(new DeloraBranch(a, b, lambda, frozen)));
     }

@@ -42,8 +42,7 @@ internal static unsafe class CpuDeloraFold
 
     internal static void Backward(
         CpuDevice cpu, Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB,
-        Tensor? dLambda,
-        int offset, bool negative)
+        Tensor? dLambda, int offset, bool negative, FoldSums sums)
     {
         int rank = a.Shape[0], columns = a.Shape[1], rows = b.Shape[0];
         float* x = a.Pointer<float>(), y = b.Pointer<float>(), s = scales.Pointer<float>();
@@ -60,7 +59,7 @@ internal static unsafe class CpuDeloraFold
             alongA[i] = (float)DeloraScale.ThroughNorm(ds[i], scale, normA, DeloraScale.MinNorm);
             alongB[i] = (float)DeloraScale.ThroughNorm(ds[i], scale, normB, DeloraScale.MinNorm);
         }
-        if (dLambda is not null) *dLambda.Pointer<float>() = (float)sumLambda;
+        if (dLambda is not null) *dLambda.Pointer<float>() = (sums.HasFlag(FoldSums.Lambda) ? *dLambda.Pointer<float>() : 0) + (float)sumLambda;
         if (dA is not null)
             Combine(cpu, new Terms
             {
@@ -74,6 +73,7 @@ internal static unsafe class CpuDeloraFold
                 X = x,
                 Y = dA.Pointer<float>(),
                 YStride = columns,
+                Accumulate = sums.HasFlag(FoldSums.A),
             });
         if (dB is not null)
             Combine(cpu, new Terms
@@ -87,6 +87,7 @@ internal static unsafe class CpuDeloraFold
                 X = y,
                 Y = dB.Pointer<float>(),
                 YStride = rank,
+                Accumulate = sums.HasFlag(FoldSums.B),
             });
     }
 
@@ -107,14 +108,14 @@ internal static unsafe class CpuDeloraFold
     }
 
     /// <summary>
-    /// Y = U ∘ V − C ∘ X, row by row: U holds one factor per column, C one per column or per row. A null V or C leaves its term out. X is
-    /// contiguous.
+    /// Y = U ∘ V − C ∘ X, or Y += that, row by row: U holds one factor per column, C one per column or per row. A null V or C leaves its term
+    /// out. X is contiguous.
     /// </summary>
     private struct Terms
     {
         public long Rows, Columns, VStride, YStride;
         public float* U, V, C, X, Y;
-        public bool PerRow;
+        public bool PerRow, Accumulate;
     }
 
     private struct CombineBody<TVector> : IRangeBody where TVector : unmanaged, ISimd<TVector>
@@ -142,6 +143,7 @@ internal static unsafe class CpuDeloraFold
         {
             T sum = v == null ? T.Set(0) : T.Load(t.U + j) * T.Load(v + j);
             if (t.C != null) sum = T.MultiplyAdd(-(perColumn == null ? T.Set(perRow) : T.Load(perColumn + j)), T.Load(x + j), sum);
+            if (t.Accumulate) sum = T.Load(y + j) + sum;
             T.Store(sum, y + j);
         }
     }

@@ -31,7 +31,7 @@ public static partial class DeloraFoldKernel
 
     private static void ReferenceBackward(
         Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB, Tensor? dLambda,
-        int offset, bool negative)
+        int offset, bool negative, FoldSums sums)
     {
         int rank = a.Shape[0], columns = a.Shape[1], rows = b.Shape[0];
         Span<double> x = a.Span<double>(), y = b.Span<double>(), norms = w.Span<double>(), s = scales.Span<double>();
@@ -49,15 +49,18 @@ public static partial class DeloraFoldKernel
                 for (int j = 0; j < columns; j++)
                 {
                     double direct = dFoldedA is null ? 0 : norms[j] * dFoldedA.Span<double>()[(offset + i) * columns + j];
-                    dA.Span<double>()[i * columns + j] = direct - alongA * x[i * columns + j];
+                    Put(dA, i * columns + j, direct - alongA * x[i * columns + j], FoldSums.A);
                 }
             if (dB is not null)
                 for (int k = 0; k < rows; k++)
                 {
                     double direct = dFoldedB is null ? 0 : scale * dFoldedB.Span<double>()[k * dFoldedB.Shape[1] + offset + i];
-                    dB.Span<double>()[k * rank + i] = direct - alongB * y[k * rank + i];
+                    Put(dB, k * rank + i, direct - alongB * y[k * rank + i], FoldSums.B);
                 }
         }
-        if (dLambda is not null) dLambda.Span<double>()[0] = sumLambda;
+        if (dLambda is not null) Put(dLambda, 0, sumLambda, FoldSums.Lambda);
+
+        void Put(Tensor gradient, int at, double value, FoldSums which) =>
+            gradient.Span<double>()[at] = (sums.HasFlag(which) ? gradient.Span<double>()[at] : 0) + value;
     }
 }

@@ -52,19 +52,29 @@ public static partial class DeloraFoldKernel
     /// <param name="dLambda">Output [1], or null.</param>
     /// <param name="offset">First rank of this branch in the folded factors.</param>
     /// <param name="negative">Whether σ is −1.</param>
+    /// <param name="sums">Outputs that are added to instead of overwritten.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">A gradient shares memory with another operand.</exception>
     public static void Backward(
         Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB, Tensor? dLambda,
-        int offset = 0, bool negative = false)
+        int offset = 0, bool negative = false, FoldSums sums = FoldSums.None)
     {
         CheckInputs(a, b, dLambda, w, scales, dFoldedA, dFoldedB, offset);
         if (dA is not null) Check.SameShape(Op, a, dA);
         if (dB is not null) Check.SameShape(Op, b, dB);
+        // All three are written at once.
+        if (dA is not null) Check.Apart(Op, dA, a, b, w, scales, dFoldedA, dFoldedB, dB, dLambda);
+        if (dB is not null) Check.Apart(Op, dB, a, b, w, scales, dFoldedA, dFoldedB, dLambda);
+        if (dLambda is not null) Check.Apart(Op, dLambda, a, b, w, scales, dFoldedA, dFoldedB);
         switch (Check.Floats(Op, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda))
         {
-            case CpuDevice cpu: CpuDeloraFold.Backward(cpu, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative); break;
-            case GpuDevice gpu: GpuDeloraFold.Backward(gpu, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative); break;
-            case ReferenceDevice: ReferenceBackward(a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative); break;
+            case CpuDevice cpu:
+                CpuDeloraFold.Backward(cpu, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums);
+                break;
+            case GpuDevice gpu:
+                GpuDeloraFold.Backward(gpu, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums);
+                break;
+            case ReferenceDevice: ReferenceBackward(a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }
     }
