@@ -25,8 +25,8 @@ internal static class EvalCommand
                 ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
                 Request request = new(
                     console, folder, parsed.GetRequiredValue(data)!, folder.LengthOf(parsed.GetValue(length)), parsed.GetValue(adapter),
-                    parsed.GetRequiredValue(batch), parsed.GetRequiredValue(device), parsed.GetValue(precision), ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
-                    stop);
+                    parsed.GetRequiredValue(batch), parsed.GetRequiredValue(device), parsed.GetValue(precision),
+                    ModelOptions.Frozen(parsed.GetRequiredValue(weights)), stop);
                 return folder.Config is EncoderConfig ? LabelTexts(request) : PredictText(request);
             },
             stop));
