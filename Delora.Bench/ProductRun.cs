@@ -7,8 +7,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Bench;
 
 /// <summary>
-/// Matrix products on a CUDA card at each precision: 8192³, and the linear layers of a Llama of a billion parameters at 4096 tokens, forward (NT), towards the input
-/// (NN) and towards a weight (TN). Before it is timed, each product is compared with float64 sums at places all over its output.
+/// Matrix products on a CUDA card at each precision: 8192³, and the linear layers of a Llama of a billion parameters at 4096 tokens, forward (NT),
+/// towards the input (NN) and towards a weight (TN). Before it is timed, each product is compared with float64 sums at places all over its output.
 /// </summary>
 internal static class ProductRun
 {
@@ -73,8 +73,9 @@ internal static class ProductRun
         }
         double flops = 2.0 * size.M * size.N * size.K;
         ProductPlan plan = product.Plan(gpu);
+        string operands = $"{left.Name} × {right.Name}", cut = $"{plan.Tile.Rows} × {plan.Tile.Columns}, {plan.Splits}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{shape,-30}{layout,-8}{precision.Name,-10}{$"{left.Name} × {right.Name}",-20}{$"{plan.Tile.Rows} × {plan.Tile.Columns}, {plan.Splits}",-20}{best,10:F3}{flops / best / 1e9,10:F1}"));
+            $"{shape,-30}{layout,-8}{precision.Name,-10}{operands,-20}{cut,-20}{best,10:F3}{flops / best / 1e9,10:F1}"));
     }
 
     /// <summary>Places of the output against sums in float64 of the operands as they are.</summary>
@@ -93,7 +94,8 @@ internal static class ProductRun
             double result = element.ToArray<float>()[0], allowed = size * (2.1 * unit + k * Math.ScaleB(1, -23));
             // Written so that NaN fails.
             if (!(Math.Abs(result - sum) <= allowed))
-                throw new InvalidOperationException($"{product.Layout} {product.Size}: element [{i}, {j}] is {result}, not {sum} ± {allowed}: nothing is timed.");
+                throw new InvalidOperationException(
+                    $"{product.Layout} {product.Size}: element [{i}, {j}] is {result}, not {sum} ± {allowed}: nothing is timed.");
         }
 
         // The first, the last, and others.

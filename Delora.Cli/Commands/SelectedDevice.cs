@@ -15,7 +15,8 @@ internal static class SelectedDevice
         {
             if (device is GpuDevice gpu) gpu.MatMulPrecision = precision;
             else if (precision != MatMulPrecision.Float32)
-                throw new DeviceException($"{device.Name} multiplies in float32 only: other precisions are for CUDA cards of compute capability 8.0 or later");
+                throw new DeviceException(
+                    $"{device.Name} multiplies in float32 only: other precisions are for CUDA cards of compute capability 8.0 or later");
             return device;
         }
         catch (DeviceException e)

@@ -4,8 +4,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The matrix product of GPU devices. On a CUDA card it is a text of our own, on tensor cores where <see cref="GpuDevice.MatMulPrecision"/> allows that, and reads
-/// frozen weights of 16 bits as they lie; on other devices, and where a dropout mask is part of the product, it is ILGPU's kernel.
+/// The matrix product of GPU devices. On a CUDA card it is a text of our own, on tensor cores where <see cref="GpuDevice.MatMulPrecision"/> allows
+/// that, and reads frozen weights of 16 bits as they lie; on other devices, and where a dropout mask is part of the product, it is ILGPU's kernel.
 /// </summary>
 internal static class GpuMatrixProduct
 {

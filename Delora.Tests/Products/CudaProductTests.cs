@@ -5,7 +5,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Tests.Products;
 
 /// <summary>
-/// The products of CUDA cards against sums in float64 of the same operands, rounded as the product rounds them: what is left to differ is the float32 of its sums.
+/// The products of CUDA cards against sums in float64 of the same operands, rounded as the product rounds them: what is left to differ is the
+/// float32 of its sums.
 /// </summary>
 public sealed class CudaProductTests
 {
@@ -17,7 +18,8 @@ public sealed class CudaProductTests
         {
             var rows = new TheoryData<string, string>();
             foreach (var row in TestDevices.CudaNames)
-                foreach (string type in (string[])[PlainFloat, .. Enum.GetNames<MmaType>()]) rows.Add(new TheoryDataRow<string, string>(row.Data, type) { Skip = row.Skip });
+                foreach (string type in (string[])[PlainFloat, .. Enum.GetNames<MmaType>()])
+                    rows.Add(new TheoryDataRow<string, string>(row.Data, type) { Skip = row.Skip });
             return rows;
         }
     }
@@ -71,9 +73,10 @@ public sealed class CudaProductTests
         {
             // Both operands past the registers, one of them, none; more tiles than stages; a rank of more than a tile.
             Verify(new(device, type, layout, new(1, 129, 258, 200), DType.BFloat16, DType.BFloat16, ProductPlan.Large));
-            Verify(new(device, type, layout, new(1, 72, 264, 136), DType.Float32, DType.BFloat16, ProductPlan.Large) { Rank = layout == MatMulLayout.TN ? 0 : 36 });
+            int rank = layout == MatMulLayout.TN ? 0 : 36;
+            Verify(new(device, type, layout, new(1, 72, 264, 136), DType.Float32, DType.BFloat16, ProductPlan.Large) { Rank = rank });
             Verify(new(device, type, layout, new(1, 257, 130, 40), DType.Float32, DType.Float32, ProductPlan.Middle) { HasBias = true, Accumulate = true });
-            Verify(new(device, type, layout, new(1, 255, 127, 33), DType.Float32, DType.Float32, ProductPlan.Middle) { Rank = layout == MatMulLayout.TN ? 0 : 3 });
+            Verify(new(device, type, layout, new(1, 255, 127, 33), DType.Float32, DType.Float32, ProductPlan.Middle) { Rank = rank / 12 });
         }
     }
 
@@ -82,7 +85,10 @@ public sealed class CudaProductTests
     {
         const int Processors = 132;
         foreach (MatMulSize size in new MatMulSize[]
-                 { new(1, 8192, 8192, 8192), new(1, 4096, 2048, 2048), new(1, 8, 2048, 65536), new(1, 2048, 8, 4096), new(1, 1, 2048, 2048), new(7, 100, 90, 1), new(1, 1, 1, 0) })
+                 {
+                     new(1, 8192, 8192, 8192), new(1, 4096, 2048, 2048), new(1, 8, 2048, 65536), new(1, 2048, 8, 4096), new(1, 1, 2048, 2048),
+                     new(7, 100, 90, 1), new(1, 1, 1, 0),
+                 })
             foreach (bool allowsLarge in new[] { false, true })
             {
                 ProductPlan plan = ProductPlan.Choose(size, MmaType.BFloat16, allowsLarge, Processors);
@@ -113,7 +119,8 @@ public sealed class CudaProductTests
         {
             var product = new CudaProduct(what.Type, what.Layout, what.Size, left, right, c, what.HasBias ? offset : null, what.Accumulate,
                 what.Rank == 0 ? null : new ProductBranch(down, up, what.Rank));
-            int depth = what.Type is { } type ? new MmaTile(type, 64, true).Depth : FloatTile.Steps, tiles = (k + depth - 1) / depth, ofSplit = Math.Max(1, (tiles + what.Splits - 1) / what.Splits);
+            int depth = what.Type is { } type ? new MmaTile(type, 64, true).Depth : FloatTile.Steps, tiles = (k + depth - 1) / depth;
+            int ofSplit = Math.Max(1, (tiles + what.Splits - 1) / what.Splits);
             ProductTile tile = what.Type is not null ? what.Tile : what.Tile == ProductPlan.Small ? ProductPlan.FloatSmall : ProductPlan.FloatLarge;
             product.Run(gpu, new ProductPlan(tile, Math.Max(1, (tiles + ofSplit - 1) / ofSplit), ofSplit));
             actual = c.ToArray<float>();

@@ -29,7 +29,7 @@ public sealed class MatMulPrecisionTests
         gpu.Memory.PoisonNewAllocations = true;
         gpu.MatMulPrecision = precision;
         // Twice the unit roundoff for each of at most three products in a row, of sums of at most Rows · Out numbers below 1.
-        double unit = precision switch { MatMulPrecision.Float32 => Math.ScaleB(1, -21), MatMulPrecision.BFloat16 => Math.ScaleB(1, -8), _ => Math.ScaleB(1, -11) };
+        double unit = Math.ScaleB(1, precision switch { MatMulPrecision.Float32 => -21, MatMulPrecision.BFloat16 => -8, _ => -11 });
         foreach (DropoutMask? mask in new DropoutMask?[] { null, new DropoutMask(0.4f, new RandomStream(7, 123)) })
         {
             (string Name, float[] Values)[] expected = Results(Devices.Reference, storage, mask), actual = Results(gpu, storage, mask);
@@ -40,7 +40,9 @@ public sealed class MatMulPrecisionTests
                 double largest = want.Max(value => Math.Abs(value));
                 for (int i = 0; i < want.Length; i++)
                 {
-                    Assert.True(Math.Abs(got[i] - want[i]) <= 6 * unit * Math.Max(1, largest), $"{precision} {storage} {mask}: {name}[{i}] is {got[i]}, not {want[i]}");
+                    Assert.True(
+                        Math.Abs(got[i] - want[i]) <= 6 * unit * Math.Max(1, largest),
+                        $"{precision} {storage} {mask}: {name}[{i}] is {got[i]}, not {want[i]}");
                     differs |= Math.Abs(got[i] - want[i]) > Math.ScaleB(largest, -16);
                 }
             }
@@ -95,7 +97,8 @@ public sealed class MatMulPrecisionTests
         [
             .. new (string Name, Tensor Tensor)[]
             {
-                ("h", h), ("y", y), ("y without branch", plain), ("dA", da), ("dB", db), ("dx", dx), ("dx added", sum), ("dW", dw), ("loss", loss), ("dx of the loss", lossDx),
+                ("h", h), ("y", y), ("y without branch", plain), ("dA", da), ("dB", db), ("dx", dx), ("dx added", sum), ("dW", dw), ("loss", loss),
+                ("dx of the loss", lossDx),
             }.Select(result => (result.Name, result.Tensor.ToArray<float>())),
         ];
 

@@ -4,8 +4,8 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The frozen weight of GPU devices: row-major, as the products read it in both directions. Those of CUDA cards read 16 bits as they lie; other storages than float32
-/// are else widened to a tensor of the device for the time of a product.
+/// The frozen weight of GPU devices: row-major, as the products read it in both directions. Those of CUDA cards read 16 bits as they lie; other
+/// storages than float32 are else widened to a tensor of the device for the time of a product.
 /// </summary>
 internal sealed class GpuFrozenWeight(Tensor weight, FrozenStorage storage) : TensorFrozenWeight(weight, storage)
 {

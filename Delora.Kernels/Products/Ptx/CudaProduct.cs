@@ -5,8 +5,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A product for a CUDA card: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, where a and b may be float32, bfloat16 or float16, and the low-rank branch, which lies
-/// like them, is float32.
+/// A product for a CUDA card: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, where a and b may be float32, bfloat16 or float16, and the low-rank
+/// branch, which lies like them, is float32.
 /// </summary>
 /// <param name="Type">What tensor cores multiply; null for float32 arithmetic without them.</param>
 /// <param name="Layout">How a and b lie.</param>
@@ -18,7 +18,8 @@ namespace Delora.Kernels;
 /// <param name="Accumulate">Whether to add to c.</param>
 /// <param name="Branch">The branch's operands and their inner dimension; null for none. Not in a batch.</param>
 internal sealed record CudaProduct(
-    MmaType? Type, MatMulLayout Layout, MatMulSize Size, Tensor A, Tensor B, Tensor C, Tensor? Bias = null, bool Accumulate = false, ProductBranch? Branch = null)
+    MmaType? Type, MatMulLayout Layout, MatMulSize Size, Tensor A, Tensor B, Tensor C, Tensor? Bias = null, bool Accumulate = false,
+    ProductBranch? Branch = null)
 {
     // What a grid may have along its second and third axis.
     private const int MostGroups = 65535;
@@ -59,7 +60,8 @@ internal sealed record CudaProduct(
             var launch = new PtxLaunch(tiles, plan.Splits, Math.Min(MostGroups, Size.Batch - batch), tile.Threads, 1, 1, tile.SharedBytes);
             if (Branch is { } branch)
                 gpu.LaunchPtx(kernel, launch, (
-                    a, b, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
+                    a, b, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank,
+                    Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
             else gpu.LaunchPtx(kernel, launch, (a, b, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
             a += checked((nint)((long)MostGroups * Size.M * Size.K * A.DType.Size));
             b += checked((nint)((long)MostGroups * Size.K * Size.N * B.DType.Size));
@@ -76,7 +78,8 @@ internal sealed record CudaProduct(
             gpu.Address(parts), gpu.Address(C), Bias is null ? (nint)0 : gpu.Address(Bias), C.ElementCount, splits, Size.N, Accumulate ? 1 : 0));
     }
 
-    /// <summary>A float32 operand in the 16 bits that are multiplied, the same ones that the product would round it to; null where that does not pay.</summary>
+    /// <summary>A float32 operand in the 16 bits that are multiplied, the same ones that the product would round it to; null where that does not
+    /// pay.</summary>
     private Tensor? RoundedBefore(GpuDevice gpu, Tensor operand, int reads)
     {
         if (StoredType is not { } type || operand.DType != DType.Float32 || reads < ManyReads) return null;

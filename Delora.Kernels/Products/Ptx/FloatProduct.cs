@@ -3,9 +3,10 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Writes the matrix product in float32 arithmetic: a thread makes 8 × 8 of c, 2 × 2 blocks of 4 × 4, from two stages in shared memory that take turns. While one is
-/// multiplied the other is filled: the left operand's tile passes through registers in the first half of the steps, the right one's in the second, so that half of
-/// the registers suffice. The numbers of a step are loaded during the step before. Operands of 16 bits are widened on their way, which loses nothing.
+/// Writes the matrix product in float32 arithmetic: a thread makes 8 × 8 of c, 2 × 2 blocks of 4 × 4, from two stages in shared memory that take
+/// turns. While one is multiplied the other is filled: the left operand's tile passes through registers in the first half of the steps, the right
+/// one's in the second, so that half of the registers suffice. The numbers of a step are loaded during the step before. Operands of 16 bits are
+/// widened on their way, which loses nothing.
 /// </summary>
 internal sealed class FloatProduct : ProductWriter
 {

@@ -141,7 +141,8 @@ internal sealed class AsyncCopy(PtxWriter w, ProductOperand operand, OperandTile
         for (int i = 0; i < Count; i++)
         {
             // Neighbors along the inner dimension: the same steps of every line.
-            if (i == 0 || !Tile.ByDepth) bytes = [.. Enumerable.Range(0, Pieces).Select(piece => W.Select(IsInside(i, piece, depthLeft), Width, 0).As("bytes"))];
+            if (i == 0 || !Tile.ByDepth)
+                bytes = [.. Enumerable.Range(0, Pieces).Select(piece => W.Select(IsInside(i, piece, depthLeft), Width, 0).As("bytes"))];
             for (int piece = 0; piece < Pieces; piece++)
                 W.CopyAsync(places[i] + piece * Width, from[i].At(piece * Width), Width, bytes[piece]);
         }

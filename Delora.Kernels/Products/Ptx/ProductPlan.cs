@@ -2,7 +2,8 @@ using Delora.Kernels.Ptx;
 
 namespace Delora.Kernels;
 
-/// <summary>How a product is cut: the tile of a group, and into how many parts of the inner dimension, whose sums are added in their order afterwards.</summary>
+/// <summary>How a product is cut: the tile of a group, and into how many parts of the inner dimension, whose sums are added in their order
+/// afterwards.</summary>
 /// <param name="Tile">The tile.</param>
 /// <param name="Splits">Parts of the inner dimension.</param>
 /// <param name="TilesOfSplit">Tiles along the inner dimension that a part has; the last one may have fewer.</param>
@@ -22,7 +23,8 @@ internal readonly record struct ProductPlan(ProductTile Tile, int Splits, int Ti
     /// <summary>64 × 64: small and narrow products.</summary>
     internal static ProductTile Small { get; } = new(64, 64, 32, 32, 4, 2);
 
-    /// <summary>128 × 128 in float32 arithmetic: 64 sums, 32 numbers of two steps and their addresses are a little more than half of a thread's registers.</summary>
+    /// <summary>128 × 128 in float32 arithmetic: 64 sums, 32 numbers of two steps and their addresses are a little more than half of a thread's
+    /// registers.</summary>
     internal static ProductTile FloatLarge { get; } = new(128, 128, 64, 32, 2, 1);
 
     /// <summary>64 × 64 in float32 arithmetic.</summary>
@@ -48,7 +50,8 @@ internal readonly record struct ProductPlan(ProductTile Tile, int Splits, int Ti
         {
             if (tile == Large && !allowsLarge) continue;
             long count = checked((long)size.Batch * Quotient(size.M, tile.Rows) * Quotient(size.N, tile.Columns));
-            long splits = Math.Clamp(processors * (long)tile.GroupsPerProcessor / Math.Max(1, count), 1, Math.Clamp(depthTiles / FewestTilesOfSplit, 1, MostSplits));
+            long most = Math.Clamp(depthTiles / FewestTilesOfSplit, 1, MostSplits);
+            long splits = Math.Clamp(processors * (long)tile.GroupsPerProcessor / Math.Max(1, count), 1, most);
             int ofSplit = Math.Max(1, Quotient(depthTiles, (int)splits));
             double waves = Math.Ceiling((double)count * splits / processors);
             double cost = waves * (ofSplit + FewestTilesOfSplit) * tile.Rows * tile.Columns / speed;

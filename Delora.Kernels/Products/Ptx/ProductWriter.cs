@@ -4,8 +4,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// What the texts of all products share, c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c: parameters, which tile of c a group makes, where its threads are in it, and
-/// how the output is stored.
+/// What the texts of all products share, c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c: parameters, which tile of c a group makes, where its threads
+/// are in it, and how the output is stored.
 /// </summary>
 internal abstract class ProductWriter
 {
@@ -20,11 +20,13 @@ internal abstract class ProductWriter
         (Variant, LeftTile, RightTile, W) = (variant, left, right, writer);
         ProductTile tile = variant.Tile;
         W.About($"c [batch, m, n] = op(a)·op(b) + bias + c in {variant.TypeName} with float32 sums. {about}");
-        W.About($"A group makes {tile.Rows} × {tile.Columns} of c, a warp {tile.WarpRows} × {tile.WarpColumns} of that, {left.Depth} steps of the inner dimension at a time.");
+        W.About($"A group makes {tile.Rows} × {tile.Columns} of c, a warp {tile.WarpRows} × {tile.WarpColumns} of that,");
+        W.About($"{left.Depth} steps of the inner dimension at a time.");
         W.About("Grid: tiles of c, parts of the inner dimension, batch.");
         (Left, Right) = (W.Pointer("left", variant.Left.Width), W.Pointer("right", variant.Right.Width));
         (_c, _bias) = (W.Pointer("c"), W.Pointer("bias"));
-        if (variant.Branch is { } pair) Branch = (W.Pointer("branch_left", pair.Left.Width), W.Pointer("branch_right", pair.Right.Width), W.Parameter("rank"));
+        if (variant.Branch is { } pair)
+            Branch = (W.Pointer("branch_left", pair.Left.Width), W.Pointer("branch_right", pair.Right.Width), W.Parameter("rank"));
         (M, N, K) = (W.Parameter("m"), W.Parameter("n"), W.Parameter("k"));
         (TilesOfSplit, _accumulate, _splitBytes) = (W.Parameter("tiles_of_split"), W.Parameter("accumulate"), W.LongParameter("split_bytes"));
         Thread = W.ThreadX();
@@ -134,8 +136,8 @@ internal abstract class ProductWriter
     }
 
     /// <summary>
-    /// The branch: a few tiles, one after the other, through a stage that nothing else is on its way to. Where the inner dimension is split, its first part has
-    /// the branch.
+    /// The branch: a few tiles, one after the other, through a stage that nothing else is on its way to. Where the inner dimension is split, its
+    /// first part has the branch.
     /// </summary>
     /// <param name="stageNumber">The stage.</param>
     /// <param name="multiply">Adds the products of the tiles in the stage at that address.</param>
@@ -165,8 +167,8 @@ internal abstract class ProductWriter
     }
 
     /// <summary>
-    /// Adds bias and c, where they are wanted, and stores: row by row what a thread has of it. A row's loads are on their way together; the next row's wait for
-    /// this one's stores, or they would fill the registers.
+    /// Adds bias and c, where they are wanted, and stores: row by row what a thread has of it. A row's loads are on their way together; the next
+    /// row's wait for this one's stores, or they would fill the registers.
     /// </summary>
     /// <param name="row">The thread's first row of c.</param>
     /// <param name="column">The thread's first column of c.</param>
@@ -202,7 +204,8 @@ internal abstract class ProductWriter
                 {
                     for (int c = 0; c < columns.Length; c++)
                         for (int i = 0; i < where[c].Length; i++)
-                            using (W.When(where[c][i])) access(address.At(sizeof(float) * (columns[c] + i)), Variant.WideOutput ? numbers[c] : [numbers[c][i]]);
+                            using (W.When(where[c][i]))
+                                access(address.At(sizeof(float) * (columns[c] + i)), Variant.WideOutput ? numbers[c] : [numbers[c][i]]);
                 }
             }
     }

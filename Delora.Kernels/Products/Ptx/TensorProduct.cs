@@ -3,9 +3,9 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Writes the matrix product on tensor cores, accumulated and stored in float32. Tiles of the operands pass through shared memory, <see cref="ProductTile.Stages"/>
-/// of them on their way at a time; a warp loads the fragments of the next step while it multiplies those of this one. The order of every sum depends on the
-/// variant and the sizes alone.
+/// Writes the matrix product on tensor cores, accumulated and stored in float32. Tiles of the operands pass through shared memory, <see
+/// cref="ProductTile.Stages"/> of them on their way at a time; a warp loads the fragments of the next step while it multiplies those of this one.
+/// The order of every sum depends on the variant and the sizes alone.
 /// </summary>
 internal sealed class TensorProduct : ProductWriter
 {
