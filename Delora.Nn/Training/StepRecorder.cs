@@ -4,8 +4,9 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// Forward and backward passes of a training run on a CUDA card, recorded for each combination of input shapes and of how many targets count. The first batch of a combination is
-/// computed as ever, the second is recorded and replayed, the following are replayed; what cannot be recorded is computed as ever.
+/// Forward and backward passes of a training run on a CUDA card, recorded for each combination of input shapes and of how many targets count. The first
+/// batch of a combination is computed as ever, the second is recorded and replayed, the following are replayed; what cannot be recorded is computed as
+/// ever.
 /// </summary>
 internal sealed class StepRecorder : IDisposable
 {
