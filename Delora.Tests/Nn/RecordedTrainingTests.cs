@@ -157,7 +157,10 @@ public sealed class RecordedTrainingTests
         List<double> numbers = [];
         var options = new TrainerOptions
         {
-            Steps = batches.Length, UseCudaGraph = useGraph, MaxGradientNorm = 0.5, Schedule = LearningRateSchedule.Cosine(batches.Length, 2),
+            Steps = batches.Length,
+            UseCudaGraph = useGraph,
+            MaxGradientNorm = 0.5,
+            Schedule = LearningRateSchedule.Cosine(batches.Length, 2),
         };
         trainer.Run(batches, options, new Watch(progress => numbers.AddRange([progress.Loss, progress.GradientNorm])));
         foreach ((_, Parameter parameter) in peft.TrainableParameters()) numbers.AddRange(parameter.Value.ToArray<double>());
