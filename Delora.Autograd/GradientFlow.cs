@@ -11,7 +11,9 @@ public sealed class GradientFlow
 {
     private readonly Dictionary<Tensor, Tensor> _gradients = new(ReferenceEqualityComparer.Instance);
 
-    /// <summary>Gradients that two tensors hold. Who wants to write makes a copy, unless the other has let go before, as it nearly always has.</summary>
+    /// <summary>
+    /// Gradients that two tensors hold. Who wants to write makes a copy, unless the other has let go before, as it nearly always has.
+    /// </summary>
     private readonly HashSet<Tensor> _shared = new(ReferenceEqualityComparer.Instance);
     private readonly List<Parameter> _unwritten = [];
 

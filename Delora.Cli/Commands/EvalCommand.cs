@@ -26,6 +26,8 @@ internal static class EvalCommand
             {
                 ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
                 ModelOptions.CheckSpecialTokens(folder, parsed.GetValue(special));
+                if (folder.Config is EncoderConfig)
+                    folder.RequireClassifier();
                 Request request = new(
                     console, folder, parsed.GetRequiredValue(data)!, folder.LengthOf(parsed.GetValue(length)), parsed.GetValue(adapters) ?? [],
                     parsed.GetRequiredValue(batch), parsed.GetValue(special), parsed.GetRequiredValue(device), parsed.GetValue(precision),
@@ -123,7 +125,9 @@ internal static class EvalCommand
             CultureInfo.InvariantCulture,
             $"loss {evaluation.Loss:F4}, accuracy {100 * evaluation.Accuracy:F2} % of words, macro F1 {evaluation.MacroF1:F4} over words");
         return evaluation.Entities is { } entities
-            ? string.Create(CultureInfo.InvariantCulture, $"{words}, F1 {entities.F1:F4} over entities (precision {entities.Precision:F4}, recall {entities.Recall:F4})")
+            ? string.Create(
+                CultureInfo.InvariantCulture,
+                $"{words}, F1 {entities.F1:F4} over entities (precision {entities.Precision:F4}, recall {entities.Recall:F4})")
             : words;
     }
 

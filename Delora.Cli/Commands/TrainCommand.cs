@@ -57,7 +57,7 @@ internal static class TrainCommand
             Description = "Tell how much memory the run would take, and what would save some; load no weights, train nothing, write nothing.",
         };
         Option<long?> memory = ValueOptions.SizeOrNone(
-            "--memory", "Memory that the run may take, such as 24GiB; a run that needs more is refused. [default: what the device has left]");
+            "--memory", "Memory that the run may take, such as 24GiB or 24GB; a run that needs more is refused. [default: what the device has left]");
         Command command = new(
             "train",
             "Trains an adapter of a language model on a text, or of a classifier on labelled texts or words; interrupted, it goes on where it was, to the "

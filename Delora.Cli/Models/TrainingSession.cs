@@ -20,7 +20,8 @@ internal static class TrainingSession
             folder.RequireClassifier();
         int length = folder.LengthOf(options.Length);
         if (folder.LabelsTokens)
-            return new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, folder)
+            return new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(
+                console, options, folder)
             {
                 Task = "TOKEN_CLS",
                 Read = file => folder.LabelledWords(file, length),

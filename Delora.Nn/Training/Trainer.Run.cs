@@ -5,6 +5,7 @@ using Delora.Kernels;
 
 namespace Delora.Nn;
 
+// The loop itself, whoever gives the batches.
 public sealed partial class Trainer<TBatch>
 {
     /// <summary>The state of one run.</summary>

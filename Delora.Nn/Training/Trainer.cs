@@ -1,4 +1,3 @@
-using Delora.Autograd;
 using Delora.Core;
 
 namespace Delora.Nn;
