@@ -151,7 +151,8 @@ internal static class ConvertInstructions
             {
                 float result = FloatRounding.Round(bounded(read(a)), 0, narrows ? rounding! : "rn");
                 return Bits.Of(flush ? FlushToZero.Out(result) : result);
-            },
+            }
+            ,
             _ => Then(a => bounded(read(a)), Narrow(d, to, narrows ? rounding! : "rn", relu)),
         };
     }
