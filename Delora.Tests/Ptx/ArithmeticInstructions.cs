@@ -39,7 +39,9 @@ internal static class ArithmeticInstructions
     private static PtxOp Two(PtxDecoder d, PtxType type, Type lane)
     {
         d.Count(3);
-        if (type == PtxType.S32 && d.Flag("sat")) lane = lane == typeof(Add<>) ? typeof(AddSaturated<>) : lane == typeof(Subtract<>) ? typeof(SubtractSaturated<>) : lane;
+        if (type == PtxType.S32 && d.Flag("sat"))
+            lane = lane == typeof(Add<>) ? typeof(AddSaturated<>)
+                : lane == typeof(Subtract<>) ? typeof(SubtractSaturated<>) : throw d.Error("only sums are saturated");
         return PtxDecoder.Make(typeof(BinaryOp<>), [lane.MakeGenericType(Integer(d, type))], d.Target(0, type), d.Source(1, type), d.Source(2, type));
     }
 

@@ -13,7 +13,8 @@ internal static class BarrierObjectInstructions
         bool expects = what == "arrive" && d.Flag("expect_tx"), parity = what is "test_wait" or "try_wait" && d.Flag("parity");
         d.OneOf("release", "acquire", "relaxed");
         d.OneOf("cta", "cluster");
-        if (d.OneOf("shared", "shared::cta", "shared::cluster") is null) throw d.Error("barrier objects lie in shared memory: generic addresses are not known here");
+        if (d.OneOf("shared", "shared::cta", "shared::cluster") is null)
+            throw d.Error("barrier objects lie in shared memory: generic addresses are not known here");
         d.Need("b64");
         switch (what)
         {
@@ -82,7 +83,8 @@ internal static class BarrierObjectInstructions
                 PtxBarrierObject found = warp.Group.Objects.Find(warp, lane, at[lane] + place.Offset);
                 if (parity && which[lane] > 1) throw warp.Fault<PtxLimitFault>(lane, $"{which[lane]} is no parity");
                 long waited = (long)which[lane];
-                if (!parity && (waited > found.Phase || waited < found.Phase - 1)) throw warp.Fault<BarrierFault>(lane, "the phase is neither the present one nor the one before");
+                if (!parity && (waited > found.Phase || waited < found.Phase - 1))
+                    throw warp.Fault<BarrierFault>(lane, "the phase is neither the present one nor the one before");
                 if (found.HasEnded(warp, parity ? (found.Phase & 1) != waited : found.Phase > waited)) ended |= 1u << lane;
             }
             warp.SetPredicate(target, mask, ended);

@@ -12,7 +12,8 @@ internal static class BulkCopyInstructions
     internal static PtxOp Decode(PtxDecoder d)
     {
         bool isTensor = d.Flag("tensor");
-        int rank = !isTensor ? 0 : d.OneOf("1d", "2d", "3d", "4d", "5d") is { } dimensions ? dimensions[0] - '0' : throw d.Error("the number of dimensions is missing");
+        int rank = !isTensor ? 0
+            : d.OneOf("1d", "2d", "3d", "4d", "5d") is { } dimensions ? dimensions[0] - '0' : throw d.Error("the number of dimensions is missing");
         if (d.OneOf("shared::cluster", "shared::cta") is null) throw d.Error("only copies to shared memory are known");
         d.Need("global");
         if (isTensor) d.Flag("tile");
@@ -22,7 +23,8 @@ internal static class BulkCopyInstructions
         d.Count(operands);
         if (policy) d.Source(operands - 1, PtxType.B64);
         if (!isTensor) return new BulkOp(d.Address(0), d.Address(1), d.Source(2, PtxType.U32), d.Address(3));
-        if (d.Operands[1] is not { Kind: PtxOperandKind.Address, Parts: [{ } map, { Kind: PtxOperandKind.Vector } coordinates] } || coordinates.Parts.Length != rank)
+        if (d.Operands[1] is not { Kind: PtxOperandKind.Address, Parts: [{ } map, { Kind: PtxOperandKind.Vector } coordinates] }
+            || coordinates.Parts.Length != rank)
             throw d.Error($"[map, {{coordinates}}] of {rank} dimensions is expected");
         PtxDecoder.Place place = d.AddressOf(new(PtxOperandKind.Address, "", 0, 0, false, [map]));
         return new TensorOp(d.Address(0), place, [.. coordinates.Parts.Select(part => d.SourceOf(part, PtxType.S32))], d.Address(2));
@@ -73,7 +75,8 @@ internal static class BulkCopyInstructions
         private void Copy(PtxWarp warp, int lane, PtxTensorMap tensor, ulong target, PtxBarrierObject barrier)
         {
             int rowBytes = tensor.Box[0] * tensor.ElementBytes, limit = tensor.Swizzle == PtxSwizzle.None ? int.MaxValue : 16 << (int)tensor.Swizzle;
-            if (rowBytes % 16 != 0 || rowBytes > limit) throw warp.Fault<PtxLimitFault>(lane, $"a tile with rows of {rowBytes} bytes, swizzled {tensor.Swizzle}");
+            if (rowBytes % 16 != 0 || rowBytes > limit)
+                throw warp.Fault<PtxLimitFault>(lane, $"a tile with rows of {rowBytes} bytes, swizzled {tensor.Swizzle}");
             if (target % 128 != 0) throw warp.Fault<MisalignedFault>(lane, $"a tile at the shared address {target}");
             int rank = tensor.Box.Length;
             long rows = tensor.Box.Skip(1).Aggregate(1L, (product, size) => product * size);

@@ -51,7 +51,8 @@ internal static class ControlInstructions
         if (formal.Space == PtxSpace.Parameter && d.Scope.Find(actual.Name) is { Space: PtxSpace.Parameter, IsEntryParameter: false } variable)
         {
             if (variable.ByteLength != formal.ByteLength) throw d.Error($"'{actual}' does not fit '{formal.Name}'");
-            return isArgument ? new((int)variable.Address, formalPlace, (int)formal.ByteLength, true) : new(formalPlace, (int)variable.Address, (int)formal.ByteLength, true);
+            return isArgument ? new((int)variable.Address, formalPlace, (int)formal.ByteLength, true)
+                : new(formalPlace, (int)variable.Address, (int)formal.ByteLength, true);
         }
         if (formal.Space != PtxSpace.Register) throw d.Error($"'{actual}' does not fit '{formal.Name}'");
         return isArgument ? new(d.SourceOf(actual, formal.Type), formalPlace, 0, false) : new(formalPlace, d.TargetOf(actual, formal.Type), 0, false);
@@ -109,7 +110,8 @@ internal static class ControlInstructions
             for (; active != 0; active &= active - 1)
             {
                 int lane = BitOperations.TrailingZeroCount(active);
-                if (x[lane] >= (ulong)targets.Length) throw warp.Fault<PtxLimitFault>(lane, $"the index {x[lane]} is beyond the {targets.Length} branch targets");
+                if (x[lane] >= (ulong)targets.Length)
+                    throw warp.Fault<PtxLimitFault>(lane, $"the index {x[lane]} is beyond the {targets.Length} branch targets");
                 if (isUniform && x[lane] != x[first]) throw warp.Fault<NonUniformBranchFault>(lane, "lanes of the warp differ at a branch marked .uni");
                 warp.SetPlaces(1u << lane, targets[x[lane]]);
             }
@@ -171,7 +173,8 @@ internal static class ControlInstructions
 
     private sealed class TrapOp : PtxPlainOp
     {
-        internal override void Run(PtxWarp warp, uint mask) => throw warp.Fault<PtxLimitFault>(BitOperations.TrailingZeroCount(mask), "the kernel stops itself");
+        internal override void Run(PtxWarp warp, uint mask) =>
+            throw warp.Fault<PtxLimitFault>(BitOperations.TrailingZeroCount(mask), "the kernel stops itself");
     }
 }
 

@@ -31,8 +31,13 @@ public sealed class ConversionTests
         var all = new List<ulong>();
         for (int i = 0; i < 3000; i++) all.Add((ulong)random.NextInt64(long.MinValue, long.MaxValue));
         // Floats in the range of float16, halfway cases among them.
-        for (int i = 0; i < 3000; i++) all.Add(BitConverter.SingleToUInt32Bits((float)((random.NextDouble() - 0.5) * Math.Pow(2, random.Next(-28, 20)))) & (i % 3 == 0 ? 0xFFFFF000 : i % 3 == 1 ? 0xFFFF8000 : uint.MaxValue));
-        foreach (float value in (float[])[0, -0f, 1, -1, 0.5f, 1.5f, 2.5f, -2.5f, 65504, 65519.99f, 65520, 1e-8f, 6e-8f, 3.4e38f, 1e-45f, float.PositiveInfinity, float.NegativeInfinity, float.NaN, 2147483648, -2147483648, 4294967296, 9.3e18f])
+        for (int i = 0; i < 3000; i++)
+        {
+            uint kept = i % 3 == 0 ? 0xFFFFF000 : i % 3 == 1 ? 0xFFFF8000 : uint.MaxValue;
+            all.Add(BitConverter.SingleToUInt32Bits((float)((random.NextDouble() - 0.5) * Math.Pow(2, random.Next(-28, 20)))) & kept);
+        }
+        foreach (float value in (float[])[0, -0f, 1, -1, 0.5f, 1.5f, 2.5f, -2.5f, 65504, 65519.99f, 65520, 1e-8f, 6e-8f, 3.4e38f, 1e-45f,
+            float.PositiveInfinity, float.NegativeInfinity, float.NaN, 2147483648, -2147483648, 4294967296, 9.3e18f])
             all.Add(BitConverter.SingleToUInt32Bits(value));
         return [.. all];
     }
@@ -42,7 +47,8 @@ public sealed class ConversionTests
     [Fact]
     public void NarrowFloats()
     {
-        ushort[] halves = Run<ushort>("cvt.rn.f16.f32", 32, s_bits), brains = Run<ushort>("cvt.rn.bf16.f32", 32, s_bits), cut = Run<ushort>("cvt.rz.bf16.f32", 32, s_bits);
+        ushort[] halves = Run<ushort>("cvt.rn.f16.f32", 32, s_bits), brains = Run<ushort>("cvt.rn.bf16.f32", 32, s_bits),
+            cut = Run<ushort>("cvt.rz.bf16.f32", 32, s_bits);
         uint[] pairs = Run<uint>("cvt.rn.bf16x2.f32", 32, s_bits), tensor = Run<uint>("cvt.rna.tf32.f32", 32, s_bits);
         for (int i = 0; i < s_bits.Length; i++)
         {
@@ -60,14 +66,16 @@ public sealed class ConversionTests
             double below = Single(bits & 0xFFFF0000), above = Above(bits, 16), found = Single((ulong)brains[i] << 16);
             if (float.IsFinite(value))
             {
-                Assert.Equal(Math.Abs(value - below) < Math.Abs(above - value) || (Math.Abs(value - below) == Math.Abs(above - value) && (bits & 0x10000) == 0) ? below : above, Widen(found));
+                double down = Math.Abs(value - below), up = Math.Abs(above - value);
+                Assert.Equal(down < up || (down == up && (bits & 0x10000) == 0) ? below : above, Widen(found));
                 double low = Single(bits & 0xFFFFE000), high = Above(bits, 13);
                 Assert.Equal(Math.Abs(value - low) < Math.Abs(high - value) ? low : high, Widen(Single(tensor[i])));
             }
         }
 
         // The neighbour above in size, as if the exponent had no end.
-        static double Above(uint bits, int cut) => double.IsInfinity(Single((bits >> cut << cut) + (1u << cut))) ? Math.CopySign(Math.Pow(2, 128), Single(bits)) : Single((bits >> cut << cut) + (1UL << cut));
+        static double Above(uint bits, int cut) => double.IsInfinity(Single((bits >> cut << cut) + (1u << cut)))
+            ? Math.CopySign(Math.Pow(2, 128), Single(bits)) : Single((bits >> cut << cut) + (1UL << cut));
         static double Widen(double value) => double.IsInfinity(value) ? Math.CopySign(Math.Pow(2, 128), value) : value;
     }
 
@@ -76,7 +84,8 @@ public sealed class ConversionTests
     {
         int[] nearest = Run<int>("cvt.rni.s32.f32", 32, s_bits), cut = Run<int>("cvt.rzi.s32.f32", 32, s_bits);
         uint[] unsigned = Run<uint>("cvt.rmi.u32.f32", 32, s_bits);
-        float[] back = Run<float>("cvt.rn.f32.s64", 64, s_bits), down = Run<float>("cvt.rz.f32.u64", 64, s_bits), small = Run<float>("cvt.rn.f32.s32", 32, s_bits);
+        float[] back = Run<float>("cvt.rn.f32.s64", 64, s_bits), down = Run<float>("cvt.rz.f32.u64", 64, s_bits);
+        float[] small = Run<float>("cvt.rn.f32.s32", 32, s_bits);
         float[] whole = Run<float>("cvt.rpi.f32.f32", 32, s_bits);
         double[] wide = Run<double>("cvt.f64.f32", 32, s_bits);
         for (int i = 0; i < s_bits.Length; i++)
@@ -85,7 +94,6 @@ public sealed class ConversionTests
             Assert.Equal(float.IsNaN(value) ? 0 : (int)Math.Clamp(Math.Round((double)value, MidpointRounding.ToEven), int.MinValue, int.MaxValue), nearest[i]);
             Assert.Equal(float.IsNaN(value) ? 0 : (int)Math.Clamp(Math.Truncate((double)value), int.MinValue, int.MaxValue), cut[i]);
             Assert.Equal(float.IsNaN(value) ? 0 : (uint)Math.Clamp(Math.Floor((double)value), 0, uint.MaxValue), unsigned[i]);
-            Assert.Equal((float)(decimal)(long)s_bits[i], back[i], Math.Abs((float)(long)s_bits[i]) * 1e-7f);
             Assert.Equal((float)(long)s_bits[i], back[i]);
             Assert.Equal((float)(int)s_bits[i], small[i]);
             // Towards zero: not above, and the next float is above.

@@ -32,7 +32,8 @@ internal static class FloatInstructions
         };
         if ((rounding is null) != (d.Root is "abs" or "neg")) throw d.Error("a rounding mode (or .approx) is missing, or does not belong here");
         if (rounding is not (null or "rn")) throw d.Error("only .rn is known here");
-        return PtxDecoder.Make(typeof(UnaryOp<>), [Shape(d, type, typeof(OneSingle<,,>), typeof(OneDouble<>), typeof(OnePair<>), lane)], d.Target(0, type), d.Source(1, type));
+        Type shape = Shape(d, type, typeof(OneSingle<,,>), typeof(OneDouble<>), typeof(OnePair<>), lane);
+        return PtxDecoder.Make(typeof(UnaryOp<>), [shape], d.Target(0, type), d.Source(1, type));
     }
 
     /// <summary>add, sub, mul, div, min, max, copysign.</summary>
@@ -129,7 +130,8 @@ internal static class FloatInstructions
         static abstract double Apply(double a, double b);
     }
 
-    private readonly struct OneSingle<TLane, TFormat, TMode> : IUnaryLane where TLane : struct, IOne where TFormat : struct, IFloatFormat where TMode : struct, IFloatMode
+    private readonly struct OneSingle<TLane, TFormat, TMode> : IUnaryLane
+        where TLane : struct, IOne where TFormat : struct, IFloatFormat where TMode : struct, IFloatMode
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Apply(ulong a) => TFormat.Write(TMode.Out(TLane.Apply(TMode.In(TFormat.Read(a)))));
@@ -145,7 +147,8 @@ internal static class FloatInstructions
         public static ulong Apply(ulong a) => TLane.Apply(a & 0xFFFF) | TLane.Apply(a >> 16) << 16;
     }
 
-    private readonly struct TwoSingle<TLane, TFormat, TMode> : IBinaryLane where TLane : struct, ITwo where TFormat : struct, IFloatFormat where TMode : struct, IFloatMode
+    private readonly struct TwoSingle<TLane, TFormat, TMode> : IBinaryLane
+        where TLane : struct, ITwo where TFormat : struct, IFloatFormat where TMode : struct, IFloatMode
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static ulong Apply(ulong a, ulong b) => TFormat.Write(TMode.Out(TLane.Apply(TMode.In(TFormat.Read(a)), TMode.In(TFormat.Read(b)))));

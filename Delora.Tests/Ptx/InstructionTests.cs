@@ -8,11 +8,15 @@ namespace Delora.Tests.Ptx;
 public sealed class InstructionTests
 {
     private static readonly ulong[] s_integers =
-        [0, 1, 2, 7, 31, 32, 33, 63, 64, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x12345678, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x8000000000000000, 0x123456789ABCDEF0];
+    [
+        0, 1, 2, 7, 31, 32, 33, 63, 64, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x12345678, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF,
+        0x8000000000000000, 0x123456789ABCDEF0,
+    ];
 
     private static readonly float[] s_floats =
     [
-        0, -0f, 1, -1, 0.5f, 2.5f, 3.5f, -2.5f, 1.0000001f, 16777217, -16777215, 1e-40f, -1e-45f, 1.17549435e-38f, 3.4e38f, -3.4e38f, 0.1f, -0.3f, 1e10f, 3e9f, -7e9f, 1e-10f,
+        0, -0f, 1, -1, 0.5f, 2.5f, 3.5f, -2.5f, 1.0000001f, 16777217, -16777215, 1e-40f, -1e-45f, 1.17549435e-38f, 3.4e38f, -3.4e38f, 0.1f, -0.3f, 1e10f,
+        3e9f, -7e9f, 1e-10f,
         65504, 65520, 6e-8f, float.PositiveInfinity, float.NegativeInfinity, float.NaN, MathF.PI, 2147483520, 2147483648,
     ];
 
@@ -41,13 +45,15 @@ public sealed class InstructionTests
         PtxArray<ulong> y = bench.Array<ulong>(tuples.Count), x = bench.Array<ulong>([.. tuples.SelectMany(tuple => tuple)]);
         string names = string.Concat(bits[1..].Select((_, i) => $", %v{i}"));
         string loads = string.Concat(bits[1..].Select((size, i) => $".reg .b{size} %v{i};\nld.global.b{size} %v{i}, [%rd1+{8 * i}];\n"));
+        object[] operands = ["%w", .. Enumerable.Range(0, count).Select(i => $"%v{i}")];
+        string whole = instruction.Contains('{') ? string.Format(CultureInfo.InvariantCulture, instruction, operands) : $"{instruction} %w{names}";
         string text = PtxBench.Text("yx", $"""
             .reg .b32 %r<4>; .reg .b64 %rd<4>; .reg .b{bits[0]} %w; .reg .pred %p;
             mov.u32 %r1, %tid.x; mov.u32 %r2, %ctaid.x; mad.lo.u32 %r1, %r2, 64, %r1;
             setp.ge.u32 %p, %r1, {tuples.Count}; @%p exit;
             mul.wide.u32 %rd1, %r1, {8 * count}; add.u64 %rd1, %rd1, x; mul.wide.u32 %rd2, %r1, 8; add.u64 %rd2, %rd2, y;
             {loads}
-            {(instruction.Contains('{') ? string.Format(CultureInfo.InvariantCulture, instruction, ["%w", .. Enumerable.Range(0, count).Select(i => $"%v{i}")]) : $"{instruction} %w{names}")};
+            {whole};
             st.global.b{bits[0]} [%rd2], %w;
             """);
         Assembler.Check(text);
@@ -56,8 +62,10 @@ public sealed class InstructionTests
         {
             ulong mask = ulong.MaxValue >> (64 - bits[0]), actual = y[i] & mask, wanted = expected(tuples[i]) & mask;
             if (actual == wanted || (tolerance < 0 && AreNaN(actual, wanted, bits[0]))) continue;
-            if (tolerance > 0 && (AreNaN(actual, wanted, bits[0]) || Math.Abs((double)F(actual) - F(wanted)) <= tolerance * Math.Abs((double)F(wanted)))) continue;
-            Assert.Fail($"{instruction} of {string.Join(", ", tuples[i].Select(v => v.ToString("x", CultureInfo.InvariantCulture)))}: {actual:x}, not {wanted:x}");
+            if (tolerance > 0 && (AreNaN(actual, wanted, bits[0])
+                || Math.Abs((double)F(actual) - F(wanted)) <= tolerance * Math.Abs((double)F(wanted)))) continue;
+            string given = string.Join(", ", tuples[i].Select(v => v.ToString("x", CultureInfo.InvariantCulture)));
+            Assert.Fail($"{instruction} of {given}: {actual:x}, not {wanted:x}");
         }
     }
 

@@ -18,7 +18,8 @@ internal static class InterpretedDevice
     internal static GpuDevice Start(PtxTarget target, string name, PtxOptions? options = null)
     {
         GpuDevice? device = null;
-        var driver = new PtxMachineDriver(target, () => device is null ? [] : Allocations(device.Accelerator), () => device is null ? 0 : Version(device), options);
+        var driver = new PtxMachineDriver(
+            target, () => device is null ? [] : Allocations(device.Accelerator), () => device is null ? 0 : Version(device), options);
         return device = GpuDevice.Interpreting(driver, name);
     }
 

@@ -6,7 +6,8 @@ namespace Delora.Tests.Ptx;
 /// </summary>
 internal static class MatrixInstructions
 {
-    internal static IEnumerable<(string, Func<PtxDecoder, PtxOp>)> All() => [("ldmatrix", d => Decode(d, true)), ("stmatrix", d => Decode(d, false)), ("movmatrix", Transpose)];
+    internal static IEnumerable<(string, Func<PtxDecoder, PtxOp>)> All() =>
+        [("ldmatrix", d => Decode(d, true)), ("stmatrix", d => Decode(d, false)), ("movmatrix", Transpose)];
 
     private static PtxOp Decode(PtxDecoder d, bool loads)
     {

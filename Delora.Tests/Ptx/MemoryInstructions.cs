@@ -144,7 +144,8 @@ internal static class MemoryInstructions
             {
                 int lane = BitOperations.TrailingZeroCount(rest);
                 T* from = (T*)TSpace.Access(warp, lane, at[lane] + offset, size, PtxAccess.Read);
-                for (int i = 0; i < count; i++) values[i * 32 + lane] = T.IsNegative(T.MinValue) ? ulong.CreateTruncating(from[i]) & register : Bits.Of(from[i]);
+                for (int i = 0; i < count; i++)
+                    values[i * 32 + lane] = T.IsNegative(T.MinValue) ? ulong.CreateTruncating(from[i]) & register : Bits.Of(from[i]);
             }
             for (int i = 0; i < count; i++)
             {

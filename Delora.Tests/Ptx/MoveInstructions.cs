@@ -21,7 +21,8 @@ internal static class MoveInstructions
         if (source.Kind == PtxOperandKind.Vector)
             return new PackOp(d.Target(0, type), d.Sources(1, source.Parts.Length, Part(d, type, source.Parts.Length)), 8 * type.Size() / source.Parts.Length);
         if (target.Kind == PtxOperandKind.Vector)
-            return new UnpackOp(d.Targets(0, target.Parts.Length, Part(d, type, target.Parts.Length)), d.Source(1, type), 8 * type.Size() / target.Parts.Length);
+            return new UnpackOp(d.Targets(0, target.Parts.Length, Part(d, type, target.Parts.Length)), d.Source(1, type),
+                8 * type.Size() / target.Parts.Length);
         if (type.Size() < 2) throw d.Error("the type is not known here");
         return new UnaryOp<Copy>(d.Target(0, type), d.Source(1, type));
     }

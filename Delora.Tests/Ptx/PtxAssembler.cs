@@ -29,7 +29,8 @@ internal sealed class PtxAssembler
     private PtxProgram Run()
     {
         // What the launch sizes comes behind what has a size.
-        PtxVariable[] shared = [.. _module.Variables.Concat(_functions.SelectMany(function => function.Variables)).Where(variable => variable.Space == PtxSpace.Shared)];
+        IEnumerable<PtxVariable> variables = _module.Variables.Concat(_functions.SelectMany(function => function.Variables));
+        PtxVariable[] shared = [.. variables.Where(variable => variable.Space == PtxSpace.Shared)];
         foreach (PtxVariable variable in shared.Where(variable => variable.Length is not null)) Place(variable);
         long end = _shared;
         foreach (PtxVariable variable in shared.Where(variable => variable.Length is null))

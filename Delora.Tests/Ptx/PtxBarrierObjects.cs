@@ -39,7 +39,8 @@ internal sealed class PtxBarrierObjects(PtxGroup group)
 
     internal PtxBarrierObject Find(PtxWarp warp, int lane, ulong address)
     {
-        if (!_all.TryGetValue(address, out PtxBarrierObject? found)) throw warp.Fault<BarrierFault>(lane, $"there is no barrier object at the shared address {address}");
+        if (!_all.TryGetValue(address, out PtxBarrierObject? found))
+            throw warp.Fault<BarrierFault>(lane, $"there is no barrier object at the shared address {address}");
         found.CheckVisible(warp, lane);
         return found;
     }

@@ -44,7 +44,9 @@ internal sealed class PtxBarrier(int warps)
         (_expected, _used, _arrived, _count, _all, _any) = (null, false, 0, 0, true, false);
     }
 
-    /// <summary>Lanes arrive: <paramref name="expected"/> threads or, if null, all of the group; <paramref name="predicates"/> says for whom theirs holds.</summary>
+    /// <summary>
+    /// Lanes arrive: <paramref name="expected"/> threads or, if null, all of the group; <paramref name="predicates"/> says for whom theirs holds.
+    /// </summary>
     internal void Arrive(PtxWarp warp, uint mask, int? expected, bool waits, uint predicates, bool byWarp)
     {
         if (_used && _expected != expected)

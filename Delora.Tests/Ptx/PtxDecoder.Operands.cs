@@ -14,7 +14,8 @@ internal sealed partial class PtxDecoder
         switch (operand.Kind)
         {
             case PtxOperandKind.Integer:
-                if (type.IsFloat() && type is not (PtxType.F16x2 or PtxType.Bf16x2 or PtxType.F16 or PtxType.Bf16)) throw Error($"'{operand}' is no number of the type");
+                if (type.IsFloat() && type is not (PtxType.F16x2 or PtxType.Bf16x2 or PtxType.F16 or PtxType.Bf16))
+                    throw Error($"'{operand}' is no number of the type");
                 return Compiler.Constant(Truncate(operand.Bits, type.Size()));
             case PtxOperandKind.Float:
                 double value = BitConverter.UInt64BitsToDouble(operand.Bits);
@@ -51,7 +52,7 @@ internal sealed partial class PtxDecoder
         if (register.Type == PtxType.Pred) throw Error($"'{register.Name}' is a predicate");
         int size = type.Size();
         if (wide ? register.Type.Size() < size : register.Type.Size() != size)
-            throw Error($"'{register.Name}' is declared .{register.Type.ToString().ToLowerInvariant()}, which does not fit .{type.ToString().ToLowerInvariant()}");
+            throw Error($"'{register.Name}' is declared .{register.Type.Word()}, which does not fit .{type.Word()}");
     }
 
     private static ulong Truncate(ulong bits, int size) => size >= 8 ? bits : bits & ((1UL << (8 * size)) - 1);
@@ -114,7 +115,8 @@ internal sealed partial class PtxDecoder
 
     /// <summary>The variable that an address names, or null if it is in a register.</summary>
     internal PtxVariable? Variable(int index) =>
-        Operands[index] is { Kind: PtxOperandKind.Address, Parts: [{ Kind: PtxOperandKind.Name } inner] } && Scope.Find(inner.Name) is { Space: not PtxSpace.Register } found
+        Operands[index] is { Kind: PtxOperandKind.Address, Parts: [{ Kind: PtxOperandKind.Name } inner] }
+            && Scope.Find(inner.Name) is { Space: not PtxSpace.Register } found
             ? found : null;
 }
 

@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace Delora.Tests.Ptx;
 
 /// <summary>
@@ -107,6 +109,7 @@ internal sealed partial class PtxDecoder
     /// <summary>An object of a generic type, with constructor arguments.</summary>
     internal static PtxOp Make(Type generic, Type[] types, params object[] arguments) =>
         (PtxOp)Activator.CreateInstance(
-            generic.MakeGenericType(types), System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Public,
+            generic.MakeGenericType(types),
+                BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public,
             null, arguments, null)!;
 }

@@ -134,8 +134,10 @@ internal sealed class PtxEntry(PtxMachine machine, PtxProgram program)
         if (sizes.Any(size => size <= 0) || launch.GridY > 65535 || launch.GridZ > 65535 || launch.GroupZ > 64 || launch.DynamicSharedBytes < 0)
             throw Refused($"the sizes {launch} are not possible");
         if (shape.Threads > target.MaxThreads) throw Refused($"{shape.Threads} threads in a group, and {target.MaxThreads} are possible");
-        if (shape.Threads > (Program.Entry.MaxThreads ?? int.MaxValue)) throw Refused($"{shape.Threads} threads in a group, and .maxntid allows {Program.Entry.MaxThreads}");
-        if (Program.Entry.RequiredThreads is { } required && shape.Threads != required) throw Refused($"{shape.Threads} threads in a group, and .reqntid says {required}");
+        if (shape.Threads > (Program.Entry.MaxThreads ?? int.MaxValue))
+            throw Refused($"{shape.Threads} threads in a group, and .maxntid allows {Program.Entry.MaxThreads}");
+        if (Program.Entry.RequiredThreads is { } required && shape.Threads != required)
+            throw Refused($"{shape.Threads} threads in a group, and .reqntid says {required}");
         if (Program.SharedBytes > 48 << 10) throw Refused($"{Program.SharedBytes} bytes of static shared memory, and 49152 are possible");
         long shared = (long)Program.SharedBytes + launch.DynamicSharedBytes;
         if (shared > target.MaxSharedBytes) throw Refused($"{shared} bytes of shared memory, and {target.MaxSharedBytes} are possible");

@@ -81,7 +81,8 @@ internal sealed class PtxMachineDriver(
 
     private void Check(nint address, long length)
     {
-        if (length < 0 || !_machine.Memory.TryFind((ulong)address, (ulong)length, out _)) throw new DeviceException($"{length} bytes at 0x{address:x} are not allocated");
+        if (length < 0 || !_machine.Memory.TryFind((ulong)address, (ulong)length, out _))
+            throw new DeviceException($"{length} bytes at 0x{address:x} are not allocated");
     }
 
     private void Do(Action action)

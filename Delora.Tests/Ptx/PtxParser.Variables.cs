@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 
 namespace Delora.Tests.Ptx;
 
@@ -71,7 +72,7 @@ internal sealed partial class PtxParser
         Expect(">");
         var registers = new List<PtxVariable>();
         for (long i = 0; i < count; i++)
-            registers.Add(new(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{stem}{i}"), PtxSpace.Register, prefix.Type, 1, 1, 1, false, line));
+            registers.Add(new(stem + i.ToString(CultureInfo.InvariantCulture), PtxSpace.Register, prefix.Type, 1, 1, 1, false, line));
         return registers;
     }
 

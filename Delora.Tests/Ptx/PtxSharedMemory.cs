@@ -112,7 +112,7 @@ internal sealed unsafe class PtxSharedMemory
             if (_findRaces && cell.Writer >= 0 && cell.Writer >> 5 is var writer && writer < warp.Group.WarpCount
                 && warp.Group.Warps[writer].KnownAtProxyFence[writer] < cell.WriteClock && warp.KnownAtProxyFence[writer] < cell.WriteClock)
                 throw warp.Fault<RaceFault>(0,
-                    $"the shared byte {Start + at} was written by {warp.Group.Warps[writer].Where(cell.Writer & 31)}, and no fence.proxy.async came after that");
+                    $"the shared byte {Start + at} was written by {warp.Group.Warps[writer].Where(cell.Writer & 31)}, and no fence.proxy.async followed");
         }
         Note(warp, 0, offset, size, agent, int.MaxValue, PtxAccess.Read);
     }
@@ -175,8 +175,10 @@ internal sealed unsafe class PtxSharedMemory
         }
         if (_findRaces)
         {
-            if (cell.Reader >= 0 && cell.Reader != thread && !warp.Follows(cell.Reader, cell.ReadClock)) throw Race(warp, lane, offset, "written", "read", cell.Reader);
-            if (cell.Other >= 0 && cell.Other != thread && !warp.Follows(cell.Other, cell.OtherClock)) throw Race(warp, lane, offset, "written", "read", cell.Other);
+            if (cell.Reader >= 0 && cell.Reader != thread && !warp.Follows(cell.Reader, cell.ReadClock))
+                throw Race(warp, lane, offset, "written", "read", cell.Reader);
+            if (cell.Other >= 0 && cell.Other != thread && !warp.Follows(cell.Other, cell.OtherClock))
+                throw Race(warp, lane, offset, "written", "read", cell.Other);
         }
         cell.Writer = (short)thread;
         cell.WriteClock = clock;

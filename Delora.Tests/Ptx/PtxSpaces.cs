@@ -70,7 +70,7 @@ internal sealed unsafe partial class PtxWarp
             if (!Group.Memory.TryFind(address, (uint)size, out PtxRange range))
                 throw Fault<OutOfBoundsFault>(lane, range.End == 0
                     ? $"{size} bytes at the address 0x{address:x}, where nothing is allocated"
-                    : $"{size} bytes at the address 0x{address:x}, and its allocation of {range.End - range.Start} bytes ends {range.End - address} bytes later");
+                    : $"{size} bytes at the address 0x{address:x}; its allocation of {range.End - range.Start} bytes ends in {range.End - address}");
             _range = range;
         }
         if (isWrite && !_range.IsWritable) throw Fault<OutOfBoundsFault>(lane, "constant memory is written");

@@ -10,6 +10,9 @@ internal static class PtxTypes
     /// <summary>The type of that name (<c>f32</c>), or null.</summary>
     internal static PtxType? Parse(string name) => s_names.TryGetValue(name, out PtxType type) ? type : null;
 
+    /// <summary>Its name in a text, for instance <c>f32</c>.</summary>
+    internal static string Word(this PtxType type) => type.ToString().ToLowerInvariant();
+
     /// <summary>Bytes; a predicate has none.</summary>
     internal static int Size(this PtxType type) => type switch
     {
@@ -21,7 +24,8 @@ internal static class PtxTypes
         _ => 8,
     };
 
-    internal static bool IsFloat(this PtxType type) => type is PtxType.F16 or PtxType.Bf16 or PtxType.F32 or PtxType.Tf32 or PtxType.F16x2 or PtxType.Bf16x2 or PtxType.F64;
+    internal static bool IsFloat(this PtxType type) =>
+        type is PtxType.F16 or PtxType.Bf16 or PtxType.F32 or PtxType.Tf32 or PtxType.F16x2 or PtxType.Bf16x2 or PtxType.F64;
 
     internal static bool IsSigned(this PtxType type) => type is PtxType.S8 or PtxType.S16 or PtxType.S32 or PtxType.S64;
 

@@ -13,7 +13,8 @@ internal static class SpecialRegisters
     internal static ulong Value(string name, PtxWarp warp, int lane) => s_all[name].Read(warp, lane);
 
     /// <summary>Whether it is another one in each group, the same for all threads of it.</summary>
-    internal static bool IsOfGroup(string name) => name.StartsWith("%ctaid", StringComparison.Ordinal) || name.StartsWith("%clusterid", StringComparison.Ordinal);
+    internal static bool IsOfGroup(string name) => name.StartsWith("%ctaid", StringComparison.Ordinal)
+        || name.StartsWith("%clusterid", StringComparison.Ordinal);
 
     private static Dictionary<string, (PtxType, Reader)> All()
     {

@@ -54,7 +54,8 @@ public sealed class StrictnessTests
     public void AnAccessOutsideOfSharedMemory()
     {
         Fails<OutOfBoundsFault>(".shared .align 4 .b8 s[256];\nst.shared.u32 [s+256], %r0;", 1);
-        Fails<OutOfBoundsFault>("mov.u32 %r1, d;\nst.shared.u32 [%r1+1020], 1;\nst.shared.u32 [%r1+1024], 1;", 1, ".extern .shared .align 16 .b8 d[];", null, 1024);
+        Fails<OutOfBoundsFault>("mov.u32 %r1, d;\nst.shared.u32 [%r1+1020], 1;\nst.shared.u32 [%r1+1024], 1;", 1, ".extern .shared .align 16 .b8 d[];",
+            null, 1024);
         Fails<OutOfBoundsFault>("mov.u32 %r1, 0;\nst.shared.u32 [%r1], 1;", 1, ".extern .shared .align 16 .b8 d[];", null, 1024);
     }
 
@@ -94,7 +95,8 @@ public sealed class StrictnessTests
         var bench = new PtxBench();
         PtxArray<uint> a = bench.Array<uint>(64);
         bench.Launch(
-            PtxBench.Text("a", Registers + "setp.ge.u32 %p1, %r0, 50;\n@%p1 exit;\nbar.sync 0;\nmul.wide.u32 %rd1, %r0, 4;\nadd.u64 %rd1, %rd1, a;\nst.global.u32 [%rd1], 1;"),
+            PtxBench.Text("a", Registers
+                + "setp.ge.u32 %p1, %r0, 50;\n@%p1 exit;\nbar.sync 0;\nmul.wide.u32 %rd1, %r0, 4;\nadd.u64 %rd1, %rd1, a;\nst.global.u32 [%rd1], 1;"),
             PtxBench.Shape(1, 64), a);
         Assert.Equal(50u, a.Span.ToArray().Aggregate((x, y) => x + y));
     }

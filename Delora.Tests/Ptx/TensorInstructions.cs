@@ -22,7 +22,8 @@ internal static class TensorInstructions
         d.Count(4);
         int registers = depth * (a == PtxType.Tf32 ? 4 : 2) / 8;
         return new MultiplyOp(
-            d.Targets(0, 4, PtxType.F32), d.Sources(1, registers, PtxType.B32), d.Sources(2, registers / 2, PtxType.B32), d.Sources(3, 4, PtxType.F32), a, depth);
+            d.Targets(0, 4, PtxType.F32), d.Sources(1, registers, PtxType.B32), d.Sources(2, registers / 2, PtxType.B32), d.Sources(3, 4, PtxType.F32),
+            a, depth);
     }
 
     /// <summary>A number of a matrix from its bits; of tf32 the lower 13 bits are ignored.</summary>

@@ -16,14 +16,18 @@ public sealed class TensorTests
         int registers = size == 2 ? depth / 4 : depth / 2;
         var bench = new PtxBench();
         double[] left = Numbers(16 * depth), right = Numbers(depth * 8), start = Numbers(128);
-        PtxArray<byte> a = bench.Array<byte>(left.SelectMany(value => Encode(value, type)).ToArray()), b = bench.Array<byte>(right.SelectMany(value => Encode(value, type)).ToArray());
+        PtxArray<byte> a = bench.Array<byte>(left.SelectMany(value => Encode(value, type)).ToArray());
+        PtxArray<byte> b = bench.Array<byte>(right.SelectMany(value => Encode(value, type)).ToArray());
         PtxArray<float> c = bench.Array<float>(start.Select(value => (float)value).ToArray()), y = bench.Array<float>(128);
         // The lanes load their fragments number by number, as the tables of the PTX document say.
         string loads = "";
         int numbers = size == 2 ? 2 : 1;
         for (int r = 0; r < registers; r++)
             for (int i = 0; i < numbers; i++)
-                loads += Load($"%a{r}", i, "a", $"{8 * (r & 1)}", "%g", size == 2 ? $"{8 * (r >> 1) + i}" : $"{4 * (r >> 1)}", size == 2 ? "%t2" : "%t", depth, size);
+            {
+                string column = size == 2 ? $"{8 * (r >> 1) + i}" : $"{4 * (r >> 1)}";
+                loads += Load($"%a{r}", i, "a", $"{8 * (r & 1)}", "%g", column, size == 2 ? "%t2" : "%t", depth, size);
+            }
         for (int r = 0; r < registers / 2; r++)
             for (int i = 0; i < numbers; i++)
                 loads += Load($"%b{r}", i, "b", size == 2 ? $"{8 * r + i}" : $"{4 * r}", size == 2 ? "%t2" : "%t", "0", "%g", 8, size);
@@ -50,9 +54,11 @@ public sealed class TensorTests
     }
 
     private static string Address(string array, string row, string rowRegister, string column, string columnRegister, int stride, int size) =>
-        $"add.u32 %r2, {rowRegister}, {row}; add.u32 %r3, {columnRegister}, {column}; mad.lo.u32 %r4, %r2, {stride}, %r3; mul.wide.u32 %rd, %r4, {size}; add.u64 %rd, %rd, {array};\n";
+        $"add.u32 %r2, {rowRegister}, {row}; add.u32 %r3, {columnRegister}, {column};\n"
+        + $"mad.lo.u32 %r4, %r2, {stride}, %r3; mul.wide.u32 %rd, %r4, {size}; add.u64 %rd, %rd, {array};\n";
 
-    private static string Load(string register, int half, string array, string row, string rowRegister, string column, string columnRegister, int stride, int size) =>
+    private static string Load(string register, int half, string array, string row, string rowRegister, string column, string columnRegister, int stride,
+        int size) =>
         Address(array, row, rowRegister, column, columnRegister, stride, size)
         + (size == 4 ? $"ld.global.b32 {register}, [%rd];\n" : $"ld.global.b16 %h{half}, [%rd];\n" + (half == 1 ? $"mov.b32 {register}, {{%h0, %h1}};\n" : ""));
 
@@ -130,7 +136,8 @@ public sealed class TensorTests
     public void CopiesThatNobodyHasWaitedForAreNotThere(string wait)
     {
         var bench = new PtxBench();
-        Assert.Throws<UnwrittenMemoryFault>(() => bench.Launch(PtxBench.Text("ay", Copy + wait + Store), PtxBench.Shape(1, 32), bench.Array<byte>(512), bench.Array<byte>(512)));
+        Assert.Throws<UnwrittenMemoryFault>(() => bench.Launch(PtxBench.Text("ay", Copy + wait + Store), PtxBench.Shape(1, 32), bench.Array<byte>(512),
+            bench.Array<byte>(512)));
     }
 
     [Fact]
@@ -139,7 +146,8 @@ public sealed class TensorTests
         var bench = new PtxBench();
         string text = PtxBench.Text("ay", Copy + "cp.async.wait_all; xor.b32 %r2, %r2, 16;" + Store);
         Assert.Throws<RaceFault>(() => bench.Launch(text, PtxBench.Shape(1, 32), bench.Array<byte>(512), bench.Array<byte>(512)));
-        bench.Launch(text.Replace("wait_all;", "wait_all; bar.sync 0;", StringComparison.Ordinal), PtxBench.Shape(1, 32), bench.Array<byte>(512), bench.Array<byte>(512));
+        bench.Launch(text.Replace("wait_all;", "wait_all; bar.sync 0;", StringComparison.Ordinal), PtxBench.Shape(1, 32), bench.Array<byte>(512),
+            bench.Array<byte>(512));
     }
 
     [Fact]

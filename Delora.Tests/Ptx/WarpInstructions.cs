@@ -53,7 +53,8 @@ internal static class WarpInstructions
         d.Need("sync");
         string operation = d.OneOf("add", "min", "max", "and", "or", "xor") ?? throw d.Error("the operation is missing");
         PtxType type = d.Type();
-        if (operation is "and" or "or" or "xor" ? type != PtxType.B32 : type is not (PtxType.U32 or PtxType.S32)) throw d.Error("the type does not fit the operation");
+        if (operation is "and" or "or" or "xor" ? type != PtxType.B32 : type is not (PtxType.U32 or PtxType.S32))
+            throw d.Error("the type does not fit the operation");
         return new ReduceOp(d.Target(0, type), d.Source(1, type), d.Source(2, PtxType.B32), (a, b) => operation switch
         {
             "add" => (uint)(a + b),
@@ -91,7 +92,8 @@ internal static class WarpInstructions
             uint valid = 0;
             for (uint rest = mask; rest != 0; rest &= rest - 1)
             {
-                int lane = BitOperations.TrailingZeroCount(rest), distance = (int)by[lane] & 31, segment = (int)(bounds[lane] >> 8) & 31, clamp = (int)bounds[lane] & 31;
+                int lane = BitOperations.TrailingZeroCount(rest), distance = (int)by[lane] & 31;
+                int segment = (int)(bounds[lane] >> 8) & 31, clamp = (int)bounds[lane] & 31;
                 int least = lane & segment, most = least | (clamp & ~segment);
                 int from = mode switch
                 {

@@ -30,7 +30,8 @@ internal static class WarpgroupInstructions
         d.Count(what == "wait_group" ? 1 : 0);
         if (what == "fence") return new MomentOp(warp => warp.ProductsAreFenced = true);
         if (what == "commit_group") return new MomentOp(warp => warp.CommitProducts());
-        int groups = d.Operands[0] is { Kind: PtxOperandKind.Integer, Bits: <= 7 } count ? (int)count.Bits : throw d.Error("the number of groups is no constant from 0 to 7");
+        int groups = d.Operands[0] is { Kind: PtxOperandKind.Integer, Bits: <= 7 } count ? (int)count.Bits
+            : throw d.Error("the number of groups is no constant from 0 to 7");
         return new MomentOp(warp => warp.WaitForProducts(groups));
     }
 
@@ -43,7 +44,8 @@ internal static class WarpgroupInstructions
         int[] sizes = [.. shape[1..].Split('n', 'k').Select(size => int.Parse(size, CultureInfo.InvariantCulture))];
         PtxType result = d.Type(), a = d.Type(), b = d.Type();
         bool tf32 = a == PtxType.Tf32;
-        if (result != PtxType.F32 || a != b || sizes[2] != (tf32 ? 8 : 16) || !(tf32 || a is PtxType.F16 or PtxType.Bf16)) throw d.Error("this combination of shape and types is not known");
+        if (result != PtxType.F32 || a != b || sizes[2] != (tf32 ? 8 : 16) || !(tf32 || a is PtxType.F16 or PtxType.Bf16))
+            throw d.Error("this combination of shape and types is not known");
         bool inRegisters = d.Operands.Length > 1 && d.Operands[1].Kind == PtxOperandKind.Vector;
         d.Count(6 + (tf32 ? 0 : inRegisters ? 1 : 2));
         int At(int index, int least) =>

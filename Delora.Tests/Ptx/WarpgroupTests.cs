@@ -39,7 +39,8 @@ public sealed class WarpgroupTests
     private static string Store() =>
         "shr.u32 %r5, %r0, 5; and.b32 %r6, %r0, 31; shr.u32 %r7, %r6, 2; mad.lo.u32 %r7, %r5, 16, %r7; and.b32 %r8, %r6, 3; shl.b32 %r8, %r8, 1;\n"
         + string.Concat(Enumerable.Range(0, 16).Select(i =>
-            $"mad.lo.u32 %r9, %r7, {Columns}, %r8; mul.wide.u32 %rd9, %r9, 4; add.u64 %rd9, %rd9, y; st.global.f32 [%rd9+{4 * (8 * (i / 2 % 2) * Columns + 8 * (i / 4) + i % 2)}], %d{i};\n"));
+            $"mad.lo.u32 %r9, %r7, {Columns}, %r8; mul.wide.u32 %rd9, %r9, 4; add.u64 %rd9, %rd9, y;\n"
+            + $"st.global.f32 [%rd9+{4 * (8 * (i / 2 % 2) * Columns + 8 * (i / 4) + i % 2)}], %d{i};\n"));
 
     private static ulong Swizzle(string name) => name switch { "none" => 0UL, "128" => 1, "64" => 2, _ => 3 };
 
@@ -68,31 +69,44 @@ public sealed class WarpgroupTests
         PtxArray<byte> a = bench.Array<byte>(Encode(left, type)), b = bench.Array<byte>(Encode(right, type));
         PtxArray<float> y = bench.Array<float>(Rows * Columns);
         int Patterns(int lines) => lines * size / width;
-        (int[] leftBox, int[] rightBox) = (leftTransposed ? [width / size, depth] : [depth, Rows], rightTransposed ? [Math.Min(Columns, width / size), depth] : [depth, Columns]);
+        int[] leftBox = leftTransposed ? [width / size, depth] : [depth, Rows];
+        int[] rightBox = rightTransposed ? [Math.Min(Columns, width / size), depth] : [depth, Columns];
         PtxSwizzle mode = swizzle switch { "128" => PtxSwizzle.Bytes128, "64" => PtxSwizzle.Bytes64, _ => PtxSwizzle.Bytes32 };
-        PtxArray<byte> leftMap = bench.Array<byte>(new PtxTensorMap(a.Address, size, leftTransposed ? [Rows, depth] : [depth, Rows], [(leftTransposed ? Rows : depth) * size], leftBox, mode).Encode());
-        PtxArray<byte> rightMap = bench.Array<byte>(new PtxTensorMap(b.Address, size, rightTransposed ? [Columns, depth] : [depth, Columns], [(rightTransposed ? Columns : depth) * size], rightBox, mode).Encode());
+        PtxArray<byte> Map(PtxArray<byte> of, bool transposed, int lines, int[] box)
+        {
+            long[] sizes = transposed ? [lines, depth] : [depth, lines];
+            return bench.Array<byte>(new PtxTensorMap(of.Address, size, sizes, [sizes[0] * size], box, mode).Encode());
+        }
+        PtxArray<byte> leftMap = Map(a, leftTransposed, Rows, leftBox), rightMap = Map(b, rightTransposed, Columns, rightBox);
         int leftTiles = leftTransposed ? Patterns(Rows) : 1, rightTiles = rightTransposed ? Math.Max(1, Patterns(Columns)) : 1;
-        int leftBytes = leftBox[0] * leftBox[1] * size, rightBytes = rightBox[0] * rightBox[1] * size, rightStart = (leftTiles * leftBytes + 1023) / 1024 * 1024;
+        int leftBytes = leftBox[0] * leftBox[1] * size, rightBytes = rightBox[0] * rightBox[1] * size;
+        int rightStart = (leftTiles * leftBytes + 1023) / 1024 * 1024;
         string loads = "";
-        for (int i = 0; i < leftTiles; i++) loads += $"mov.u32 %r3, {i * leftBox[0]}; mov.u32 %r4, 0; add.u32 %r10, %r1, {i * leftBytes};\n" + Tile("p", leftBytes, "%r10", leftTransposed ? "%r3" : "%r4", "%r4");
-        for (int i = 0; i < rightTiles; i++) loads += $"mov.u32 %r3, {i * rightBox[0]}; mov.u32 %r4, 0; add.u32 %r10, %r1, {rightStart + i * rightBytes};\n" + Tile("q", rightBytes, "%r10", rightTransposed ? "%r3" : "%r4", "%r4");
+        for (int i = 0; i < leftTiles; i++)
+            loads += $"mov.u32 %r3, {i * leftBox[0]}; mov.u32 %r4, 0; add.u32 %r10, %r1, {i * leftBytes};\n"
+                + Tile("p", leftBytes, "%r10", leftTransposed ? "%r3" : "%r4", "%r4");
+        for (int i = 0; i < rightTiles; i++)
+            loads += $"mov.u32 %r3, {i * rightBox[0]}; mov.u32 %r4, 0; add.u32 %r10, %r1, {rightStart + i * rightBytes};\n"
+                + Tile("q", rightBytes, "%r10", rightTransposed ? "%r3" : "%r4", "%r4");
         // The pattern: rows of the width, eight of them; transposed, SBO leads from eight of k to the next, LBO from one pattern of lines to the next.
         ulong fields = Swizzle(swizzle) << 62 | (ulong)(8 * width / 16) << 32;
-        ulong leftFields = fields | (ulong)(leftTransposed ? leftBytes / 16 : 1) << 16, rightFields = fields | (ulong)(rightTransposed ? rightBytes / 16 : 1) << 16;
+        ulong leftFields = fields | (ulong)(leftTransposed ? leftBytes / 16 : 1) << 16;
+        ulong rightFields = fields | (ulong)(rightTransposed ? rightBytes / 16 : 1) << 16;
         string body = "";
         for (int k = 0; k < depth; k += step)
         {
             // A step along k: 32 bytes of a row, or 16 rows of patterns.
             int leftAt = leftTransposed ? k * width : k * size, rightAt = rightTransposed ? k * width : k * size;
-            string transposes = type == "tf32" ? "" : fromRegisters ? $", {(rightTransposed ? 1 : 0)}" : $", {(leftTransposed ? 1 : 0)}, {(rightTransposed ? 1 : 0)}";
+            string source = fromRegisters ? "{%a0, %a1, %a2, %a3}" : "%rd1";
+            string transposes = type == "tf32" ? "" : fromRegisters ? $", {(rightTransposed ? 1 : 0)}"
+                : $", {(leftTransposed ? 1 : 0)}, {(rightTransposed ? 1 : 0)}";
             body += $"""
                 add.u32 %r10, %r1, {leftAt}; shr.u32 %r10, %r10, 4; cvt.u64.u32 %rd1, %r10; or.b64 %rd1, %rd1, 0x{leftFields:x};
                 add.u32 %r10, %r1, {rightStart + rightAt}; shr.u32 %r10, %r10, 4; cvt.u64.u32 %rd2, %r10; or.b64 %rd2, %rd2, 0x{rightFields:x};
                 {(fromRegisters ? Fragments(k, depth, size) : "")}
                 setp.ne.u32 %p3, {k}, 0;
                 {(k == 0 || fromRegisters ? "wgmma.fence.sync.aligned;" : "")}
-                wgmma.mma_async.sync.aligned.m64n{Columns}k{step}.f32.{type}.{type} {"{"}{Results}{"}"}, {(fromRegisters ? "{%a0, %a1, %a2, %a3}" : "%rd1")}, %rd2, %p3, 1, -1{transposes};
+                wgmma.mma_async.sync.aligned.m64n{Columns}k{step}.f32.{type}.{type} {"{"}{Results}{"}"}, {source}, %rd2, %p3, 1, -1{transposes};
                 {(fromRegisters ? "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;" : "")}
 
                 """;
@@ -120,7 +134,8 @@ public sealed class WarpgroupTests
     }
 
     [Theory]
-    [InlineData("bf16", "128"), InlineData("bf16", "64"), InlineData("bf16", "32"), InlineData("f16", "128"), InlineData("tf32", "128"), InlineData("tf32", "64")]
+    [InlineData("bf16", "128"), InlineData("bf16", "64"), InlineData("bf16", "32"), InlineData("f16", "128")]
+    [InlineData("tf32", "128"), InlineData("tf32", "64")]
     public void ProductsOfTilesAlongK(string type, string swizzle) => Check(type, swizzle, false, false);
 
     [Theory]
@@ -136,7 +151,8 @@ public sealed class WarpgroupTests
 
         """;
 
-    private const string Sum = "mad.lo.u32 %r3, %r0, 4, %r1; ld.shared.u32 %r4, [%r3]; mul.wide.u32 %rd1, %r0, 4; add.u64 %rd1, %rd1, y; st.global.u32 [%rd1], %r4;";
+    private const string Sum = "mad.lo.u32 %r3, %r0, 4, %r1; ld.shared.u32 %r4, [%r3];\n"
+        + "mul.wide.u32 %rd1, %r0, 4; add.u64 %rd1, %rd1, y; st.global.u32 [%rd1], %r4;";
 
     [Fact]
     public void BulkCopiesAreThereAfterTheWait()
@@ -198,7 +214,8 @@ public sealed class WarpgroupTests
         Fails<UnwrittenRegisterFault>(ready + Product() + End.Replace('0', '1') + Store());
         Fails<UnwrittenRegisterFault>(ready + Product(1) + End + Store());
         Fails<RaceFault>(ready.Replace("wgmma.fence.sync.aligned;", "", StringComparison.Ordinal) + Product() + End);
-        Assert.Contains("fence.proxy.async", Fails<RaceFault>(ready.Replace("fence.proxy.async.shared::cta;", "", StringComparison.Ordinal) + Product() + End).Message, StringComparison.Ordinal);
+        Assert.Contains("fence.proxy.async", Fails<RaceFault>(ready.Replace("fence.proxy.async.shared::cta;", "", StringComparison.Ordinal) + Product()
+            + End).Message, StringComparison.Ordinal);
         Fails<PtxFault>(ready.Replace("bar.sync 0;", "", StringComparison.Ordinal) + Product() + End);
         // Nobody may write what a product still reads.
         Fails<RaceFault>(ready + Product() + "st.shared.u32 [%r3], %r4;\n" + End);
