@@ -19,6 +19,9 @@ internal sealed class TrainingPlan(
 
     private long Available => options.Memory ?? device.AvailableMemoryBytes;
 
+    /// <summary>Whether tensors lie in the memory that the program itself takes.</summary>
+    private bool IsOnHost => device is not GpuDevice { Kind: not DeviceKind.Simulator };
+
     private Choice Asked => new(options.Checkpointing, tuning.BatchSize, options.Frozen.Storage);
 
     /// <summary>Refuses a run that needs more than there is, and says what would fit.</summary>
@@ -60,7 +63,7 @@ internal sealed class TrainingPlan(
                 ($"Frozen weights ({plan.Storages})", plan.FrozenBytes), ("Other weights", plan.OtherWeightBytes), ("Adapter", plan.TrainedBytes),
                 ("Gradients", plan.GradientBytes), ("Optimizer", plan.OptimizerBytes), ("Tables, and rounding of blocks", plan.RoundingBytes),
                 ("Activations and working memory", plan.ActivationBytes), ("Peak of the run", plan.PeakBytes), ("Peak of loading", plan.LoadPeakBytes),
-                (plan.CountsReserved ? "Needed, with blocks kept for reuse and the program" : "Needed", Needed(plan)),
+                ($"Needed{(plan.CountsReserved ? ", with blocks kept for reuse" : "")}{(IsOnHost ? " and the program" : "")}", Needed(plan)),
                 (options.Memory is null ? "Left on the device" : "Allowed", Available),
             ])
             console.Output.WriteLine($"  {name,-50} {Printable.Bytes(bytes),12}");
@@ -97,7 +100,7 @@ internal sealed class TrainingPlan(
             new Choice(true, 1, FrozenStorage.Nf4),
         }.Where(choice => choice != Asked && !Savings().Contains(choice)).Distinct();
 
-    private static long Needed(MemoryPlan plan) => plan.RequiredBytes + (plan.CountsReserved ? ProgramBytes : 0);
+    private long Needed(MemoryPlan plan) => plan.RequiredBytes + (IsOnHost ? ProgramBytes : 0);
 
     private MemoryPlan Of(Choice choice) =>
         make(tuning with { BatchSize = choice.Batch }, options.Frozen with { Storage = choice.Storage }, choice.Checkpointing);

@@ -78,6 +78,21 @@ public sealed class MemoryPlanTests : IDisposable
         }
     }
 
+    /// <summary>Recorded passes keep the blocks that they write: a card must have those as well.</summary>
+    [Theory, MemberData(nameof(TestDevices.CudaNames), MemberType = typeof(TestDevices))]
+    public void GraphsNeedWhatIsKeptForThem(string name)
+    {
+        Save("llama", small: true);
+        string folder = _folder.File("model");
+        Device card = TestDevices.Get(name);
+        FineTuningOptions options = Options("llama") with { BatchSize = 2 };
+        MemoryPlan recorded = FineTuner.Plan(folder, card, Blocks(), options);
+        MemoryPlan plain = FineTuner.Plan(folder, card, Blocks(), options with { UseCudaGraph = false });
+        Assert.Equal((true, recorded.ReservedBytes), (recorded.CountsReserved, recorded.RequiredBytes));
+        Assert.Equal((false, Math.Max(plain.PeakBytes, plain.LoadPeakBytes)), (plain.CountsReserved, plain.RequiredBytes));
+        Assert.True(recorded.RequiredBytes > plain.RequiredBytes);
+    }
+
     /// <summary>Whether rounding loses anything is known of the numbers alone: the norms of columns, which are kept then, are planned.</summary>
     [Fact]
     public void NormsThatTurnOutToBeNeedlessArePlanned()

@@ -27,9 +27,10 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
         return new MemoryPlan
         {
             Device = device.Name,
-            // Memory of the host is lost to others, and to a control group's limit, also while the allocator keeps it for reuse; a card that has no more
-            // makes it give that back.
-            CountsReserved = device is not GpuDevice { Kind: not DeviceKind.Simulator },
+            // Memory of the host is lost to others, and to a control group's limit, also while the allocator keeps it for reuse. A card that has no more
+            // makes it give that back, except for what recorded passes will write again.
+            CountsReserved = device is not GpuDevice { Kind: not DeviceKind.Simulator }
+                || (device is GpuDevice { Driver: not null } && tuner._options.UseCudaGraph && tuner.Recordable is not null),
             ParameterCount = model.Config.ParameterCount,
             TrainedCount = tuner._optimizer.ElementCount,
             Storages = frozen.Storages,

@@ -57,7 +57,9 @@ public sealed record MemoryPlan
     /// <summary>The most that the allocator has of the device at once, blocks that it keeps for reuse included.</summary>
     public required long ReservedBytes { get; init; }
 
-    /// <summary>Whether blocks that are kept for reuse count against the device's memory, as on the host.</summary>
+    /// <summary>
+    /// Whether blocks that are kept for reuse count against the device's memory: on the host, and on a CUDA card whose graphs will write them again.
+    /// </summary>
     public required bool CountsReserved { get; init; }
 
     /// <summary>What the device must have.</summary>
