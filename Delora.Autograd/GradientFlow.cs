@@ -10,6 +10,11 @@ namespace Delora.Autograd;
 public sealed class GradientFlow
 {
     private readonly Dictionary<Tensor, Tensor> _gradients = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>
+    /// Gradients that two tensors hold. Who wants to write makes a copy, unless the other has let go before, as it nearly always has.
+    /// </summary>
+    private readonly HashSet<Tensor> _shared = new(ReferenceEqualityComparer.Instance);
     private readonly List<Parameter> _unwritten = [];
 
     internal GradientFlow() { }
@@ -32,7 +37,7 @@ public sealed class GradientFlow
     /// <exception cref="GradientException">None arrived.</exception>
     public Tensor Take(Tensor output)
     {
-        Tensor gradient = Of(output);
+        Tensor gradient = OwnCopy(Of(output));
         _gradients.Remove(output);
         return gradient;
     }
@@ -51,6 +56,12 @@ public sealed class GradientFlow
                     throw new GradientException($"The gradient of '{input.Name}' {input.Shape} came out as {gradient.Shape}.");
                 if (_gradients.TryGetValue(input, out Tensor? sum))
                 {
+                    if (_shared.Remove(sum))
+                    {
+                        Kernels.AddKernel.Forward(sum, gradient, gradient);
+                        _gradients[input] = gradient;
+                        break;
+                    }
                     Kernels.AddKernel.Forward(sum, gradient, sum);
                     gradient.Dispose();
                 }
@@ -65,6 +76,29 @@ public sealed class GradientFlow
     }
 
     /// <summary>
+    /// Adds one gradient to those of two inputs, as <see cref="Add"/> twice. Where both keep it they share it: the branch beside a residual connection has
+    /// read it before the connection's own gradient is added to.
+    /// </summary>
+    /// <exception cref="GradientException">The shapes differ, or an input needs no gradient.</exception>
+    public void AddToBoth(Tensor first, Tensor second, Tensor gradient)
+    {
+        bool shares = first != second && !_shared.Contains(gradient) && Waits(first) && Waits(second);
+        if (!shares)
+        {
+            Tensor copy = Tensor.Empty(gradient.Shape, gradient.DType, gradient.Device, gradient.Name);
+            copy.CopyFrom(gradient);
+            Add(first, copy);
+            Add(second, gradient);
+            return;
+        }
+        Add(first, gradient);
+        Add(second, gradient);
+        _shared.Add(gradient);
+
+        bool Waits(Tensor input) => input.GradientState is Recorded && !_gradients.ContainsKey(input);
+    }
+
+    /// <summary>
     /// Where a kernel that can accumulate writes the gradient of <paramref name="input"/>: an existing sum with
     /// <paramref name="accumulate"/> set, or fresh memory without it. Nothing needs to be handed to <see cref="Add"/> afterwards.
     /// </summary>
@@ -72,7 +106,12 @@ public sealed class GradientFlow
     {
         Tensor? existing = input.GradientState is Parameter parameter ? parameter.GradientBuffer : _gradients.GetValueOrDefault(input);
         accumulate = existing is not null;
-        if (existing is not null) return existing;
+        if (existing is not null)
+        {
+            Tensor own = OwnCopy(existing);
+            if (own != existing) _gradients[input] = own;
+            return own;
+        }
         Tensor fresh = Tensor.Empty(input.Shape, input.DType, input.Device, $"gradient of {input.Name}");
         Add(input, fresh);
         if (input.GradientState is Parameter owner) _unwritten.Add(owner);
@@ -106,13 +145,24 @@ public sealed class GradientFlow
     internal void Release(Function function)
     {
         foreach (Tensor output in function.Outputs)
-            if (_gradients.Remove(output, out Tensor? gradient)) gradient.Dispose();
+            if (_gradients.Remove(output, out Tensor? gradient) && !_shared.Remove(gradient)) gradient.Dispose();
     }
 
     internal void ReleaseAll()
     {
         foreach (Tensor gradient in _gradients.Values) gradient.Dispose();
         _gradients.Clear();
+        _shared.Clear();
+    }
+
+    /// <summary>The gradient itself, or a copy where another tensor shares it, which has it alone from now on.</summary>
+    private Tensor OwnCopy(Tensor gradient)
+    {
+        if (!_shared.Contains(gradient)) return gradient;
+        Tensor copy = Tensor.Empty(gradient.Shape, gradient.DType, gradient.Device, gradient.Name);
+        copy.CopyFrom(gradient);
+        _shared.Remove(gradient);
+        return copy;
     }
 }
 

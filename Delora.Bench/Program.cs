@@ -15,6 +15,7 @@ using Delora.Bench.Compare.Gpu;
 // frozen [TEXT]  frozen weights in every storage: memory, error, products (of the shapes that begin with TEXT)
 // frozen steps MODEL   training steps of a model with its weights in different storages
 // frozen decode        tokens of a Llama, one at a time, likewise
+// products [TEXT]      matrix products on a CUDA card at each precision (of the shapes that begin with TEXT)
 // compare cpu [TEXT]   Delora beside libtorch (what has TEXT in its name), in turn; writes artifacts/compare-cpu.json
 // compare gpu …  Delora's side of the comparison on a GPU, its plan for the peers, and the two joined (docs/gpu.md)
 // validate DEVICE   every op's benchmarks against the reference, nothing timed
@@ -45,6 +46,10 @@ switch (args)
         return FrozenModelsRun.Decode();
     case ["frozen", var text]:
         return FrozenRun.Run(text);
+    case ["products"]:
+        return ProductRun.Run("");
+    case ["products", var text]:
+        return ProductRun.Run(text);
     case ["compare", "cpu"]:
         return CompareRun.Run("");
     case ["compare", "cpu", var text]:

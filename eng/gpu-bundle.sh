@@ -16,8 +16,9 @@ bundle=$work/delora-gpu
 # ILGPU emits code at run time.
 dotnet publish "$repository/Delora.Tests" -c Release -r linux-x64 --self-contained -nologo -v q \
     -p:PublishReadyToRun=true -p:SatelliteResourceLanguages=en -p:DebugType=none -o "$bundle/bin"
-# What BenchmarkDotNet would disassemble with, Windows' tools of it, debuggers' libraries, documentation.
-rm -rf "$bundle"/bin/{*.xml,amd64,libcapstone.so,libmscordbi.so,libmscordaccore.so,libcoreclrtraceptprovider.so,createdump}
+# What BenchmarkDotNet compiles, traces and disassembles with (the bundle times without it), debuggers' libraries, documentation.
+rm -rf "$bundle"/bin/{*.xml,amd64,libcapstone.so,libmscordbi.so,libmscordaccore.so,libcoreclrtraceptprovider.so,createdump} \
+    "$bundle"/bin/{Microsoft.CodeAnalysis*.dll,Microsoft.Diagnostics.Tracing.TraceEvent.dll,Microsoft.Diagnostics.Runtime.dll,Iced.dll,Gee.External.Capstone.dll}
 mkdir "$bundle/models"
 models=${DELORA_MODELS_DIR:-$repository/../shared/models}
 [ ! -d "$models" ] || cp -r "$models/." "$bundle/models"

@@ -24,14 +24,8 @@ public static partial class Functions
         protected internal override void Backward(GradientFlow flow)
         {
             Tensor dy = flow.Take(y);
-            if (flow.Needs(a) && flow.Needs(b))
-            {
-                // Each input may overwrite its gradient, so each gets its own.
-                Tensor da = Tensor.Empty(a.Shape, dy.DType, dy.Device, "da");
-                da.CopyFrom(dy);
-                flow.Add(a, da);
-            }
-            flow.Add(flow.Needs(b) ? b : a, dy);
+            if (flow.Needs(a) && flow.Needs(b)) flow.AddToBoth(a, b, dy);
+            else flow.Add(flow.Needs(b) ? b : a, dy);
         }
     }
 }

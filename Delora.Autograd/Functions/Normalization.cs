@@ -31,8 +31,9 @@ public static partial class Functions
                 if (dweight is not null) _backward(_x, _weight, _statistics, dy, null, dweight, false, accumulateWeight);
             }
             // The residual connection around a block has usually left its gradient there before.
-            else if (flow.TryGet(_x, out Tensor? sum))
+            else if (flow.TryGet(_x, out _))
             {
+                Tensor sum = flow.Target(_x, out _);
                 _backward(_x, _weight, _statistics, dy, sum, dweight, true, accumulateWeight);
             }
             else

@@ -47,8 +47,9 @@ internal static class ClassifyCommand
                 using EncoderModel classifier = folder.LoadClassifier(
                     SelectedDevice.Open(parsed.GetRequiredValue(device)), ModelOptions.Frozen(parsed.GetRequiredValue(weights)));
                 using PeftModel? peft = parsed.GetValue(adapters) is { Length: > 0 } paths ? folder.Adapt(classifier, paths) : null;
-                foreach (string line in words?.SelectMany(some => WordLabels.Lines(console, folder, (TokenClassifier)classifier, some, most, parsed.GetValue(json)))
-                    ?? texts!.SelectMany(some => Lines((SequenceClassifier)classifier, folder, some, most, parsed.GetValue(top), parsed.GetValue(json))))
+                bool asJson = parsed.GetValue(json);
+                foreach (string line in words?.SelectMany(some => WordLabels.Lines(console, folder, (TokenClassifier)classifier, some, most, asJson))
+                    ?? texts!.SelectMany(some => Lines((SequenceClassifier)classifier, folder, some, most, parsed.GetValue(top), asJson)))
                 {
                     stop.ThrowIfCancellationRequested();
                     console.Output.WriteLine(line);

@@ -16,18 +16,21 @@ internal static class EvalCommand
         Option<int> batch = ModelOptions.Batch();
         Option<bool> special = ModelOptions.SpecialTokens("a language model's text");
         Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
+        Option<MatMulPrecision> precision = ValueOptions.Precision();
         Command command = new("eval", "Shows how well a model predicts a text, or a classifier labels texts or words, and how well with an adapter.")
         {
-            model, data, adapters, weights, length, batch, special, device,
+            model, data, adapters, weights, length, batch, special, device, precision,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
             {
                 ModelFolder folder = ModelFolder.Open(console, parsed.GetRequiredValue(model)!);
                 ModelOptions.CheckSpecialTokens(folder, parsed.GetValue(special));
+                if (folder.Config is EncoderConfig)
+                    folder.RequireClassifier();
                 Request request = new(
                     console, folder, parsed.GetRequiredValue(data)!, folder.LengthOf(parsed.GetValue(length)), parsed.GetValue(adapters) ?? [],
-                    parsed.GetRequiredValue(batch), parsed.GetValue(special), parsed.GetRequiredValue(device),
+                    parsed.GetRequiredValue(batch), parsed.GetValue(special), parsed.GetRequiredValue(device), parsed.GetValue(precision),
                     ModelOptions.Frozen(parsed.GetRequiredValue(weights)), stop);
                 return folder.LabelsTokens ? LabelWords(request) : folder.Config is EncoderConfig ? LabelTexts(request) : PredictText(request);
             },
@@ -38,7 +41,7 @@ internal static class EvalCommand
     private static int PredictText(Request request)
     {
         TokenRows rows = request.Folder.Rows(request.File, request.Length, request.SpecialTokens);
-        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device), request.Frozen);
+        using CausalLanguageModel model = request.Folder.Load(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             Evaluation evaluation = Evaluation.Of(model, rows, request.Batch, request.Stop);
@@ -49,7 +52,7 @@ internal static class EvalCommand
     private static int LabelTexts(Request request)
     {
         ClassificationRows rows = request.Folder.LabelledRows(request.File, request.Length);
-        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device), request.Frozen);
+        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             ClassificationEvaluation evaluation = ClassificationEvaluation.Of((SequenceClassifier)model, rows, request.Batch, request.Stop);
@@ -60,7 +63,7 @@ internal static class EvalCommand
     private static int LabelWords(Request request)
     {
         TokenClassificationRows rows = request.Folder.LabelledWords(request.File, request.Length);
-        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device), request.Frozen);
+        using EncoderModel model = request.Folder.LoadClassifier(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             TokenClassificationEvaluation evaluation = TokenClassificationEvaluation.Of((TokenClassifier)model, rows, request.Batch, request.Stop);
@@ -122,11 +125,13 @@ internal static class EvalCommand
             CultureInfo.InvariantCulture,
             $"loss {evaluation.Loss:F4}, accuracy {100 * evaluation.Accuracy:F2} % of words, macro F1 {evaluation.MacroF1:F4} over words");
         return evaluation.Entities is { } entities
-            ? string.Create(CultureInfo.InvariantCulture, $"{words}, F1 {entities.F1:F4} over entities (precision {entities.Precision:F4}, recall {entities.Recall:F4})")
+            ? string.Create(
+                CultureInfo.InvariantCulture,
+                $"{words}, F1 {entities.F1:F4} over entities (precision {entities.Precision:F4}, recall {entities.Recall:F4})")
             : words;
     }
 
     private sealed record Request(
-        CliConsole Console, ModelFolder Folder, string File, int Length, string[] Adapters, int Batch, bool SpecialTokens, string Device,
+        CliConsole Console, ModelFolder Folder, string File, int Length, string[] Adapters, int Batch, bool SpecialTokens, string Device, MatMulPrecision Precision,
         FrozenWeightOptions Frozen, CancellationToken Stop);
 }

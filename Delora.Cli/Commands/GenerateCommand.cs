@@ -32,10 +32,11 @@ internal static class GenerateCommand
         Option<bool> greedy = new("--greedy") { Description = "Always take the most likely token." };
         Option<ulong> seed = ValueOptions.Seed(0);
         Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
+        Option<MatMulPrecision> precision = ValueOptions.Precision();
         Option<bool> verbose = new("--verbose", "-v") { Description = "Tell on standard error how fast it went." };
         Command command = new("generate", "Continues a text with a model, and an adapter where one is named.")
         {
-            model, adapters, prompt, promptFile, echo, special, most, temperature, topK, topP, greedy, seed, weights, device, verbose,
+            model, adapters, prompt, promptFile, echo, special, most, temperature, topK, topP, greedy, seed, weights, device, precision, verbose,
         };
         command.SetAction((parsed, stop) => Task.Run(
             () =>
@@ -52,6 +53,7 @@ internal static class GenerateCommand
                         Prompt = Prompt(parsed.GetValue(prompt), parsed.GetValue(promptFile)),
                         Echo = parsed.GetValue(echo),
                         Device = parsed.GetRequiredValue(device),
+                        Precision = parsed.GetValue(precision),
                         Frozen = ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                         Verbose = parsed.GetValue(verbose),
                         Generation = new GenerationOptions

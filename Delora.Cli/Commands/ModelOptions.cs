@@ -36,13 +36,14 @@ internal static class ModelOptions
     public static void CheckSpecialTokens(ModelFolder folder, bool asked)
     {
         if (asked && folder.Config is EncoderConfig)
-            throw new InputException("--special-tokens belongs to language models: the special tokens around a text that is labelled are the tokenizer's own");
+            throw new InputException(
+                "--special-tokens belongs to language models: the special tokens around a text that is labelled are the tokenizer's own");
     }
 
     /// <summary>The most bytes of one file of weights.</summary>
-    public static Option<long?> MaxShardSize() => ValueOptions.BytesOrNone(
+    public static Option<long?> MaxShardSize() => ValueOptions.SizeOrNone(
         "--max-shard-size",
-        "The most bytes of one file of weights; a larger model is written as several and an index, as transformers does. [default: 5GB]");
+        "The most bytes of one file of weights; a larger model is written as several and an index, as transformers does. [default: 5GB, of 10⁹ bytes]");
 
     public static Option<int?> Length() => ValueOptions.CountOrNone(
         "--length", $"Tokens of a row, at most the model's context. [default: {UsualLength}, or the context where it is shorter]");

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -40,6 +41,7 @@ internal static class TrainCommand
         Option<bool> special = ModelOptions.SpecialTokens("a language model's texts");
         Option<ulong> seed = ValueOptions.Seed(0);
         Option<string> weights = ModelOptions.Weights(), device = ValueOptions.Device();
+        Option<MatMulPrecision> precision = ValueOptions.Precision();
         Option<bool> resume = new("--resume") { Description = "Go on from the newest checkpoint in --out, with the same options as before." };
         Option<bool> skip = new("--skip-non-finite") { Description = "Leave steps out whose loss or gradient is not finite, instead of stopping." };
         Option<bool> checkpointing = new("--checkpointing")
@@ -55,7 +57,7 @@ internal static class TrainCommand
             Description = "Tell how much memory the run would take, and what would save some; load no weights, train nothing, write nothing.",
         };
         Option<long?> memory = ValueOptions.SizeOrNone(
-            "--memory", "Memory that the run may take, such as 24GiB; a run that needs more is refused. [default: what the device has left]");
+            "--memory", "Memory that the run may take, such as 24GiB or 24GB; a run that needs more is refused. [default: what the device has left]");
         Command command = new(
             "train",
             "Trains an adapter of a language model on a text, or of a classifier on labelled texts or words; interrupted, it goes on where it was, to the "
@@ -68,7 +70,7 @@ internal static class TrainCommand
         foreach (Option option in (Option[])
             [
                 batch, length, epochs, steps, accumulate, learningRate, schedule, warmup, decay, clip, evalEvery, boundsEvery, saveEvery, keep,
-                resume, skip, seed, weights, device, checkpointing, graph, dryRun, memory,
+                resume, skip, seed, weights, device, precision, checkpointing, graph, dryRun, memory,
             ])
             command.Add(option);
         command.SetAction((parsed, stop) =>
@@ -88,6 +90,7 @@ internal static class TrainCommand
                     Epochs = parsed.GetValue(epochs),
                     Steps = parsed.GetValue(steps),
                     Device = parsed.GetRequiredValue(device),
+                    Precision = parsed.GetValue(precision),
                     Frozen = ModelOptions.Frozen(parsed.GetRequiredValue(weights)),
                     Resume = parsed.GetValue(resume),
                     Checkpointing = parsed.GetValue(checkpointing),

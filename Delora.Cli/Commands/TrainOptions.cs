@@ -27,6 +27,9 @@ internal sealed record TrainOptions
     /// <summary>A name for <see cref="SelectedDevice.Open"/>.</summary>
     public required string Device { get; init; }
 
+    /// <summary>What matrix products round their operands to.</summary>
+    public MatMulPrecision Precision { get; init; }
+
     /// <summary>How the base model's weights are kept.</summary>
     public FrozenWeightOptions Frozen { get; init; } = FrozenWeightOptions.Default;
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -13,6 +14,13 @@ internal static class ValueOptions
     /// <summary>A device's name; <see cref="SelectedDevice"/> finds out whether there is such a device.</summary>
     public static Option<string> Device() => Make(
         "--device", "auto|cpu|cuda|opencl|reference", "Where to compute; auto takes the fastest device there is.", "auto", text => text);
+
+    /// <summary>The precision of matrix products; <see cref="SelectedDevice"/> finds out whether the device has it.</summary>
+    public static Option<MatMulPrecision> Precision() => Make(
+        "--precision", string.Join('|', Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name)),
+        "What matrix products round their operands to; sums stay float32. Others than float32 are for CUDA cards.", MatMulPrecision.Float32,
+        text => Enum.GetValues<MatMulPrecision>().Cast<MatMulPrecision?>().FirstOrDefault(precision => precision!.Value.Name == text)
+            ?? throw new FormatException($"one of {string.Join(", ", Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name))} is wanted"));
 
     public static Option<ulong> Seed(ulong defaultValue) => Make(
         "--seed", "N", "Seed of all random numbers.", defaultValue,
@@ -63,8 +71,12 @@ internal static class ValueOptions
         name, "X,X,…", description, null,
         text => [.. text.Split(',', StringSplitOptions.TrimEntries).Select(part => ParseNumber(part, _ => true, "finite numbers with commas between"))]);
 
-    /// <summary>Bytes with a unit, or null where the option is not given.</summary>
-    public static Option<long?> SizeOrNone(string name, string description) => Make<long?>(name, "SIZE", description, null, text => ParseSize(text));
+    /// <summary>
+    /// A number of bytes, or null where the option is not given. Units mean what they say: KB, MB, GB, TB are powers of 1000, KiB, MiB, GiB, TiB those of
+    /// 1024; a bare number is bytes.
+    /// </summary>
+    public static Option<long?> SizeOrNone(string name, string description) =>
+        Make<long?>(name, "N[B|KB|MB|GB|TB|KiB|MiB|GiB|TiB]", description, null, text => ParseSize(text));
 
     /// <summary>One of several words.</summary>
     public static Option<string> Choice(string name, string description, string defaultValue, params string[] words) =>
@@ -105,10 +117,6 @@ internal static class ValueOptions
         CustomParser = result => [.. result.Tokens.Select(token => Parse(result, name, token.Value, PathAsIs))],
     };
 
-    /// <summary>A number of bytes, with a unit of a power of 1000 where there is one, or null where the option is not given.</summary>
-    public static Option<long?> BytesOrNone(string name, string description) =>
-        Make<long?>(name, "N[KB|MB|GB|TB]", description, null, text => ParseBytes(text));
-
     /// <summary>The absolute form of a path that a user gave.</summary>
     /// <exception cref="FormatException">It is empty or no path.</exception>
     public static string FullPath(string text)
@@ -129,16 +137,6 @@ internal static class ValueOptions
         return text;
     }
 
-    private static long ParseBytes(string text)
-    {
-        (string Name, decimal Factor)[] units = [("KB", 1e3m), ("MB", 1e6m), ("GB", 1e9m), ("TB", 1e12m), ("", 1)];
-        (string unit, decimal factor) = units.First(unit => text.EndsWith(unit.Name, StringComparison.OrdinalIgnoreCase));
-        return decimal.TryParse(text[..^unit.Length].Trim(), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
-            && number <= long.MaxValue / factor && number * factor >= 1
-            ? (long)(number * factor)
-            : throw new FormatException("a number of bytes such as 5000000, 500MB or 5GB is wanted");
-    }
-
     private static double ParsePositive(string text) =>
         ParseNumber(text, value => value > 0, "a finite number greater than 0, such as 0.001 or 1e-3,");
 
@@ -154,12 +152,17 @@ internal static class ValueOptions
 
     private static long ParseSize(string text)
     {
-        string[] units = ["B", "KiB", "MiB", "GiB", "TiB"];
-        int unit = Array.FindLastIndex(units, suffix => text.EndsWith(suffix, StringComparison.OrdinalIgnoreCase));
-        string number = unit < 0 ? text : text[..^units[unit].Length].TrimEnd();
-        const string Wanted = "a size such as 512MiB or 1.5GiB";
-        double bytes = ParseNumber(number, value => value > 0, Wanted) * Math.Pow(1024, Math.Max(0, unit));
-        return bytes is >= 1 and < long.MaxValue ? (long)bytes : throw new FormatException($"{Wanted} is wanted");
+        // A name that ends another comes behind it.
+        (string Name, decimal Factor)[] units =
+        [
+            ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30), ("TiB", 1L << 40), ("KB", 1e3m), ("MB", 1e6m), ("GB", 1e9m), ("TB", 1e12m), ("B", 1),
+            ("", 1),
+        ];
+        (string unit, decimal factor) = units.First(unit => text.EndsWith(unit.Name, StringComparison.OrdinalIgnoreCase));
+        return decimal.TryParse(text[..^unit.Length].TrimEnd(), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
+            && number <= long.MaxValue / factor && number * factor >= 1
+            ? (long)(number * factor)
+            : throw new FormatException("a number of bytes such as 5000000, 500MB (a million bytes each) or 1.5GiB (1024³ bytes each) is wanted");
     }
 
     private static string ParseChoice(string text, string[] words) =>

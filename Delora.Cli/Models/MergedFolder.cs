@@ -53,7 +53,8 @@ internal static class MergedFolder
         }
 
         console.Output.WriteLine($"Model: {model}, {ModelFolder.Describe(merged.Config)}");
-        console.Output.WriteLine($"{(adapters.Length > 1 ? "Adapters" : "Adapter")}: {string.Join(" + ", adapters)}, merged into {Printable.Count(layers)} layers");
+        string adapted = adapters.Length > 1 ? "Adapters" : "Adapter";
+        console.Output.WriteLine($"{adapted}: {string.Join(" + ", adapters)}, merged into {Printable.Count(layers)} layers");
         console.Output.WriteLine($"Merged model: {folder.Path}");
         return ExitCode.Success;
     }

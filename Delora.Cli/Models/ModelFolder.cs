@@ -77,9 +77,12 @@ internal sealed class ModelFolder
     /// </summary>
     /// <exception cref="DeloraFormatException">The model is no encoder, or a file is missing or wrong.</exception>
     public EncoderModel LoadEncoder(Device device, FrozenWeightOptions frozen, IReadOnlyList<string> adapters) =>
-        IsClassifier && adapters.Any(adapter => AdapterConfig.Load(System.IO.Path.Combine(adapter, AdapterConfig.FileName)).TaskType is "SEQ_CLS" or "TOKEN_CLS")
+        IsClassifier && adapters.Any(IsOfClassifier)
             ? LoadClassifier(device, frozen)
             : TextEncoder.Load(Path, device, _console.Warn, frozen: frozen);
+
+    private static bool IsOfClassifier(string adapter) =>
+        AdapterConfig.Load(System.IO.Path.Combine(adapter, AdapterConfig.FileName)).TaskType is "SEQ_CLS" or "TOKEN_CLS";
 
     /// <summary>Whether the model is an encoder with a head.</summary>
     public bool IsClassifier => Config is EncoderConfig { Head: not EncoderHead.None };
@@ -192,7 +195,7 @@ internal sealed class ModelFolder
         }
         catch (ArgumentOutOfRangeException e) when (e.ParamName == "maxLength")
         {
-            throw new InputException($"{Path}: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new InputException($"--length {e.ActualValue}: the special tokens that {Path} puts around a text are more than that", e);
         }
     }
 
@@ -211,7 +214,8 @@ internal sealed class ModelFolder
 
     /// <summary>What rows hold, in words.</summary>
     public static string Describe(string file, TokenRows rows) => string.Create(
-        CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} rows of {(rows is TokenExamples ? "up to " : "")}{rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
+        CultureInfo.InvariantCulture,
+        $"{file}, {rows.Count:N0} rows of {(rows is TokenExamples ? "up to " : "")}{rows.Length:N0}, {rows.TargetCount:N0} tokens to predict");
 
     /// <inheritdoc cref="Describe(string, TokenRows)"/>
     public static string Describe(string file, ClassificationRows rows) => string.Create(
@@ -221,10 +225,11 @@ internal sealed class ModelFolder
     public static string Describe(string file, TokenClassificationRows rows) => string.Create(
         CultureInfo.InvariantCulture, $"{file}, {rows.Count:N0} texts of up to {rows.Longest:N0} tokens, {rows.Words:N0} words with labels");
 
-    /// <summary>Whether two paths lead to one folder.</summary>
+    /// <summary>Whether two paths lead to one folder. Where file systems usually take no account of case, neither does this.</summary>
     public static bool IsSame(string one, string other)
     {
-        return RealPath(one) == RealPath(other);
+        bool ignoresCase = OperatingSystem.IsWindows() || OperatingSystem.IsMacOS();
+        return string.Equals(RealPath(one), RealPath(other), ignoresCase ? StringComparison.OrdinalIgnoreCase : StringComparison.Ordinal);
 
         static string RealPath(string path)
         {

@@ -23,6 +23,9 @@ internal static class TextSession
 
         public required string Device { get; init; }
 
+        /// <summary>What matrix products round their operands to.</summary>
+        public MatMulPrecision Precision { get; init; }
+
         /// <summary>How frozen weights are kept.</summary>
         public required FrozenWeightOptions Frozen { get; init; }
 
@@ -34,7 +37,7 @@ internal static class TextSession
     public static async Task<int> RunAsync(CliConsole console, Request request, CancellationToken stop)
     {
         ModelFolder folder = ModelFolder.Open(console, request.Model);
-        using CausalLanguageModel model = folder.Load(SelectedDevice.Open(request.Device), request.Frozen);
+        using CausalLanguageModel model = folder.Load(SelectedDevice.Open(request.Device, request.Precision), request.Frozen);
         using PeftModel? peft = request.Adapters.Length > 0 ? folder.Adapt(model, request.Adapters) : null;
         TextGenerator generator = new(model, folder.Tokenizer);
         long start = console.Time.GetTimestamp();

@@ -20,7 +20,8 @@ internal static class TrainingSession
             folder.RequireClassifier();
         int length = folder.LengthOf(options.Length);
         if (folder.LabelsTokens)
-            return new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(console, options, folder)
+            return new TrainingSession<TokenClassifier, TokenClassificationRows, TokenClassificationBatch, TokenClassificationEvaluation>(
+                console, options, folder)
             {
                 Task = "TOKEN_CLS",
                 Read = file => folder.LabelledWords(file, length),
@@ -116,7 +117,7 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
             Adapter = options.Tuning.Adapter with { BaseModelNameOrPath = options.Model, TaskType = Task },
             Steps = StepsOf(Count(training)),
         };
-        Device device = SelectedDevice.Open(options.Device);
+        Device device = SelectedDevice.Open(options.Device, options.Precision);
         var plan = new TrainingPlan(
             options, tuning, device, (asked, frozen, checkpointing) => Plan(device, training, asked, evaluation, frozen, checkpointing));
         if (options.DryRun)
@@ -164,6 +165,8 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
             throw;
         }
 
+        if (tuner.Model.Device is GpuDevice gpu)
+            foreach (string kernel in gpu.SpillingKernels) console.Warn($"the kernel {kernel}");
         if (result.SkippedSteps > 0)
             console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
         console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");

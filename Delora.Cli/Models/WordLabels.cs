@@ -30,7 +30,8 @@ internal static class WordLabels
             List<Labelled> all = [.. Labels(text, ofWords)];
             if (json)
             {
-                yield return JsonSerializer.Serialize(all.Select(word => new { entity = word.Label.Label, score = word.Label.Score, word = word.Word, start = word.Start, end = word.End }));
+                yield return JsonSerializer.Serialize(all.Select(
+                    word => new { entity = word.Label.Label, score = word.Label.Score, word = word.Word, start = word.Start, end = word.End }));
                 continue;
             }
 

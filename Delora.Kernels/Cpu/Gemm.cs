@@ -13,7 +13,7 @@ namespace Delora.Kernels;
 /// </remarks>
 public static unsafe class Gemm
 {
-    private const int MaxBlockOfK = 384;
+    internal const int MaxBlockOfK = 384;
 
     /// <summary>Bytes of workspace that <see cref="Run(WorkerTeam, SimdLevel, in GemmProblem, void*)"/> needs for this product.</summary>
     /// <param name="problem">The product; its pointers are not followed.</param>

@@ -1,9 +1,13 @@
+using System.Numerics;
+
 namespace Delora.Kernels;
 
 /// <summary>How C is cut into tiles.</summary>
 internal static unsafe partial class GemmDriver<TKernel>
 {
+    /// <summary>Columns of a tile over a block of K of <see cref="Gemm.MaxBlockOfK"/> steps.</summary>
     private const int BlockOfN = 768;
+
     private const int PrivateBlockOfN = 256;
 
     /// <summary>
@@ -22,7 +26,7 @@ internal static unsafe partial class GemmDriver<TKernel>
         int tallest = stored ? 2 * TKernel.Mc : TKernel.Mc;
         long panels = Count(p.M, mr), m = Count(panels, tallest / mr);
         // A low-rank branch comes cheapest from tiles as wide as C.
-        int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= WideBranch ? p.N : BlockOfN;
+        int widest = privateRight ? PrivateBlockOfN : p.Rank > 0 && p.N <= WideBranch ? p.N : WidestTile(p.K);
         int n = Even(p.N, widest, nr);
         if (teamSize > 1 && Flops(p) > SerialFlops)
         {
@@ -43,8 +47,21 @@ internal static unsafe partial class GemmDriver<TKernel>
                     break;
             }
         }
-        return ((int)m, n, (int)Count(p.N, n));
+        return ((int)Even(m, Count(p.N, n) * p.Batch, panels, teamSize), n, (int)Count(p.N, n));
     }
+
+    /// <summary>
+    /// Rows of tiles, so many that members that are equally fast end together: of 15 equal tiles two members would take 8 and 7. With many tiles
+    /// it doesn't matter.
+    /// </summary>
+    private static long Even(long rows, long columns, long panels, int teamSize)
+    {
+        long step = teamSize / (long)BigInteger.GreatestCommonDivisor(teamSize, columns), even = Gemm.RoundUp(rows, step);
+        return rows * columns < 16L * teamSize && 4 * even <= panels ? even : rows;
+    }
+
+    /// <summary>A block of B takes the same part of the cache whatever its height.</summary>
+    private static int WidestTile(int k) => (int)Math.Min(4 * BlockOfN, (long)BlockOfN * Gemm.MaxBlockOfK / Gemm.BlockOfK(k));
 
     /// <summary>Most rows of a tile.</summary>
     private static int TileRows(in GemmProblem p, int mTiles) => (int)Count(Count(p.M, TKernel.Mr), mTiles) * TKernel.Mr;

@@ -6,12 +6,25 @@ namespace Delora.Kernels;
 /// <summary>Brings operands of any layout into the panels that a micro-kernel reads.</summary>
 internal static unsafe class GemmPacking
 {
+    private const int StraightSteps = 32;
+
     /// <summary>Packs [rows, k] of the left operand into panels of Mr rows: <c>dst[(i / Mr)·Mr·k + p·Mr + i % Mr]</c>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void PackLeft<TKernel>(float* a, nint row, nint col, int rows, int k, float* dst)
         where TKernel : struct, IMicroKernel
     {
         int mr = TKernel.Mr;
+        if (row == 1 && col != 1)
+        {
+            // Panels share cache lines: a few steps of all panels at a time.
+            for (int k0 = 0; k0 < k; k0 += StraightSteps)
+            {
+                float* to = dst + (nint)mr * k0;
+                for (int i = 0; i < rows; i += mr, to += (nint)mr * k)
+                    PackPanel<TKernel>(a + k0 * col + i, 1, col, Math.Min(mr, rows - i), Math.Min(StraightSteps, k - k0), to, mr);
+            }
+            return;
+        }
         for (int i = 0; i < rows; i += mr, dst += (nint)mr * k)
             PackPanel<TKernel>(a + i * row, row, col, Math.Min(mr, rows - i), k, dst, mr);
     }

@@ -58,60 +58,80 @@ internal readonly unsafe struct BFloat16Step : IPanelStep<Vector512<float>>, IPa
 }
 
 /// <summary>
-/// IEEE half precision, in integers: .NET has no conversion of its own. With exponent and fraction moved to their places a half is 2^−112 of its value,
-/// denormals included; infinity and NaN get their exponent back.
+/// IEEE half precision, in integers: .NET has no conversion of its own. With sign, exponent and fraction moved to their places a half is 2^−112 of its
+/// value, denormals included. Infinities and NaN want the largest exponent; a step without any, as nearly all are, is spared that.
 /// </summary>
 internal readonly unsafe struct Float16Step : IPanelStep<Vector512<float>>, IPanelStep<Vector256<float>>, IPanelStep<Vector128<float>>
 {
     /// <summary>2^112, the difference between the exponents' biases.</summary>
     private const float Two112 = 5.192296858534828e33f;
 
-    /// <summary>Sign, exponent and fraction where float32 has them; and the exponent of infinity and NaN there.</summary>
-    private const uint Placed = 0x8FFF_E000, Largest = 0x0F80_0000;
+    /// <summary>Where float32 has sign, exponent and fraction of a half; its exponent where it is the largest; and that of float32.</summary>
+    private const uint Placed = 0x8FFF_E000, Largest = 0x0F80_0000, Exponent = 0x7F80_0000;
+
+    private const ushort HalfExponent = 0x7C00;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static (Vector512<float>, Vector512<float>) IPanelStep<Vector512<float>>.Read(byte* codes, float* scales, float* levels)
     {
-        (Vector512<uint> low, Vector512<uint> high) = Words.Read512(codes);
-        return (Wide(low), Wide(high));
+        (Vector512<int> low, Vector512<int> high) = Words.ReadSigned512(codes);
+        Vector512<uint> first = Place(low), second = Place(high);
+        Vector512<ushort> exponent = Vector512.Create(HalfExponent);
+        return Vector512.EqualsAny(Vector512.Load((ushort*)codes) & exponent, exponent)
+            ? ((Value(first).AsUInt32() | Special(first)).AsSingle(), (Value(second).AsUInt32() | Special(second)).AsSingle())
+            : (Value(first), Value(second));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector512<float> Wide(Vector512<uint> h)
-        {
-            Vector512<uint> placed = ((((h.AsInt32() << 16) >> 3).AsUInt32()) & Vector512.Create(Placed)), exponent = placed & Vector512.Create(Largest);
-            Vector512<uint> special = Vector512.Equals(exponent, Vector512.Create(Largest)) & Vector512.Create(0x7F80_0000u);
-            return ((placed.AsSingle() * Vector512.Create(Two112)).AsUInt32() | special).AsSingle();
-        }
+        static Vector512<uint> Place(Vector512<int> half) => (half << 13).AsUInt32() & Vector512.Create(Placed);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector512<float> Value(Vector512<uint> placed) => placed.AsSingle() * Vector512.Create(Two112);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector512<uint> Special(Vector512<uint> placed) =>
+            Vector512.Equals(placed & Vector512.Create(Largest), Vector512.Create(Largest)) & Vector512.Create(Exponent);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static (Vector256<float>, Vector256<float>) IPanelStep<Vector256<float>>.Read(byte* codes, float* scales, float* levels)
     {
-        (Vector256<uint> low, Vector256<uint> high) = Words.Read256(codes);
-        return (Wide(low), Wide(high));
+        (Vector256<int> low, Vector256<int> high) = Words.ReadSigned256(codes);
+        Vector256<uint> first = Place(low), second = Place(high);
+        Vector256<ushort> exponent = Vector256.Create(HalfExponent);
+        return Vector256.EqualsAny(Vector256.Load((ushort*)codes) & exponent, exponent)
+            ? ((Value(first).AsUInt32() | Special(first)).AsSingle(), (Value(second).AsUInt32() | Special(second)).AsSingle())
+            : (Value(first), Value(second));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector256<float> Wide(Vector256<uint> h)
-        {
-            Vector256<uint> placed = ((((h.AsInt32() << 16) >> 3).AsUInt32()) & Vector256.Create(Placed)), exponent = placed & Vector256.Create(Largest);
-            Vector256<uint> special = Vector256.Equals(exponent, Vector256.Create(Largest)) & Vector256.Create(0x7F80_0000u);
-            return ((placed.AsSingle() * Vector256.Create(Two112)).AsUInt32() | special).AsSingle();
-        }
+        static Vector256<uint> Place(Vector256<int> half) => (half << 13).AsUInt32() & Vector256.Create(Placed);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector256<float> Value(Vector256<uint> placed) => placed.AsSingle() * Vector256.Create(Two112);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector256<uint> Special(Vector256<uint> placed) =>
+            Vector256.Equals(placed & Vector256.Create(Largest), Vector256.Create(Largest)) & Vector256.Create(Exponent);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static (Vector128<float>, Vector128<float>) IPanelStep<Vector128<float>>.Read(byte* codes, float* scales, float* levels)
     {
-        (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load((ushort*)codes));
-        return (Wide(low), Wide(high));
+        (Vector128<int> low, Vector128<int> high) = Vector128.Widen(Vector128.Load((short*)codes));
+        Vector128<uint> first = Place(low), second = Place(high);
+        Vector128<ushort> exponent = Vector128.Create(HalfExponent);
+        return Vector128.EqualsAny(Vector128.Load((ushort*)codes) & exponent, exponent)
+            ? ((Value(first).AsUInt32() | Special(first)).AsSingle(), (Value(second).AsUInt32() | Special(second)).AsSingle())
+            : (Value(first), Value(second));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector128<float> Wide(Vector128<uint> h)
-        {
-            Vector128<uint> placed = ((((h.AsInt32() << 16) >> 3).AsUInt32()) & Vector128.Create(Placed)), exponent = placed & Vector128.Create(Largest);
-            Vector128<uint> special = Vector128.Equals(exponent, Vector128.Create(Largest)) & Vector128.Create(0x7F80_0000u);
-            return ((placed.AsSingle() * Vector128.Create(Two112)).AsUInt32() | special).AsSingle();
-        }
+        static Vector128<uint> Place(Vector128<int> half) => (half << 13).AsUInt32() & Vector128.Create(Placed);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector128<float> Value(Vector128<uint> placed) => placed.AsSingle() * Vector128.Create(Two112);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector128<uint> Special(Vector128<uint> placed) =>
+            Vector128.Equals(placed & Vector128.Create(Largest), Vector128.Create(Largest)) & Vector128.Create(Exponent);
     }
 }
 
@@ -190,6 +210,17 @@ internal static unsafe class Words
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector256<uint>, Vector256<uint>) Read256(byte* codes) => (Eight(codes), Eight(codes + 16));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<int>, Vector512<int>) ReadSigned512(byte* codes) => Avx512F.IsSupported
+        ? (Avx512F.ConvertToVector512Int32(Vector256.Load((short*)codes)), Avx512F.ConvertToVector512Int32(Vector256.Load((short*)codes + 16)))
+        : (Vector512.Create(EightSigned(codes), EightSigned(codes + 16)), Vector512.Create(EightSigned(codes + 32), EightSigned(codes + 48)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector256<int>, Vector256<int>) ReadSigned256(byte* codes) => (EightSigned(codes), EightSigned(codes + 16));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> EightSigned(byte* codes) => Avx2.ConvertToVector256Int32((short*)codes);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<uint> Eight(byte* codes) => Avx2.ConvertToVector256Int32((ushort*)codes).AsUInt32();

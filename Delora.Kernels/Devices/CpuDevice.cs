@@ -1,10 +1,14 @@
+using System.Runtime.InteropServices;
 using Delora.Core;
 
 namespace Delora.Kernels;
 
 /// <summary>The SIMD CPU path: float32, all cores that the process may use, the widest vectors of the machine.</summary>
-public sealed class CpuDevice : HostDevice
+public sealed unsafe class CpuDevice : HostDevice
 {
+    /// <summary>More bytes than these are cleared by all threads.</summary>
+    private const long SharedBytes = 1 << 20;
+
     /// <summary>A CPU device with a worker team and an allocator of its own.</summary>
     /// <param name="threads">Threads, the calling one included; 0 for all processors that the process may use.</param>
     /// <param name="simd">
@@ -36,4 +40,24 @@ public sealed class CpuDevice : HostDevice
 
     /// <inheritdoc/>
     protected override void DisposeDevice() => Team.Dispose();
+
+    /// <inheritdoc/>
+    protected internal override void FillBytes(MemoryBlock block, long byteOffset, long byteLength, byte value)
+    {
+        // Only zeros, which are not filled in while the allocator is locked, as poison is: bodies of the team's loops may allocate.
+        if (byteLength < SharedBytes || value != 0)
+        {
+            base.FillBytes(block, byteOffset, byteLength, value);
+            return;
+        }
+        var body = new ClearBody { To = ((HostMemoryBlock)block).Pointer + byteOffset };
+        Team.For(byteLength, SharedBytes / 4, ref body);
+    }
+
+    private struct ClearBody : IRangeBody
+    {
+        public byte* To;
+
+        public readonly void Run(long start, long end, long chunk) => NativeMemory.Clear(To + start, (nuint)(end - start));
+    }
 }

@@ -9,10 +9,12 @@ public sealed partial class GpuDevice
     private const int TensorCoreCapability = 80;
 
     /// <summary>
-    /// How matrix products round their operands, from the next product on: <c>MatMul</c>, and those of linear layers with and without a low-rank branch and of
-    /// the last layer with its loss, forward and backward. With 16 bits also attention's, whose probabilities are rounded, too. Everything else stays in float32.
+    /// How matrix products round their operands, from the next product on: <c>MatMul</c>, and those of linear layers with and without a low-rank
+    /// branch and of the last layer with its loss, forward and backward. With 16 bits also attention's, whose probabilities are rounded, too.
+    /// Everything else stays in float32.
     /// </summary>
-    /// <exception cref="DeviceException">Anything but <see cref="MatMulPrecision.Float32"/> on a device that is no CUDA card of compute capability 8.0 or later.</exception>
+    /// <exception cref="DeviceException">Anything but <see cref="MatMulPrecision.Float32"/> on a device that is no CUDA card of compute capability
+    /// 8.0 or later.</exception>
     public MatMulPrecision MatMulPrecision
     {
         get;

@@ -1,10 +1,10 @@
 namespace Delora.Kernels;
 
 /// <summary>
-/// With how many bits of its operands' numbers a CUDA card multiplies matrices. Tensors stay what they are (float32, frozen weights as they are kept), and sums
-/// and results are float32 whatever the precision: what changes is how the two factors of each product are rounded before they are multiplied. The names are
-/// those of PyTorch, where <see cref="TensorFloat32"/> is <c>torch.set_float32_matmul_precision("high")</c>, and <see cref="BFloat16"/> and <see cref="Float16"/>
-/// round as the matrix products under <c>torch.autocast</c> do (there, the results are rounded, too).
+/// With how many bits of its operands' numbers a CUDA card multiplies matrices. Tensors stay what they are (float32, frozen weights as they are
+/// kept), and sums and results are float32 whatever the precision: what changes is how the two factors of each product are rounded before they are
+/// multiplied. The names are those of PyTorch, where <see cref="TensorFloat32"/> is <c>torch.set_float32_matmul_precision("high")</c>, and <see
+/// cref="BFloat16"/> and <see cref="Float16"/> round as the matrix products under <c>torch.autocast</c> do (there, the results are rounded, too).
 /// </summary>
 public enum MatMulPrecision
 {

@@ -13,7 +13,8 @@ internal static partial class WeightWriter
 
     /// <summary>
     /// Writes all tensors; those of one file are copied at a time. Every file is whole before the first takes its name, so that a run that ends
-    /// in between leaves the weights that were there. Files of another layout are removed at the end.
+    /// before leaves the weights that were there. While several files take their names there is no index: a folder of old and new ones is not read
+    /// as a model. Files of another layout are removed at the end.
     /// </summary>
     /// <param name="folder">An existing folder.</param>
     /// <param name="state">Names and tensors, in the model's order.</param>
@@ -30,6 +31,9 @@ internal static partial class WeightWriter
             .. Directory.EnumerateFiles(folder, $"*{NewSuffix}").Where(file => IsOurs(Path.GetFileNameWithoutExtension(file)))];
         foreach (string file in unfinished) FolderFile.TryDelete(file);
         List<string> written = [];
+        string indexPath = Path.Combine(folder, WeightFiles.IndexName);
+        byte[]? oldIndex = null;
+        int named = 0;
         try
         {
             foreach ((int i, List<(string Name, ModuleState State)> shard) in shards.Index())
@@ -44,11 +48,17 @@ internal static partial class WeightWriter
                 string index = Index(shards, storeAs);
                 AtomicFile.Write(Unnamed(WeightFiles.IndexName), stream => stream.Write(Encoding.UTF8.GetBytes(index)));
             }
-            foreach (string name in written) File.Move(Unnamed(name), Path.Combine(folder, name), overwrite: true);
+            if (shards.Count > 1 && File.Exists(indexPath))
+            {
+                oldIndex = File.ReadAllBytes(indexPath);
+                File.Delete(indexPath);
+            }
+            for (; named < written.Count; named++) File.Move(Unnamed(written[named]), Path.Combine(folder, written[named]), overwrite: true);
         }
         catch
         {
             foreach (string name in written) FolderFile.TryDelete(Unnamed(name));
+            if (named == 0 && oldIndex is not null) AtomicFile.Write(indexPath, stream => stream.Write(oldIndex));
             throw;
         }
         foreach (string file in old.Except(written.Select(name => Path.Combine(folder, name)))) File.Delete(file);

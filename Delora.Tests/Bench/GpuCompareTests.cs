@@ -99,7 +99,8 @@ public sealed class GpuCompareTests
     {
         using var folder = new TemporaryFolder();
         Assert.Equal(0, GpuCurve.Run(folder.Path, Devices.Cpu, rehearse: true));
-        foreach (string file in (string[])["base/config.json", "base/model.safetensors", "adapter/adapter_model.safetensors", "adapter/adapter_config.json", "batches.json"])
+        foreach (string file in (string[])
+            ["base/config.json", "base/model.safetensors", "adapter/adapter_model.safetensors", "adapter/adapter_config.json", "batches.json"])
             Assert.True(File.Exists(Path.Combine(folder.Path, file)), file);
         double[] own = JsonSerializer.Deserialize<double[]>(File.ReadAllText(Path.Combine(folder.Path, "delora.json")))!;
         Assert.Empty(GpuCurve.Compare(folder.Path));

@@ -168,6 +168,8 @@ public sealed class ClassifierCommandsTests : IDisposable
         await CliRun.Refused("--pair is the second text of one --text", "embed", "--model", _encoder, "--text", "x", "--text", "y", "--pair", "z");
         await CliRun.Refused("a text has no token", "embed", "--model", _encoder, "--text", "", "--device", "cpu");
         await CliRun.Refused("--length 41: the model's context holds 40 tokens", "embed", "--model", _encoder, "--text", "x", "--length", "41");
+        // Not that its labels are none of the model's.
+        await CliRun.Refused("a classifier is wanted", "eval", "--model", _encoder, "--data", _data, "--device", "cpu");
         await CliRun.Refused("either --labels or --data is wanted", "add-head", "--model", _encoder, "--out", out1);
         await CliRun.Refused("'a' is there twice", "add-head", "--model", _encoder, "--labels", "a,b,a", "--out", out1);
         await CliRun.Refused("is not empty", "add-head", "--model", _encoder, "--labels", "a,b", "--out", _folder.Path);

@@ -38,4 +38,15 @@ public sealed class DevicesCommandTests
         Assert.StartsWith("--device: There is no device 'tpu'", error.Message, StringComparison.Ordinal);
         Assert.Same(Devices.Reference, SelectedDevice.Open("reference"));
     }
+
+    [Fact]
+    public void APrecisionThatTheDeviceHasNotIsBadInput()
+    {
+        InputException error = Assert.Throws<InputException>(() => SelectedDevice.Open("reference", MatMulPrecision.BFloat16));
+        Assert.StartsWith("--precision bfloat16: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("CUDA cards of compute capability 8.0", error.Message, StringComparison.Ordinal);
+        error = Assert.Throws<InputException>(() => SelectedDevice.Open("simulator", MatMulPrecision.TensorFloat32));
+        Assert.StartsWith("--precision tf32: ", error.Message, StringComparison.Ordinal);
+        Assert.Same(Devices.Reference, SelectedDevice.Open("reference", MatMulPrecision.Float32));
+    }
 }

@@ -133,6 +133,9 @@ public sealed class TokenClassifierCommandsTests : IDisposable
         await CliRun.Refused("--top belongs to classifiers of texts", "classify", "--model", Classifier, "--text", "x", "--top", "1");
         await CliRun.Refused("labels one text, no pair", "classify", "--model", Classifier, "--text", "x", "--pair", "y");
         await CliRun.Refused("--special-tokens belongs to language models", "eval", "--model", Classifier, "--data", _data, "--special-tokens");
+        foreach (string file in Directory.GetFiles(Classifier, "tokenizer*")) File.Delete(file);
+        File.WriteAllText(Path.Combine(Classifier, "vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nx\n");
+        await CliRun.Refused("--length 1: the special tokens that", "classify", "--model", Classifier, "--text", "x", "--length", "1", "--device", "cpu");
         await CliRun.Refused("a number of bytes", "add-head", "--model", _encoder, "--labels", "a", "--out", _folder.File("new"), "--max-shard-size", "5XB");
     }
 }

@@ -9,7 +9,8 @@ namespace Delora.Tests.KernelCompilation;
 /// <param name="StackBytes">Bytes of local memory of a thread.</param>
 /// <param name="SpilledBytes">Bytes of registers that do not fit, written or read.</param>
 /// <param name="Report">All it says.</param>
-internal sealed record PtxReport(int Registers, int StackBytes, int SpilledBytes, string Report);
+/// <param name="Machine">The machine instructions, as <c>cuobjdump</c> shows them; null where they were not asked for or that is missing.</param>
+internal sealed record PtxReport(int Registers, int StackBytes, int SpilledBytes, string Report, string? Machine);
 
 /// <summary>
 /// NVIDIA's assembler <c>ptxas</c>: <c>DELORA_PTXAS</c> names it, else it is looked for in PATH. <c>cuobjdump</c> is looked for beside it.
@@ -28,23 +29,8 @@ internal static partial class NvidiaAssembler
     /// <summary>Assembles a text; fails the test with the assembler's words where it does not assemble.</summary>
     /// <param name="text">The PTX text.</param>
     /// <param name="architecture">For instance <c>sm_80</c>.</param>
-    internal static PtxReport Assemble(string text, string architecture) => Assemble(text, architecture, _ => { });
-
-    /// <summary>The machine instructions that a text becomes, as <c>cuobjdump</c> shows them; null where that is missing.</summary>
-    internal static string? Disassemble(string text, string architecture)
-    {
-        string dump = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(Path) ?? "", OperatingSystem.IsWindows() ? "cuobjdump.exe" : "cuobjdump");
-        if (!File.Exists(dump)) return null;
-        string? machine = null;
-        Assemble(text, architecture, binary =>
-        {
-            (int code, machine) = Run(dump, "--dump-sass", binary);
-            Assert.True(code == 0, machine);
-        });
-        return machine;
-    }
-
-    private static PtxReport Assemble(string text, string architecture, Action<string> use)
+    /// <param name="disassemble">Whether to ask for the machine instructions.</param>
+    internal static PtxReport Assemble(string text, string architecture, bool disassemble = false)
     {
         Assert.SkipWhen(Path is null, Missing);
         string source = System.IO.Path.GetTempFileName(), binary = System.IO.Path.GetTempFileName();
@@ -53,18 +39,27 @@ internal static partial class NvidiaAssembler
             File.WriteAllText(source, text);
             (int code, string report) = Run(Path!, "-v", $"-arch={architecture}", "-o", binary, source);
             Assert.True(code == 0, string.Create(CultureInfo.InvariantCulture, $"exit code {code}\n{report}"));
-            use(binary);
             Match[] sizes = [.. StackAndSpills().Matches(report).Cast<Match>()];
             Assert.NotEmpty(sizes);
             return new(
                 Registers().Matches(report).Cast<Match>().Max(Number), sizes.Max(size => Number(size.Groups[1])),
-                sizes.Max(size => Number(size.Groups[2]) + Number(size.Groups[3])), report);
+                sizes.Max(size => Number(size.Groups[2]) + Number(size.Groups[3])), report,
+                disassemble ? Disassemble(binary) : null);
         }
         finally
         {
             File.Delete(source);
             File.Delete(binary);
         }
+    }
+
+    private static string? Disassemble(string binary)
+    {
+        string dump = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(Path) ?? "", OperatingSystem.IsWindows() ? "cuobjdump.exe" : "cuobjdump");
+        if (!File.Exists(dump)) return null;
+        (int code, string machine) = Run(dump, "--dump-sass", binary);
+        Assert.True(code == 0, machine);
+        return machine;
     }
 
     private static int Number(Capture match) => int.Parse(match.ValueSpan, CultureInfo.InvariantCulture);

@@ -72,7 +72,9 @@ public sealed class PtxWriterTests
     {
         PtxWriter w = new("names", threads: 32);
         Assert.Equal("tid_2", w.New<B32>("tid").Name);
-        Assert.Equal(["a", "a_2", "a_3", "a_4"], new[] { w.New<F32>("a"), w.New<F32>("a_2"), w.New<F32>("a"), w.New<F32>("a") }.Select(register => register.Name));
+        Assert.Equal(
+            ["a", "a_2", "a_3", "a_4"],
+            new[] { w.New<F32>("a"), w.New<F32>("a_2"), w.New<F32>("a"), w.New<F32>("a") }.Select(register => register.Name));
         Assert.Equal(["LOOP_K", "LOOP_K_2"], [w.Label("loop_k").Name, w.Label("loop_k").Name]);
     }
 
@@ -86,7 +88,8 @@ public sealed class PtxWriterTests
         open.Scope("never closed");
         Assert.Throws<InvalidOperationException>(open.Finish);
         PtxWriter guarded = new("guarded", threads: 32);
-        using (guarded.When(guarded.ThreadX() < 1)) Assert.Throws<InvalidOperationException>(() => guarded.When(guarded.ThreadX() < 2));
+        using (guarded.When(guarded.ThreadX() < 1))
+            Assert.Throws<InvalidOperationException>(() => guarded.When(guarded.ThreadX() < 2));
     }
 
     /// <summary>One tile of 16 × 8 by a warp: every kind of instruction that the writer knows.</summary>
@@ -129,9 +132,9 @@ public sealed class PtxWriterTests
         using (w.When(lane < 8)) w.StoreGlobal(to.Plus(lane, 16).At(), d);
         PtxText kernel = w.Finish();
         Assert.Equal(1024, kernel.SharedBytes);
-        PtxReport report = NvidiaAssembler.Assemble(kernel.Text, architecture);
+        PtxReport report = NvidiaAssembler.Assemble(kernel.Text, architecture, disassemble: true);
         Assert.Equal((0, 0), (report.StackBytes, report.SpilledBytes));
-        if (NvidiaAssembler.Disassemble(kernel.Text, architecture) is not { } machine) return;
+        if (report.Machine is not { } machine) return;
         foreach (string instruction in new[] { "HMMA.16816.F32.BF16", "HMMA.16816.F32 ", "HMMA.1688.F32.TF32", "LDSM.16.M88.4", "LDSM.16.MT88.2", "LDGSTS" })
             Assert.Contains(instruction, machine);
     }

@@ -13,11 +13,11 @@ public sealed class MemoryPlanTests : IDisposable
     private readonly TemporaryFolder _folder = new();
 
     public static TheoryData<string, FrozenStorage, bool> Storages =>
-        [.. from family in (string[])["llama", "gpt2", "bert"]
+        [.. from family in (string[])["llama", "gpt2", "bert", "tokens"]
             from storage in Enum.GetValues<FrozenStorage>() from checkpointing in (bool[])[false, true] select (family, storage, checkpointing)];
 
     public static TheoryData<string, string> Variants =>
-        [.. from family in (string[])["llama", "bert"]
+        [.. from family in (string[])["llama", "bert", "tokens"]
             from variant in (string[])
                 ["batch of 1", "batch of 7", "accumulation", "no clipping", "evaluation", "dropout", "lora", "biases", "whole module", "residual", "bounds",
                  "range of λ", "both directions"]
@@ -50,7 +50,7 @@ public sealed class MemoryPlanTests : IDisposable
                 Adapter = new LoraConfig { R = 3, TargetModules = ModuleSelector.AllLinear, LoraDropout = 0.2, TaskType = delora.TaskType },
             },
             "biases" => options with { Adapter = delora with { Bias = AdapterBias.All } },
-            "whole module" => options with { Adapter = delora with { ModulesToSave = [family == "bert" ? "classifier" : "lm_head"] } },
+            "whole module" => options with { Adapter = delora with { ModulesToSave = [family == "llama" ? "lm_head" : "classifier"] } },
             "residual" => options with { Adapter = delora with { ResidualInitialization = true } },
             "bounds" => options with { MeasureBoundsEvery = 2, Lambda = new() { LearningRate = 0.1, WarmupSteps = 2 } },
             "range of λ" => options with { Lambda = new() { Min = 1.9, Max = 2.05 } },
@@ -138,7 +138,7 @@ public sealed class MemoryPlanTests : IDisposable
             R = 3,
             DeloraLambda = 2,
             TargetModules = ModuleSelector.AllLinear,
-            TaskType = family == "bert" ? "SEQ_CLS" : "CAUSAL_LM",
+            TaskType = family switch { "bert" => "SEQ_CLS", "tokens" => "TOKEN_CLS", _ => "CAUSAL_LM" },
         },
         Steps = 4,
         BatchSize = 3,
@@ -156,6 +156,14 @@ public sealed class MemoryPlanTests : IDisposable
     private static ClassificationRows Texts(EncoderConfig config) => ClassificationRows.Of(
         config, TinyEncoder.Texts(3, [.. Enumerable.Range(0, 11).Select(i => 2 + i % 6)]), Enumerable.Range(0, 11).Select(i => i % 3));
 
+    /// <summary>Texts of several lengths, whose first tokens and some others do not count.</summary>
+    private static TokenClassificationRows Words(EncoderConfig config)
+    {
+        EncodedText[] texts = TinyEncoder.Texts(3, [.. Enumerable.Range(0, 11).Select(i => 2 + i % 6)]);
+        return TokenClassificationRows.Of(
+            config, texts, texts.Select((text, row) => text.Ids.Select((id, i) => i == 0 || (i > 1 && (i + row) % 3 == 0) ? -100 : id % 3).ToArray()));
+    }
+
     private void Save(string family, bool small = false, DType storeAs = DType.Float32)
     {
         if (Directory.Exists(_folder.File("model"))) Directory.Delete(_folder.File("model"), recursive: true);
@@ -165,15 +173,13 @@ public sealed class MemoryPlanTests : IDisposable
             "gpt2" when small => TinyGPT2.Create(),
             "llama" => TinyLlama.Create(TinyLlama.Config with { HiddenSize = 96, IntermediateSize = 200, AttentionBias = true, NumHiddenLayers = 3 }),
             "gpt2" => TinyGPT2.Create(TinyGPT2.Config with { HiddenSize = 80, InnerSize = 320 }),
-            _ => TinyEncoder.Classifier(TinyEncoder.Config(BertConfig.Family) with
-            {
-                HiddenSize = 72,
-                IntermediateSize = 144,
-                HiddenDropoutProb = 0.1,
-                Problem = ClassificationProblem.SingleLabel,
-            }),
+            "tokens" => TokenClassifier.Create(Encoder(EncoderHead.TokenClassification), Devices.Cpu, new Generator(7)),
+            _ => TinyEncoder.Classifier(Encoder(EncoderHead.SequenceClassification) with { Problem = ClassificationProblem.SingleLabel }),
         };
         model.Save(_folder.File("model"), storeAs);
+
+        static EncoderConfig Encoder(EncoderHead head) =>
+            TinyEncoder.Config(BertConfig.Family, head) with { HiddenSize = 72, IntermediateSize = 144, HiddenDropoutProb = 0.1 };
     }
 
     private void Compare(
@@ -194,6 +200,17 @@ public sealed class MemoryPlanTests : IDisposable
             using var model = (SequenceClassifier)PretrainedModel.Load(folder, device, frozen: frozen);
             model.Checkpointing = checkpointing;
             using var tuner = new ClassifierTuner(model, rows, options, evaluation);
+            loaded = Run(tuner);
+        }
+        else if (family == "tokens")
+        {
+            var config = (EncoderConfig)ModelConfig.Load(folder);
+            TokenClassificationRows rows = Words(config);
+            TokenClassificationRows? evaluation = evaluates ? Words(config) : null;
+            plan = TokenClassifierTuner.Plan(folder, device, rows, options, evaluation, frozen, checkpointing);
+            using var model = (TokenClassifier)PretrainedModel.Load(folder, device, frozen: frozen);
+            model.Checkpointing = checkpointing;
+            using var tuner = new TokenClassifierTuner(model, rows, options, evaluation);
             loaded = Run(tuner);
         }
         else

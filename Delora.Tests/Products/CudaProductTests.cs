@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Kernels.Ptx;
@@ -6,11 +5,12 @@ using Delora.Kernels.Ptx;
 namespace Delora.Tests.Products;
 
 /// <summary>
-/// The tensor-core product against sums in float64 of the same operands, rounded as the product rounds them: what is left to differ is the float32 of its sums.
+/// The products of CUDA cards against sums in float64 of the same operands, rounded as the product rounds them: what is left to differ is the
+/// float32 of its sums.
 /// </summary>
 public sealed class CudaProductTests
 {
-    private static readonly ProductTile[] s_tiles = [ProductPlan.Small, ProductPlan.Middle, ProductPlan.Large];
+    private const string PlainFloat = "Float32";
 
     public static TheoryData<string, string> Types
     {
@@ -18,7 +18,8 @@ public sealed class CudaProductTests
         {
             var rows = new TheoryData<string, string>();
             foreach (var row in TestDevices.CudaNames)
-                foreach (MmaType type in Enum.GetValues<MmaType>()) rows.Add(new TheoryDataRow<string, string>(row.Data, type.ToString()) { Skip = row.Skip });
+                foreach (string type in (string[])[PlainFloat, .. Enum.GetNames<MmaType>()])
+                    rows.Add(new TheoryDataRow<string, string>(row.Data, type) { Skip = row.Skip });
             return rows;
         }
     }
@@ -72,9 +73,10 @@ public sealed class CudaProductTests
         {
             // Both operands past the registers, one of them, none; more tiles than stages; a rank of more than a tile.
             Verify(new(device, type, layout, new(1, 129, 258, 200), DType.BFloat16, DType.BFloat16, ProductPlan.Large));
-            Verify(new(device, type, layout, new(1, 72, 264, 136), DType.Float32, DType.BFloat16, ProductPlan.Large) { Rank = layout == MatMulLayout.TN ? 0 : 36 });
+            int rank = layout == MatMulLayout.TN ? 0 : 36;
+            Verify(new(device, type, layout, new(1, 72, 264, 136), DType.Float32, DType.BFloat16, ProductPlan.Large) { Rank = rank });
             Verify(new(device, type, layout, new(1, 257, 130, 40), DType.Float32, DType.Float32, ProductPlan.Middle) { HasBias = true, Accumulate = true });
-            Verify(new(device, type, layout, new(1, 255, 127, 33), DType.Float32, DType.Float32, ProductPlan.Middle) { Rank = layout == MatMulLayout.TN ? 0 : 3 });
+            Verify(new(device, type, layout, new(1, 255, 127, 33), DType.Float32, DType.Float32, ProductPlan.Middle) { Rank = rank / 12 });
         }
     }
 
@@ -83,20 +85,24 @@ public sealed class CudaProductTests
     {
         const int Processors = 132;
         foreach (MatMulSize size in new MatMulSize[]
-                 { new(1, 8192, 8192, 8192), new(1, 4096, 2048, 2048), new(1, 8, 2048, 65536), new(1, 2048, 8, 4096), new(1, 1, 2048, 2048), new(7, 100, 90, 1), new(1, 1, 1, 0) })
+                 {
+                     new(1, 8192, 8192, 8192), new(1, 4096, 2048, 2048), new(1, 8, 2048, 65536), new(1, 2048, 8, 4096), new(1, 1, 2048, 2048),
+                     new(7, 100, 90, 1), new(1, 1, 1, 0),
+                 })
             foreach (bool allowsLarge in new[] { false, true })
             {
-                ProductPlan plan = ProductPlan.Choose(size, 32, allowsLarge, Processors);
+                ProductPlan plan = ProductPlan.Choose(size, MmaType.BFloat16, allowsLarge, Processors);
                 int depthTiles = (size.K + 31) / 32;
                 Assert.True(allowsLarge || plan.Tile != ProductPlan.Large);
                 Assert.InRange((long)plan.Splits * plan.TilesOfSplit, depthTiles, depthTiles + (long)plan.TilesOfSplit);
                 Assert.True(plan.Splits == 1 || (plan.Splits - 1) * plan.TilesOfSplit < depthTiles);
             }
-        Assert.Equal(new(ProductPlan.Large, 1, 256), ProductPlan.Choose(new(1, 8192, 8192, 8192), 32, true, Processors));
+        Assert.Equal(new(ProductPlan.Large, 1, 256), ProductPlan.Choose(new(1, 8192, 8192, 8192), MmaType.BFloat16, true, Processors));
         // Few tiles of the output, thousands of tokens: the gradient of A.
-        ProductPlan narrow = ProductPlan.Choose(new(1, 8, 2048, 8192), 32, true, Processors);
+        ProductPlan narrow = ProductPlan.Choose(new(1, 8, 2048, 8192), MmaType.BFloat16, true, Processors);
         Assert.Equal(ProductPlan.Small, narrow.Tile);
         Assert.InRange(narrow.Splits * 32, Processors / 2, 2 * Processors);
+        Assert.Equal(new(ProductPlan.FloatLarge, 1, 512), ProductPlan.Choose(new(1, 8192, 8192, 8192), null, true, Processors));
     }
 
     private static void Verify(Case what)
@@ -113,8 +119,10 @@ public sealed class CudaProductTests
         {
             var product = new CudaProduct(what.Type, what.Layout, what.Size, left, right, c, what.HasBias ? offset : null, what.Accumulate,
                 what.Rank == 0 ? null : new ProductBranch(down, up, what.Rank));
-            int depth = new MmaTile(what.Type, 64, true).Depth, tiles = (k + depth - 1) / depth, ofSplit = Math.Max(1, (tiles + what.Splits - 1) / what.Splits);
-            product.Run(gpu, new ProductPlan(what.Tile, Math.Max(1, (tiles + ofSplit - 1) / ofSplit), ofSplit));
+            int depth = what.Type is { } type ? new MmaTile(type, 64, true).Depth : FloatTile.Steps, tiles = (k + depth - 1) / depth;
+            int ofSplit = Math.Max(1, (tiles + what.Splits - 1) / what.Splits);
+            ProductTile tile = what.Type is not null ? what.Tile : what.Tile == ProductPlan.Small ? ProductPlan.FloatSmall : ProductPlan.FloatLarge;
+            product.Run(gpu, new ProductPlan(tile, Math.Max(1, (tiles + ofSplit - 1) / ofSplit), ofSplit));
             actual = c.ToArray<float>();
         }
         for (int q = 0; q < batch; q++)
@@ -141,13 +149,14 @@ public sealed class CudaProductTests
         {
             MmaType.BFloat16 => Stored(value, DType.BFloat16),
             MmaType.Float16 => Stored(value, DType.Float16),
+            null => value,
             _ => BitConverter.Int32BitsToSingle((BitConverter.SingleToInt32Bits(value) + 0x1000) & ~0x1FFF),
         };
     }
 
     private static float Stored(float value, DType type) => type switch
     {
-        DType.BFloat16 => BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(value) is var bits ? (bits + 0x7FFF + ((bits >> 16) & 1)) & ~0xFFFF : 0),
+        DType.BFloat16 => (float)(BFloat16)value,
         DType.Float16 => (float)(Half)value,
         _ => value,
     };
@@ -155,7 +164,7 @@ public sealed class CudaProductTests
     /// <summary>One product.</summary>
     private sealed record Case(string Device, string TypeName, MatMulLayout Layout, MatMulSize Size, DType Left, DType Right, ProductTile Tile)
     {
-        internal MmaType Type => Enum.Parse<MmaType>(TypeName);
+        internal MmaType? Type => TypeName == PlainFloat ? null : Enum.Parse<MmaType>(TypeName);
 
         internal int Rank { get; init; }
 
@@ -189,8 +198,7 @@ public sealed class CudaProductTests
             Shape shape = [_batch, _rows, _columns];
             if (_type == DType.Float32) return Tensor.From(Values, shape, gpu);
             if (_type == DType.Float16) return Tensor.From(Values.Select(value => (Half)value).ToArray(), shape, gpu);
-            ushort[] bits = [.. Values.Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))];
-            return Tensor.From(MemoryMarshal.Cast<ushort, BFloat16>(bits), shape, gpu);
+            return Tensor.From(Values.Select(value => (BFloat16)value).ToArray(), shape, gpu);
         }
     }
 }

@@ -147,13 +147,11 @@ internal static class ConvertInstructions
         return to switch
         {
             PtxType.F64 => a => Bits.Of(bounded(read(a))),
-            PtxType.F32 => a =>
-            {
-                float result = FloatRounding.Round(bounded(read(a)), 0, narrows ? rounding! : "rn");
-                return Bits.Of(flush ? FlushToZero.Out(result) : result);
-            },
+            PtxType.F32 => a => Bits.Of(Flushed(FloatRounding.Round(bounded(read(a)), 0, narrows ? rounding! : "rn"))),
             _ => Then(a => bounded(read(a)), Narrow(d, to, narrows ? rounding! : "rn", relu)),
         };
+
+        float Flushed(float value) => flush ? FlushToZero.Out(value) : value;
     }
 
     private static Func<ulong, ulong> ToTf32(PtxDecoder d, string? rounding, bool relu)

@@ -21,7 +21,8 @@ internal static class CopyInstructions
             return d.Operands[0].Kind == PtxOperandKind.Integer && d.Operands[0].Bits < 1000
                 ? new WaitOp((int)d.Operands[0].Bits) : throw d.Error("the number of groups is no constant");
         }
-        if (d.Flag("bulk") || d.Flag("mbarrier")) throw d.Error("this asynchronous copy is not known");
+        if (d.Flag("bulk")) return BulkCopyInstructions.Decode(d);
+        if (d.Flag("mbarrier")) throw d.Error("this asynchronous copy is not known");
         string cache = d.OneOf("ca", "cg") ?? throw d.Error("one of .ca and .cg is missing");
         if (d.OneOf("shared", "shared::cta") is null) throw d.Error("copies go to shared memory");
         d.Need("global");
@@ -99,21 +100,26 @@ internal sealed unsafe partial class PtxWarp
 {
     private readonly List<PtxCopy>[] _copies = [.. Enumerable.Range(0, 32).Select(_ => new List<PtxCopy>())];
     private readonly int[] _group = new int[32];
+    private bool _hasCopied;
 
     private void StartCopies()
     {
+        if (!_hasCopied) return;
         foreach (List<PtxCopy> copies in _copies) copies.Clear();
         Array.Clear(_group);
+        _hasCopied = false;
     }
 
     internal void Add(int lane, PtxCopy copy)
     {
+        _hasCopied = true;
         copy.Group = _group[lane];
         _copies[lane].Add(copy);
     }
 
     internal void CommitCopies(uint mask)
     {
+        _hasCopied = true;
         for (; mask != 0; mask &= mask - 1) _group[BitOperations.TrailingZeroCount(mask)]++;
     }
 

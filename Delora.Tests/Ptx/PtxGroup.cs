@@ -23,18 +23,19 @@ internal sealed class PtxGroup
         Shared = new PtxSharedMemory(program.SharedBytes + dynamicSharedBytes, options.FindRaces);
         Warps = [.. Enumerable.Range(0, WarpCount).Select(index => new PtxWarp(this, index, Math.Min(32, shape.Threads - 32 * index)))];
         Barriers = new PtxBarriers(this);
+        Objects = new PtxBarrierObjects(this);
     }
 
     internal PtxProgram Program { get; }
 
-    internal PtxLaunchShape Shape { get; }
+    internal PtxLaunchShape Shape { get; private set; }
 
     internal int DynamicSharedBytes { get; }
 
     /// <summary>What the entry was given: the same for all groups of a launch.</summary>
     internal byte[] Parameters { get; }
 
-    internal PtxMemory Memory { get; set; } = null!;
+    internal PtxMemory Memory { get; private set; } = null!;
 
     internal PtxOptions Options { get; }
 
@@ -46,6 +47,9 @@ internal sealed class PtxGroup
 
     internal PtxBarriers Barriers { get; }
 
+    /// <summary>The barrier objects in shared memory.</summary>
+    internal PtxBarrierObjects Objects { get; }
+
     /// <summary>The group's place in the grid.</summary>
     internal int X { get; private set; }
 
@@ -56,6 +60,15 @@ internal sealed class PtxGroup
     /// <summary>Warp instructions that have run in the group: what clocks show.</summary>
     internal long Instructions => Options.InstructionsPerGroup - _budget;
 
+    /// <summary>Gets ready for a launch; the number of threads stays.</summary>
+    internal void StartLaunch(PtxLaunchShape shape, ReadOnlySpan<byte> parameters, PtxMemory memory)
+    {
+        parameters.CopyTo(Parameters);
+        Memory = memory;
+        Shape = shape;
+        foreach (PtxWarp warp in Warps) warp.StartLaunch();
+    }
+
     /// <summary>Runs the group at that place from its start to its end.</summary>
     internal void Run(int x, int y, int z)
     {
@@ -63,6 +76,7 @@ internal sealed class PtxGroup
         _budget = Options.InstructionsPerGroup;
         Shared.Clear();
         Barriers.Clear();
+        Objects.Clear();
         foreach (PtxWarp warp in Warps) warp.Start();
         while (true)
         {

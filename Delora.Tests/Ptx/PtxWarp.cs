@@ -10,6 +10,7 @@ internal sealed unsafe partial class PtxWarp
 {
     private readonly ulong[] _file;
     private readonly int[] _places = new int[32];
+    private readonly uint[] _writtenAtStart;
     private bool _last;
 
     internal PtxWarp(PtxGroup group, int index, int lanes)
@@ -25,8 +26,16 @@ internal sealed unsafe partial class PtxWarp
         PredicatesWritten = new uint[program.PredicateCount];
         Local = new PtxLocalMemory(program.LocalBytes);
         ReturnPlaces = new int[program.FunctionCount * 32];
-        Known = new int[group.WarpCount + 1];
-        foreach ((int slot, ulong value) in program.Constants) Fill(slot, value);
+        Known = new int[group.WarpCount + PtxAgents.Count];
+        KnownAtProxyFence = new int[Known.Length];
+        Pending = new uint[program.Slots];
+        _writtenAtStart = new uint[program.Slots];
+        foreach ((int slot, ulong value) in program.Constants)
+        {
+            Fill(slot, value);
+            _writtenAtStart[slot] = uint.MaxValue;
+        }
+        foreach ((int slot, _) in program.Specials) _writtenAtStart[slot] = uint.MaxValue;
     }
 
     internal PtxGroup Group { get; }
@@ -41,6 +50,9 @@ internal sealed unsafe partial class PtxWarp
 
     /// <summary>For each slot the lanes that have written it.</summary>
     internal uint[] Written { get; }
+
+    /// <summary>For each slot the lanes whose value is the result of an asynchronous product that was not waited for.</summary>
+    internal uint[] Pending { get; }
 
     internal uint[] Predicates { get; }
 
@@ -75,18 +87,22 @@ internal sealed unsafe partial class PtxWarp
         Parked = AtBarrier = 0;
         Array.Clear(_places);
         Array.Clear(ReturnPlaces);
-        Array.Clear(Written);
+        StartProducts();
         Array.Clear(PredicatesWritten);
         Local.Clear();
         StartClock();
         StartCopies();
         _range = default;
-        foreach ((int slot, _) in Group.Program.Constants) Written[slot] = uint.MaxValue;
+        _writtenAtStart.CopyTo(Written, 0);
         foreach ((int slot, string name) in Group.Program.Specials)
-        {
-            Written[slot] = uint.MaxValue;
+            if (SpecialRegisters.IsOfGroup(name)) Fill(slot, SpecialRegisters.Value(name, this, 0));
+    }
+
+    /// <summary>Fills the special registers that are the same in all groups of a launch.</summary>
+    internal void StartLaunch()
+    {
+        foreach ((int slot, string name) in Group.Program.Specials)
             for (int lane = 0; lane < 32; lane++) Registers[slot * 32 + lane] = SpecialRegisters.Value(name, this, lane);
-        }
     }
 
     private void Fill(int slot, ulong value) => new Span<ulong>(Registers + slot * 32, 32).Fill(value);
@@ -202,9 +218,12 @@ internal sealed unsafe partial class PtxWarp
         Predicates[index] = (Predicates[index] & ~mask) | (values & mask);
     }
 
-    private UnwrittenRegisterFault Unwritten(int slot, uint mask) =>
-        Fault<UnwrittenRegisterFault>(
-            BitOperations.TrailingZeroCount(mask & ~Written[slot]), $"the register {Group.Program.SlotName(slot)} was never written");
+    private UnwrittenRegisterFault Unwritten(int slot, uint mask)
+    {
+        int lane = BitOperations.TrailingZeroCount(mask & ~Written[slot]);
+        string why = (Pending[slot] >> lane & 1) != 0 ? "is the result of an asynchronous product that was not waited for" : "was never written";
+        return Fault<UnwrittenRegisterFault>(lane, $"the register {Group.Program.SlotName(slot)} {why}");
+    }
 
     /// <summary>A fault of the instruction being run, in that lane.</summary>
     internal T Fault<T>(int lane, string message) where T : PtxFault =>

@@ -12,6 +12,9 @@ internal static class SpecialRegisters
 
     internal static ulong Value(string name, PtxWarp warp, int lane) => s_all[name].Read(warp, lane);
 
+    /// <summary>Whether it is another one in each group, the same for all threads of it.</summary>
+    internal static bool IsOfGroup(string name) => name.StartsWith("%ctaid", StringComparison.Ordinal) || name.StartsWith("%clusterid", StringComparison.Ordinal);
+
     private static Dictionary<string, (PtxType, Reader)> All()
     {
         var all = new Dictionary<string, (PtxType, Reader)>();

@@ -108,6 +108,6 @@ fi
 printf '\n== ratios\n'
 "$bench" compare gpu join "$out" || failed=1
 printf '\n'
-sed -E 's/[{}"]//g; s/part:|status:|seconds://g; s/,/  /g' "$out/parts.jsonl"
+sed -E 's/^.*"part":"([^"]*)","status":"([^"]*)","seconds":([0-9]*).*$/\1: \2 (\3 s)/' "$out/parts.jsonl"
 [ "$failed" -eq 0 ] && echo "nothing failed" || echo "something failed"
 exit "$failed"

@@ -63,7 +63,8 @@ internal static class GpuCurve
         if (own.Length != peer.Length || own.Length != precise.Length)
             throw new FormatException($"{folder}: the curves have {own.Length}, {peer.Length} and {precise.Length} steps");
         double ours = Distance(own, peer), noise = Distance(precise, peer);
-        yield return new("loss curve, distance from PEFT's in bf16; that of PEFT's in float32", $"{own.Length} steps", 0, "curve", ours, noise, "nats", ours / Math.Max(noise, 1e-12));
+        yield return new("loss curve, distance from PEFT's in bf16; that of PEFT's in float32", $"{own.Length} steps", 0, "curve",
+            ours, noise, "nats", ours / Math.Max(noise, 1e-12));
 
         double[]? Read(string name) =>
             File.Exists(Path.Combine(folder, name)) ? JsonSerializer.Deserialize<double[]>(File.ReadAllText(Path.Combine(folder, name))) : null;

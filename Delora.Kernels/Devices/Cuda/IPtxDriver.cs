@@ -4,7 +4,8 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// What runs PTX: the CUDA driver on a card, or the interpreter of the tests, which has its memory on the host. All work goes through one stream, in
-/// order, and is asynchronous: nothing but <see cref="IPtxEvent.Wait"/> waits. The device gives one call at a time, from any thread.
+/// order, and is asynchronous: nothing but <see cref="IPtxEvent.Wait"/> waits. The device gives one call at a time, from any thread; only waiting and asking
+/// whether an event has passed happen beside other calls.
 /// </summary>
 internal interface IPtxDriver : IDisposable
 {

@@ -4,11 +4,14 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The frozen weight of GPU devices: row-major, as the tiled product reads it in both directions. Other storages than float32 are widened to a tensor of the
-/// device for the time of a product.
+/// The frozen weight of GPU devices: row-major, as the products read it in both directions. Those of CUDA cards read 16 bits as they lie; other
+/// storages than float32 are else widened to a tensor of the device for the time of a product.
 /// </summary>
 internal sealed class GpuFrozenWeight(Tensor weight, FrozenStorage storage) : TensorFrozenWeight(weight, storage)
 {
+    /// <summary>W [out, in] as an operand of <see cref="GpuMatrixProduct"/>, to be disposed after use.</summary>
+    internal DenseWeight Operand() => HalfPrecision is { } half && GpuMatrixProduct.RunsTexts((GpuDevice)Device) ? new(half, owned: false) : Dense();
+
     private protected override void Decode(Tensor codes, Tensor scales, Tensor weight)
     {
         var gpu = (GpuDevice)Device;

@@ -63,6 +63,9 @@ internal abstract class TensorFrozenWeight : FrozenWeight
     /// <summary>W [out, in] as a tensor, to be disposed after use.</summary>
     internal DenseWeight Dense() => Storage == FrozenStorage.Float32 ? new(_codes, owned: false) : new(ToTensor(nameof(FrozenWeight)), owned: true);
 
+    /// <summary>W [out, in] in 16 bits as it is kept; null in another storage.</summary>
+    private protected Tensor? HalfPrecision => Storage is FrozenStorage.BFloat16 or FrozenStorage.Float16 ? _codes : null;
+
     private protected override WeightError WriteCore(Tensor weight)
     {
         // On the host, and without memory of the device.

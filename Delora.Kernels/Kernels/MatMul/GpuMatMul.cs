@@ -2,16 +2,9 @@ using Delora.Core;
 
 namespace Delora.Kernels;
 
-/// <summary>The ILGPU implementation of <see cref="MatMulKernel"/>.</summary>
+/// <summary>The implementation of <see cref="MatMulKernel"/> for GPUs.</summary>
 internal static class GpuMatMul
 {
-    internal static void Forward(GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate)
-    {
-        switch (layout)
-        {
-            case MatMulLayout.NN: GpuTiledProduct.Run<LayoutNN, NoMask>(gpu, size, a, b, c, bias, accumulate); break;
-            case MatMulLayout.NT: GpuTiledProduct.Run<LayoutNT, NoMask>(gpu, size, a, b, c, bias, accumulate); break;
-            default: GpuTiledProduct.Run<LayoutTN, NoMask>(gpu, size, a, b, c, bias, accumulate); break;
-        }
-    }
+    internal static void Forward(GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate) =>
+        GpuMatrixProduct.Run(gpu, layout, size, a, b, c, bias, accumulate);
 }

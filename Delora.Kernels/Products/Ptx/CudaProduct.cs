@@ -5,10 +5,10 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A product for the tensor cores of a CUDA card: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, where a and b may be float32, bfloat16 or float16, and the low-rank
+/// A product for a CUDA card: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, where a and b may be float32, bfloat16 or float16, and the low-rank
 /// branch, which lies like them, is float32.
 /// </summary>
-/// <param name="Type">What the tensor cores multiply.</param>
+/// <param name="Type">What tensor cores multiply; null for float32 arithmetic without them.</param>
 /// <param name="Layout">How a and b lie.</param>
 /// <param name="Size">The measures of a and b.</param>
 /// <param name="A">The left operand.</param>
@@ -18,22 +18,29 @@ namespace Delora.Kernels;
 /// <param name="Accumulate">Whether to add to c.</param>
 /// <param name="Branch">The branch's operands and their inner dimension; null for none. Not in a batch.</param>
 internal sealed record CudaProduct(
-    MmaType Type, MatMulLayout Layout, MatMulSize Size, Tensor A, Tensor B, Tensor C, Tensor? Bias = null, bool Accumulate = false, ProductBranch? Branch = null)
+    MmaType? Type, MatMulLayout Layout, MatMulSize Size, Tensor A, Tensor B, Tensor C, Tensor? Bias = null, bool Accumulate = false,
+    ProductBranch? Branch = null)
 {
     // What a grid may have along its second and third axis.
     private const int MostGroups = 65535;
 
+    // Tiles that read an operand again: from so many on, rounding it once before costs less than rounding it in each of them.
+    private const int ManyReads = 4;
+
     private static readonly ConcurrentDictionary<ProductVariant, string> s_names = [];
+
+    private DType? StoredType => Type is { } type ? new MmaTile(type, ProductPlan.Small.Rows, true).StoredType : null;
 
     /// <summary>Makes c as is expected to be done first.</summary>
     internal void Run(GpuDevice gpu)
     {
-        bool isLeftStaged = IsStaged(A), isRightStaged = IsStaged(B);
-        // Two operands on their way through registers, or one in small pieces, leave too few for the largest tile.
-        bool isNarrow = Left(gpu).Width < 16 || Right(gpu).Width < 16;
-        bool allowsLarge = !isLeftStaged && !isRightStaged || (isLeftStaged != isRightStaged && !isNarrow);
-        Run(gpu, ProductPlan.Choose(Size, new MmaTile(Type, 64, true).Depth, allowsLarge, gpu.Target!.Multiprocessors));
+        using Tensor? a = RoundedBefore(gpu, A, Size.N / ProductPlan.Large.Columns), b = RoundedBefore(gpu, B, Size.M / ProductPlan.Large.Rows);
+        CudaProduct product = this with { A = a ?? A, B = b ?? B };
+        product.Run(gpu, product.Plan(gpu));
     }
+
+    /// <summary>How the product is cut on a card.</summary>
+    internal ProductPlan Plan(GpuDevice gpu) => ProductPlan.Choose(Size, Type, AllowsLarge(gpu), gpu.Target!.Multiprocessors);
 
     /// <summary>Makes c by a given plan.</summary>
     internal void Run(GpuDevice gpu, ProductPlan plan)
@@ -42,10 +49,10 @@ internal sealed record CudaProduct(
         ProductTile tile = plan.Tile;
         int tiles = checked(ProductPlan.Quotient(Size.M, tile.Rows) * ProductPlan.Quotient(Size.N, tile.Columns));
         using Tensor? parts = plan.Splits == 1 ? null : Tensor.Empty([plan.Splits, Size.Batch, Size.M, Size.N], DType.Float32, gpu, "parts of a product");
-        bool isPaired = Size.N % 2 == 0 && gpu.Address(C) % (2 * sizeof(float)) == 0;
-        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), isPaired, tile);
-        PtxKernel kernel = gpu.LoadPtx(s_names.GetOrAdd(variant, static variant => variant.Name), _ => TensorProduct.Write(variant).Text);
-        nint a = gpu.Address(A), b = gpu.Address(B), c = gpu.Address(parts ?? C), bias = Bias is null || parts is not null ? 0 : gpu.Address(Bias);
+        Tensor output = parts ?? C;
+        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), IsWide(gpu, output), tile);
+        PtxKernel kernel = gpu.LoadPtx(s_names.GetOrAdd(variant, static variant => variant.Name), _ => ProductWriter.Write(variant).Text);
+        nint a = gpu.Address(A), b = gpu.Address(B), c = gpu.Address(output), bias = Bias is null || parts is not null ? 0 : gpu.Address(Bias);
         long splitBytes = parts is null ? 0 : C.ByteLength;
         int accumulate = Accumulate && parts is null ? 1 : 0;
         for (int batch = 0; batch < Size.Batch; batch += MostGroups)
@@ -53,7 +60,8 @@ internal sealed record CudaProduct(
             var launch = new PtxLaunch(tiles, plan.Splits, Math.Min(MostGroups, Size.Batch - batch), tile.Threads, 1, 1, tile.SharedBytes);
             if (Branch is { } branch)
                 gpu.LaunchPtx(kernel, launch, (
-                    a, b, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
+                    a, b, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank,
+                    Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
             else gpu.LaunchPtx(kernel, launch, (a, b, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
             a += checked((nint)((long)MostGroups * Size.M * Size.K * A.DType.Size));
             b += checked((nint)((long)MostGroups * Size.K * Size.N * B.DType.Size));
@@ -67,10 +75,27 @@ internal sealed record CudaProduct(
         long groups = (C.ElementCount + PartialSums.Threads - 1) / PartialSums.Threads;
         PtxKernel kernel = gpu.LoadPtx(PartialSums.Name, _ => PartialSums.Write().Text);
         gpu.LaunchPtx(kernel, new PtxLaunch(checked((int)groups), 1, 1, PartialSums.Threads, 1, 1, 0), (
-            gpu.Address(parts), gpu.Address(C), Bias is null ? 0 : gpu.Address(Bias), C.ElementCount, splits, Size.N, Accumulate ? 1 : 0));
+            gpu.Address(parts), gpu.Address(C), Bias is null ? (nint)0 : gpu.Address(Bias), C.ElementCount, splits, Size.N, Accumulate ? 1 : 0));
     }
 
-    private bool IsStaged(Tensor operand) => operand.DType != new MmaTile(Type, 64, true).StoredType;
+    /// <summary>A float32 operand in the 16 bits that are multiplied, the same ones that the product would round it to; null where that does not
+    /// pay.</summary>
+    private Tensor? RoundedBefore(GpuDevice gpu, Tensor operand, int reads)
+    {
+        if (StoredType is not { } type || operand.DType != DType.Float32 || reads < ManyReads) return null;
+        Tensor rounded = Tensor.Empty(operand.Shape, type, gpu, "an operand in 16 bits");
+        CastKernel.Forward(operand, rounded);
+        return rounded;
+    }
+
+    /// <summary>Two operands on their way through registers, or one in small pieces, leave too few for the largest tile.</summary>
+    private bool AllowsLarge(GpuDevice gpu)
+    {
+        int staged = (A.DType == StoredType ? 0 : 1) + (B.DType == StoredType ? 0 : 1);
+        return staged == 0 || (staged == 1 && Math.Min(Left(gpu).Width, Right(gpu).Width) == 16);
+    }
+
+    private bool IsWide(GpuDevice gpu, Tensor output) => ProductOperand.WidthOf(DType.Float32, gpu.Address(output), Size.N) >= (Type is null ? 16 : 8);
 
     private ProductOperand Left(GpuDevice gpu) => Operand(gpu, A, Layout != MatMulLayout.TN, Size.M, Size.K);
 

@@ -9,8 +9,7 @@ namespace Delora.Kernels;
 /// </summary>
 internal abstract class OperandCopy
 {
-    private B64? _tileBytes;
-    private B64? _rowStepBytes;
+    private B32? _pitch;
     private B32 _firstDepth = null!;
     private (B32 First, B32 Count) _line;
     private B64[] _from = [];
@@ -80,9 +79,7 @@ internal abstract class OperandCopy
         else LinesInside = (firstLine + Tile.Lines <= lineCount).As("lines_inside");
         _line = (first, lineCount);
         _from = [matrix.Plus(firstDepth + row, pitch).Plus(first, size).As("from0")];
-        _rowStepBytes = W.Long(pitch).As("row_step");
-        W.Emit("mul.lo.s64", _rowStepBytes, _rowStepBytes, RowStep);
-        _tileBytes = W.Result<B64>("mul.wide.s32", pitch, Tile.Depth).As("tile_step");
+        _pitch = pitch;
     }
 
     /// <summary>The addresses of the thread's chunks in global memory.</summary>
@@ -90,7 +87,7 @@ internal abstract class OperandCopy
     {
         if (Tile.ByDepth) return _from;
         var addresses = new B64[Count];
-        for (int i = 0; i < Count; i++) addresses[i] = i == 0 ? _from[0] : addresses[i - 1] + _rowStepBytes!;
+        for (int i = 0; i < Count; i++) addresses[i] = i == 0 ? _from[0] : _from[0].Plus(_pitch!, i * RowStep);
         return addresses;
     }
 
@@ -114,8 +111,8 @@ internal abstract class OperandCopy
     /// <summary>Goes on to the next tile.</summary>
     private protected void Advance()
     {
-        if (_tileBytes is null) foreach (B64 from in _from) W.Increase(from, Tile.Depth * Operand.Type.Size);
-        else W.Increase(_from[0], _tileBytes);
+        if (_pitch is null) foreach (B64 from in _from) W.Increase(from, Tile.Depth * Operand.Type.Size);
+        else W.Emit("mad.wide.s32", _from[0], _pitch, Tile.Depth, _from[0]);
     }
 
     /// <summary>The byte of each of the thread's chunks in a tile: a register, and what is constant behind it.</summary>
@@ -144,7 +141,8 @@ internal sealed class AsyncCopy(PtxWriter w, ProductOperand operand, OperandTile
         for (int i = 0; i < Count; i++)
         {
             // Neighbors along the inner dimension: the same steps of every line.
-            if (i == 0 || !Tile.ByDepth) bytes = [.. Enumerable.Range(0, Pieces).Select(piece => W.Select(IsInside(i, piece, depthLeft), Width, 0).As("bytes"))];
+            if (i == 0 || !Tile.ByDepth)
+                bytes = [.. Enumerable.Range(0, Pieces).Select(piece => W.Select(IsInside(i, piece, depthLeft), Width, 0).As("bytes"))];
             for (int piece = 0; piece < Pieces; piece++)
                 W.CopyAsync(places[i] + piece * Width, from[i].At(piece * Width), Width, bytes[piece]);
         }

@@ -59,10 +59,12 @@ internal sealed class OperandFragments
         }
     }
 
-    /// <summary>The address of a chunk so many further than the lane's first. The first is at a multiple of all that is asked for, so that adding is an exclusive or.</summary>
+    /// <summary>The address of a chunk so many further than the lane's first. The first is at a multiple of all that is asked for, so that adding is
+    /// an exclusive or.</summary>
     private B32 Chunks(int further) => further == 0 ? _at : _at ^ (further * OperandTile.ChunkBytes);
 
-    /// <summary>The row and the chunk of a lane's first address in a tile, and for numbers of 32 bits that are loaded one by one the byte in that chunk.</summary>
+    /// <summary>The row and the chunk of a lane's first address in a tile, and for numbers of 32 bits that are loaded one by one the byte in that
+    /// chunk.</summary>
     private (B32 Row, B32 Chunk, B32? Byte) Place(B32 firstLine, B32 lane)
     {
         if (_tile.ByDepth)

@@ -4,8 +4,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Where the numbers of an operand's tile lie in shared memory: rows (of the left operand) or columns (of the right one), called lines, times some steps of the
-/// inner dimension. A chunk is 16 bytes of neighbors: steps of a line where the operand lies by depth, else lines of a step.
+/// Where the numbers of an operand's tile lie in shared memory: rows (of the left operand) or columns (of the right one), called lines, times some
+/// steps of the inner dimension. A chunk is 16 bytes of neighbors: steps of a line where the operand lies by depth, else lines of a step.
 /// </summary>
 /// <param name="Lines">Lines of the tile.</param>
 /// <param name="ByDepth">Whether numbers along the inner dimension are neighbors in global memory.</param>

@@ -3,8 +3,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Writes the second pass of a product whose inner dimension was split: c = part₀ + part₁ + … + bias + c, element by element and always in this order, so that the
-/// bits do not depend on which group was done first.
+/// Writes the second pass of a product whose inner dimension was split: c = part₀ + part₁ + … + bias + c, element by element and always in this
+/// order, so that the bits do not depend on which group was done first.
 /// </summary>
 internal static class PartialSums
 {

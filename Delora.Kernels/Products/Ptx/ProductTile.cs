@@ -4,14 +4,14 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// How the groups of a tensor-core product share it out: a group makes a tile of c, each of its warps a part of that. The inner dimension passes through
+/// How the groups of a product share it out: a group makes a tile of c, each of its warps a part of that. The inner dimension passes through
 /// shared memory in pieces of 64 bytes of each row or column, several of which are on their way at a time.
 /// </summary>
 /// <param name="Rows">Rows of a group's tile.</param>
 /// <param name="Columns">Columns of a group's tile.</param>
 /// <param name="WarpRows">Rows of a warp's part, a multiple of 16.</param>
 /// <param name="WarpColumns">Columns of a warp's part, a multiple of 16.</param>
-/// <param name="Stages">Pieces that are in shared memory at a time, at least 3.</param>
+/// <param name="Stages">Pieces that are in shared memory at a time: for tensor cores at least 3, for float32 arithmetic 2.</param>
 /// <param name="GroupsPerProcessor">Groups that are to fit on a multiprocessor.</param>
 internal readonly record struct ProductTile(int Rows, int Columns, int WarpRows, int WarpColumns, int Stages, int GroupsPerProcessor)
 {
@@ -49,15 +49,15 @@ internal readonly record struct ProductOperand(DType Type, bool ByDepth, int Wid
     }
 }
 
-/// <summary>Everything that the text of a tensor-core product depends on.</summary>
-/// <param name="Type">What the tensor cores multiply.</param>
+/// <summary>Everything that the text of a product depends on.</summary>
+/// <param name="Type">What the tensor cores multiply; null for float32 arithmetic without them.</param>
 /// <param name="Left">The left operand.</param>
 /// <param name="Right">The right operand.</param>
 /// <param name="Branch">The operands of the low-rank branch, float32 in the order of the base's; null for none.</param>
-/// <param name="PairedOutput">Whether two neighbors of c are stored at once: it has an even number of columns.</param>
+/// <param name="WideOutput">Whether neighbors of c are stored at once, two by tensor cores, else four: its rows are aligned to that.</param>
 /// <param name="Tile">The shares of groups and warps.</param>
 internal sealed record ProductVariant(
-    MmaType Type, ProductOperand Left, ProductOperand Right, (ProductOperand Left, ProductOperand Right)? Branch, bool PairedOutput, ProductTile Tile)
+    MmaType? Type, ProductOperand Left, ProductOperand Right, (ProductOperand Left, ProductOperand Right)? Branch, bool WideOutput, ProductTile Tile)
 {
     /// <summary>A name for the kernel that says all of this.</summary>
     internal string Name
@@ -65,9 +65,12 @@ internal sealed record ProductVariant(
         get
         {
             string branch = Branch is { } pair ? $"_branch{pair.Left.Width}_{pair.Right.Width}" : "";
-            return $"product_{Word(Type)}_{Word(Left)}_{Word(Right)}{branch}{(PairedOutput ? "" : "_odd")}_{Tile.Rows}x{Tile.Columns}";
+            return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{(WideOutput ? "" : "_odd")}_{Tile.Rows}x{Tile.Columns}";
         }
     }
+
+    /// <summary><c>bf16</c>, <c>f16</c>, <c>tf32</c> or <c>f32</c>.</summary>
+    internal string TypeName => Type is { } type ? Word(type) : "f32";
 
     /// <summary><c>bf16</c>, <c>f16</c> or <c>tf32</c>.</summary>
     internal static string Word(MmaType type) => type switch

@@ -4,8 +4,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Copies of an operand that is rounded or widened on its way, or whose rows are aligned to 2 bytes: a tile is loaded into registers, and stored to shared memory
-/// a step later, when it has arrived.
+/// Copies of an operand that is rounded or widened on its way, or whose rows are aligned to 2 bytes: a tile is loaded into registers, and stored to
+/// shared memory a step later, when it has arrived.
 /// </summary>
 internal sealed class StagedCopy : OperandCopy
 {

@@ -1,105 +1,159 @@
-using Delora.Core;
 using Delora.Kernels.Ptx;
 
 namespace Delora.Kernels;
 
 /// <summary>
-/// Writes the matrix product on tensor cores, c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, accumulated and stored in float32. Tiles of the operands pass through
-/// shared memory, <see cref="ProductTile.Stages"/> of them on their way at a time; a warp loads the fragments of the next step while it multiplies those of this one.
+/// Writes the matrix product on tensor cores, accumulated and stored in float32. Tiles of the operands pass through shared memory, <see
+/// cref="ProductTile.Stages"/> of them on their way at a time; a warp loads the fragments of the next step while it multiplies those of this one.
 /// The order of every sum depends on the variant and the sizes alone.
 /// </summary>
-internal sealed partial class TensorProduct
+internal sealed class TensorProduct : ProductWriter
 {
-    // Rows of tiles that neighboring groups share: what they read stays in the second-level cache.
-    private const int RasterRows = 8;
-
-    private readonly ProductVariant _variant;
-    private readonly ProductTile _tile;
-    private readonly PtxWriter _w;
-    private readonly MmaTile _leftTile;
-    private readonly MmaTile _rightTile;
-    private readonly B64 _left, _right, _c, _bias;
-    private readonly (B64 Left, B64 Right, B32 Rank)? _branch;
-    private readonly B32 _m, _n, _k, _tilesOfSplit, _accumulate;
-    private readonly B64 _splitBytes;
-    private readonly B32 _thread, _lane, _warpRow, _warpColumn;
+    private readonly MmaType _type;
     private readonly F32[][] _sums;
-    private OperandFragments _leftFragments = null!, _rightFragments = null!;
-    private B32 _shared = null!, _firstRow = null!, _firstColumn = null!;
+    private readonly OperandFragments _left, _right;
+    private readonly B32 _row, _column, _stagesEnd, _writeStage, _readStage, _storeStage;
+    private readonly OperandCopy[] _copies;
 
-    private TensorProduct(ProductVariant variant)
+    internal TensorProduct(ProductVariant variant, MmaType type) : base(
+        variant, new MmaTile(type, variant.Tile.Rows, variant.Left.ByDepth), new MmaTile(type, variant.Tile.Columns, variant.Right.ByDepth),
+        new PtxWriter(variant.Name, variant.Tile.Threads, variant.Tile.GroupsPerProcessor), $"Tensor cores; {variant.Tile.Stages} stages of tiles.")
     {
-        _variant = variant;
-        _tile = variant.Tile;
-        _leftTile = new(variant.Type, _tile.Rows, variant.Left.ByDepth);
-        _rightTile = new(variant.Type, _tile.Columns, variant.Right.ByDepth);
-        _w = new PtxWriter(variant.Name, _tile.Threads, _tile.GroupsPerProcessor);
-        _w.About($"c [batch, m, n] = op(a)·op(b) + bias + c in {ProductVariant.Word(variant.Type)} with float32 sums:");
-        _w.About($"a group makes {_tile.Rows} × {_tile.Columns} of c, a warp {_tile.WarpRows} × {_tile.WarpColumns} of that, from {_tile.Stages} stages of");
-        _w.About($"{_leftTile.Depth} inner steps. Grid: tiles of c, parts of the inner dimension, batch.");
-        (_left, _right) = (_w.Pointer("left", variant.Left.Width), _w.Pointer("right", variant.Right.Width));
-        (_c, _bias) = (_w.Pointer("c"), _w.Pointer("bias"));
-        if (variant.Branch is { } pair) _branch = (_w.Pointer("branch_left", pair.Left.Width), _w.Pointer("branch_right", pair.Right.Width), _w.Parameter("rank"));
-        (_m, _n, _k) = (_w.Parameter("m"), _w.Parameter("n"), _w.Parameter("k"));
-        (_tilesOfSplit, _accumulate) = (_w.Parameter("tiles_of_split"), _w.Parameter("accumulate"));
-        _splitBytes = _w.LongParameter("split_bytes");
-        _thread = _w.ThreadX();
-        _lane = (_thread & 31).As("lane");
-        B32 warp = (_thread >> 5).As("warp");
-        int across = _tile.Columns / _tile.WarpColumns;
-        _warpRow = (warp / across * _tile.WarpRows).As("warp_row");
-        _warpColumn = (warp % across * _tile.WarpColumns).As("warp_column");
-        _sums = [.. Enumerable.Range(0, _tile.WarpRows / 16 * (_tile.WarpColumns / 8)).Select(i => _w.New<F32>($"sum{i}_", 4))];
+        _type = type;
+        _left = new(W, (MmaTile)LeftTile, true, Tile.WarpRows, WarpRow, Lane, 0);
+        _right = new(W, (MmaTile)RightTile, false, Tile.WarpColumns, WarpColumn, Lane, RightOffset);
+        _sums = [.. Enumerable.Range(0, RowBlocks * ColumnBlocks).Select(i => W.New<F32>($"sum{i}_", 4))];
+        foreach (F32 sum in _sums.SelectMany(block => block)) W.Set(sum, 0f);
+        (_row, _column) = ((FirstRow + WarpRow + (Lane >> 2)).As("c_row"), (FirstColumn + WarpColumn + ((Lane & 3) << 1)).As("c_column"));
+        _copies = BeginCopies();
+        _stagesEnd = (Stages + Tile.SharedBytes).As("stages_end");
+        _writeStage = (Stages + 0).As("write_stage");
+        _readStage = (Stages + 0).As("read_stage");
+        _storeStage = (Stages + (Tile.Stages - 2) * Tile.StageBytes).As("store_stage");
     }
 
-    private int RowBlocks => _tile.WarpRows / 16;
+    private int RowBlocks => Tile.WarpRows / 16;
 
-    private int ColumnBlocks => _tile.WarpColumns / 8;
+    private int ColumnBlocks => Tile.WarpColumns / 8;
 
-    /// <summary>The text of a variant.</summary>
-    internal static PtxText Write(ProductVariant variant) => new TensorProduct(variant).Write();
+    private bool HasAsyncCopies => _copies.Any(copy => copy is AsyncCopy);
 
-    private PtxText Write()
+    private protected override void WriteLoop()
     {
-        _shared = _w.AddressOf(_w.Shared("stages", _tile.SharedBytes));
-        FindTile();
-        MoveToBatch();
-        _leftFragments = new(_w, _leftTile, true, _tile.WarpRows, _warpRow, _lane, 0);
-        _rightFragments = new(_w, _rightTile, false, _tile.WarpColumns, _warpColumn, _lane, _tile.Rows * ProductTile.DepthBytes);
-        foreach (F32 sum in _sums.SelectMany(block => block)) _w.Set(sum, 0f);
-        B32 split = _w.Group('y');
-        WriteLoop(split);
-        WriteOutput(split);
-        return _w.Finish();
-    }
-
-    /// <summary>The first row and column of the group's tile. Groups go down a few rows of tiles before they go on to the next column.</summary>
-    private void FindTile()
-    {
-        (_firstRow, _firstColumn) = (_w.New<B32>("first_row"), _w.New<B32>("first_column"));
-        using (_w.Scope("Which tile of c"))
+        for (int stage = 0; stage < Tile.Stages - 1; stage++)
         {
-            B32 tileRows = ((_m + (_tile.Rows - 1)) / _tile.Rows).As("tile_rows"), tileColumns = ((_n + (_tile.Columns - 1)) / _tile.Columns).As("tile_columns");
-            B32 group = _w.Group('x'), band = (tileColumns * RasterRows).As("band");
-            B32 first = (group / band * RasterRows).As("first_of_band"), inBand = (group % band).As("in_band");
-            B32 rows = _w.Min(tileRows - first, RasterRows).As("rows_of_band");
-            _w.Emit("mul.lo.s32", _firstRow, first + inBand % rows, _tile.Rows);
-            _w.Emit("mul.lo.s32", _firstColumn, inBand / rows, _tile.Columns);
+            W.Comment($"Tile {stage}");
+            CopyAsync();
+            LoadStaged();
+            if (stage < Tile.Stages - 2) StoreStaged(_writeStage);
+            NextTile();
+        }
+        WriteBranch(Tile.Stages - 1, stage =>
+        {
+            MoveTo(stage);
+            B32[][] a = _left.New("branch_a"), b = _right.New("branch_b");
+            for (int step = 0; step < 2; step++)
+            {
+                _left.Load(step, a);
+                _right.Load(step, b);
+                Multiply(a, b);
+            }
+        });
+        B32[][][] left = [_left.New("a0_"), _left.New("a1_")], right = [_right.New("b0_"), _right.New("b1_")];
+        PtxLabel end = W.Label("end_tiles");
+        W.Branch(end, TileCount <= 0);
+        WaitForTile();
+        MoveTo(_readStage);
+        LoadFragments(0);
+        W.Loop("tiles", () =>
+        {
+            W.Comment("First step: the fragments of the second are loaded meanwhile, and a tile further ahead is asked for");
+            LoadFragments(1);
+            StoreStaged(_storeStage);
+            W.Set(_storeStage, _writeStage);
+            CopyAsync();
+            LoadStaged();
+            NextTile();
+            Multiply(left[0], right[0]);
+            W.Comment("Second step: the next tile is there when all threads say so, and its first fragments are loaded meanwhile");
+            WaitForTile();
+            NextStage(_readStage);
+            MoveTo(_readStage);
+            LoadFragments(0);
+            Multiply(left[1], right[1]);
+            W.Increase(TileCount, -1);
+            return TileCount > 0;
+        });
+        W.Place(end);
+        if (HasAsyncCopies) W.WaitForCopies(0);
+
+        void LoadFragments(int step)
+        {
+            _left.Load(step, left[step]);
+            _right.Load(step, right[step]);
         }
     }
 
-    private void MoveToBatch()
+    private protected override void WriteOutput()
     {
-        using (_w.Scope("Which matrices of the batch"))
+        using (W.Scope("Bias, what c was, and the output"))
         {
-            MoveToBatch(_left, _m, _k, _variant.Left.Type);
-            MoveToBatch(_right, _k, _n, _variant.Right.Type);
+            Store(
+                _row, _column, [.. Enumerable.Range(0, 2 * RowBlocks).Select(i => 8 * i)], [.. Enumerable.Range(0, ColumnBlocks).Select(i => 8 * i)],
+                (r, c) => _sums[r / 2 * ColumnBlocks + c][(r % 2 * 2)..(r % 2 * 2 + 2)]);
         }
     }
 
-    private void MoveToBatch(B64 matrix, B32 rows, B32 columns, DType type)
+    private void MoveTo(B32 stage)
     {
-        B64 bytes = _w.Result<B64>("mul.wide.s32", rows, columns) * _w.Long(_w.Group('z'));
-        _w.Emit("mad.lo.s64", matrix, bytes, type.Size, matrix);
+        _left.MoveTo(stage);
+        _right.MoveTo(stage);
+    }
+
+    private void CopyAsync()
+    {
+        for (int side = 0; side < 2; side++)
+            if (_copies[side] is AsyncCopy copy) copy.Copy(Side(_writeStage, side), DepthLeft);
+        if (HasAsyncCopies) W.CommitCopies();
+    }
+
+    private void LoadStaged()
+    {
+        foreach (StagedCopy copy in _copies.OfType<StagedCopy>()) copy.Load(DepthLeft);
+    }
+
+    private void StoreStaged(B32 stage)
+    {
+        for (int side = 0; side < 2; side++)
+            if (_copies[side] is StagedCopy copy) copy.Store(Side(stage, side));
+    }
+
+    private void NextTile()
+    {
+        W.Increase(DepthLeft, -LeftTile.Depth);
+        NextStage(_writeStage);
+    }
+
+    private void NextStage(B32 stage)
+    {
+        W.Increase(stage, Tile.StageBytes);
+        W.Emit("selp.b32", stage, Stages, stage, stage >= _stagesEnd);
+    }
+
+    private void WaitForTile()
+    {
+        if (HasAsyncCopies) W.WaitForCopies(Tile.Stages - 2);
+        W.Barrier();
+    }
+
+    private void Multiply(B32[][] left, B32[][] right)
+    {
+        // There and back again: each product shares a fragment with the one before.
+        for (int row = 0; row < RowBlocks; row++)
+            for (int i = 0; i < ColumnBlocks; i++)
+            {
+                int column = row % 2 == 0 ? i : ColumnBlocks - 1 - i;
+                W.Mma(_type, _sums[row * ColumnBlocks + column], left[row], right[column]);
+            }
     }
 }

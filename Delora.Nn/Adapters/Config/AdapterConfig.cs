@@ -200,9 +200,12 @@ public abstract partial record AdapterConfig
         Require(float.IsFinite((float)value), field, $"must be finite as float32, not {PythonJson.Float(value)}.");
 
     /// <summary>PEFT takes anything that is not above 0 as no dropout, and PyTorch a probability of 1.</summary>
-    private protected void RequireDropout(string field, PeftCompatibility compatibility) =>
-        Require(compatibility == PeftCompatibility.Strict ? Dropout <= 1 : Dropout is >= 0 and < 1, field,
-            $"must be in [0, 1), not {PythonJson.Float(Dropout)}.");
+    private protected void RequireDropout(string field, PeftCompatibility compatibility)
+    {
+        bool isStrict = compatibility == PeftCompatibility.Strict;
+        Require(isStrict ? Dropout <= 1 : Dropout is >= 0 and < 1, field,
+            $"must be {(isStrict ? "at most 1" : "in [0, 1)")}, not {PythonJson.Float(Dropout)}.");
+    }
 
     private protected static object WholeOrFloat(double value) =>
         value == Math.Truncate(value) && Math.Abs(value) <= int.MaxValue ? (object)(int)value : value;

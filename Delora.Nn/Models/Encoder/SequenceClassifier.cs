@@ -38,7 +38,8 @@ public sealed class SequenceClassifier : EncoderModel
         Action<string>? warn = null, bool strict = false)
     {
         return (SequenceClassifier)WithNewHead(
-            folder, device, config => config with { Head = EncoderHead.SequenceClassification, Labels = [.. labels], Problem = problem }, generator, warn, strict);
+            folder, device, config => config with { Head = EncoderHead.SequenceClassification, Labels = [.. labels], Problem = problem }, generator, warn,
+            strict);
     }
 
     /// <summary>A model with new weights: normal with the configuration's standard deviation, norms of ones, biases of zeros.</summary>

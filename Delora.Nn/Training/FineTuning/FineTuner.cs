@@ -283,52 +283,10 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
             ["device"] = Model.Device is CpuDevice cpu ? $"CPU, {(int)cpu.Simd}-bit vectors" : Model.Device.Name,
         };
         foreach ((string name, string value) in DataSettings()) settings.Add(name, value);
-        // Left out where all is float32, as it was before there were others.
+        // Absent where all is float32, which checkpoints say by saying nothing.
         FrozenWeightReport report = FrozenWeightReport.Of(Model);
         if (report.Layers.Any(layer => layer.Storage != FrozenStorage.Float32)) settings["weights"] = report.Storages;
+        if (Model.Device is GpuDevice { MatMulPrecision: not MatMulPrecision.Float32 } gpu) settings["precision"] = gpu.MatMulPrecision.Name;
         return settings;
-    }
-
-    /// <summary>Evaluates and saves in the course of a run.</summary>
-    private sealed class Session(
-        FineTuner<TModel, TBatch, TEvaluation> tuner, Trainer<TBatch> trainer, string? output, Dictionary<string, string> settings,
-        CancellationToken cancellation) : ITrainerCallback
-    {
-        private int _saved;
-
-        public bool MustFollow(int step, int totalSteps)
-        {
-            FineTuningOptions options = tuner._options;
-            return step == totalSteps || IsDue(step, options.SaveEvery) || IsDue(step, options.MeasureBoundsEvery) || IsDue(step, options.EvaluateEvery);
-        }
-
-        public void OnStep(in TrainingProgress progress)
-        {
-            bool last = progress.Step == progress.TotalSteps;
-            if (last || IsDue(progress.Step, tuner._options.SaveEvery)) Save(progress.Step);
-            // A run that is cancelled meanwhile has its checkpoint first.
-            int every = tuner._options.MeasureBoundsEvery;
-            bool measure = IsDue(progress.Step, every) || (last && every > 0), evaluate = last || IsDue(progress.Step, tuner._options.EvaluateEvery);
-            if (measure) tuner.BoundsMeasured?.Invoke(progress.Step, tuner.Peft.BoundReport());
-            if (evaluate) tuner.Evaluate(progress.Step, cancellation);
-            // Whoever was told may have changed what the model computes.
-            if (measure || evaluate) trainer.ForgetRecordedSteps();
-        }
-
-        public void OnCompleted(TrainingResult result)
-        {
-            if (output is not null) tuner.Peft.Save(output);
-        }
-
-        public void OnCancelled(TrainingResult result) => Save(result.Steps);
-
-        private static bool IsDue(int step, int every) => every > 0 && step % every == 0;
-
-        private void Save(int step)
-        {
-            if (output is null || step == 0 || step == _saved) return;
-            TrainingCheckpoint.Save(output, step, tuner.Peft, tuner._optimizer, tuner._generator.State, settings, tuner._options.KeepCheckpoints);
-            _saved = step;
-        }
     }
 }

@@ -52,7 +52,9 @@ public sealed record FineTuningOptions
     /// <summary>Steps between two evaluations; 0: before the first step and after the last alone.</summary>
     public int EvaluateEvery { get; init; }
 
-    /// <summary>Steps between two reports of how far the layers have moved (<see cref="FineTuner{TModel, TBatch, TEvaluation}.BoundsMeasured"/>); 0 for none.</summary>
+    /// <summary>
+    /// Steps between two reports of how far the layers have moved (<see cref="FineTuner{TModel, TBatch, TEvaluation}.BoundsMeasured"/>); 0 for none.
+    /// </summary>
     public int MeasureBoundsEvery { get; init; }
 
     /// <summary>Steps between two checkpoints; 0: at the end, and when the run is interrupted, alone.</summary>

@@ -70,6 +70,30 @@ public sealed class WeightWriterTests : IDisposable
         Assert.All(before, file => Assert.Equal(file.Value, File.ReadAllBytes(file.Key)));
         using CausalLanguageModel loaded = CausalLanguageModel.Load(Folder, Devices.Cpu, strict: true);
         Assert.Equal(model.Fingerprint(), loaded.Fingerprint());
-        Assert.DoesNotContain(Directory.GetFiles(Folder), file => file.EndsWith(".tmp", StringComparison.Ordinal) || file.EndsWith(".new", StringComparison.Ordinal));
+        AssertNothingUnfinished();
     }
+
+    /// <summary>A file that cannot be replaced: what is then in the folder is all of the old, or no model.</summary>
+    [Theory, InlineData(1, true), InlineData(2, false)]
+    public void OldAndNewFilesAreNeverReadTogether(int blocked, bool indexStays)
+    {
+        using DecoderForCausalLM model = TinyDecoders.Create(TinyDecoders.Qwen2);
+        model.Save(Folder, maxShardBytes: 3000);
+        string file = Directory.GetFiles(Folder, $"model-{blocked:D5}-of-*.safetensors").Single();
+        File.Delete(file);
+        Directory.CreateDirectory(file);
+        byte[] index = File.ReadAllBytes(_folder.File(WeightFiles.IndexName));
+        Assert.Throws<DeloraException>(() => model.Save(Folder, maxShardBytes: 3000));
+        Assert.Equal(indexStays, File.Exists(_folder.File(WeightFiles.IndexName)));
+        if (indexStays) Assert.Equal(index, File.ReadAllBytes(_folder.File(WeightFiles.IndexName)));
+        Assert.Throws<DeloraFormatException>(() => CausalLanguageModel.Load(Folder, Devices.Cpu));
+        AssertNothingUnfinished();
+        Directory.Delete(file);
+        model.Save(Folder, maxShardBytes: 3000);
+        using CausalLanguageModel loaded = CausalLanguageModel.Load(Folder, Devices.Cpu, strict: true);
+        Assert.Equal(model.Fingerprint(), loaded.Fingerprint());
+    }
+
+    private void AssertNothingUnfinished() => Assert.DoesNotContain(
+        Directory.GetFiles(Folder), file => file.EndsWith(".tmp", StringComparison.Ordinal) || file.EndsWith(".new", StringComparison.Ordinal));
 }

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Delora.Kernels.Ptx;
 
 /// <summary>
-/// What an instruction takes: a register, a number, memory, several registers in braces, or words of PTX as they are (a special register, a label). Text is made
-/// of it only when the kernel is complete, so that names may still change.
+/// What an instruction takes: a register, a number, memory, several registers in braces, or words of PTX as they are (a special register, a label).
+/// Text is made of it only when the kernel is complete, so that names may still change.
 /// </summary>
 internal readonly struct PtxOperand
 {

@@ -42,8 +42,8 @@ internal sealed class B16(PtxWriter writer) : PtxRegister(writer, "b16")
 }
 
 /// <summary>
-/// 32 bits: an integer, an address in shared memory, or two 16-bit numbers. Comparisons, minimum and maximum are signed; the shift to the right, the quotient and
-/// the remainder are unsigned. Sizes and indices, from 0 to 2³¹ − 1, are both.
+/// 32 bits: an integer, an address in shared memory, or two 16-bit numbers. Comparisons, minimum and maximum are signed; the shift to the right, the
+/// quotient and the remainder are unsigned. Sizes and indices, from 0 to 2³¹ − 1, are both.
 /// </summary>
 internal sealed class B32(PtxWriter writer) : PtxRegister(writer, "b32")
 {

@@ -19,8 +19,8 @@ internal enum MmaType
 internal sealed partial class PtxWriter
 {
     /// <summary>
-    /// Copies from global to shared memory without waiting (<c>cp.async</c>). The address in both memories is a multiple of the length. Copies of 16 bytes pass
-    /// the first-level cache by.
+    /// Copies from global to shared memory without waiting (<c>cp.async</c>). The address in both memories is a multiple of the length. Copies of 16
+    /// bytes pass the first-level cache by.
     /// </summary>
     /// <param name="shared">Where to.</param>
     /// <param name="global">Where from.</param>
@@ -42,8 +42,9 @@ internal sealed partial class PtxWriter
     internal void WaitForCopies(int groupsUnderWay) => Emit("cp.async.wait_group", groupsUnderWay);
 
     /// <summary>
-    /// Loads 1, 2 or 4 matrices of 8 rows of 16 bytes (<c>ldmatrix</c>). Lane 8·i + j gives the address of row j of matrix i, a multiple of 16; lane l gets in register
-    /// i the 4 bytes at 4·(l mod 4) of row l / 4. Transposed, for numbers of 16 bits: the pair in rows 2·(l mod 4) and the next of column l / 4.
+    /// Loads 1, 2 or 4 matrices of 8 rows of 16 bytes (<c>ldmatrix</c>). Lane 8·i + j gives the address of row j of matrix i, a multiple of 16; lane
+    /// l gets in register i the 4 bytes at 4·(l mod 4) of row l / 4. Transposed, for numbers of 16 bits: the pair in rows 2·(l mod 4) and the next
+    /// of column l / 4.
     /// </summary>
     internal void LoadMatrices(PtxAddress shared, bool transposed, params B32[] to) =>
         Emit(
@@ -51,9 +52,9 @@ internal sealed partial class PtxWriter
             PtxOperand.Vector(to), shared);
 
     /// <summary>
-    /// d += a·b for a tile of 16 × 8 that the warp holds together (<c>mma.sync</c>): d has 4 registers, a 4 and b 2. With g = lane / 4 and t = lane mod 4: d has
-    /// (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1); in 16 bits a has the pairs at (g, 2t), (g+8, 2t), (g, 2t+8), (g+8, 2t+8) and b those at (2t, g), (2t+8, g); in tf32
-    /// a has (g, t), (g+8, t), (g, t+4), (g+8, t+4) and b has (t, g), (t+4, g).
+    /// d += a·b for a tile of 16 × 8 that the warp holds together (<c>mma.sync</c>): d has 4 registers, a 4 and b 2. With g = lane / 4 and t = lane
+    /// mod 4: d has (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1); in 16 bits a has the pairs at (g, 2t), (g+8, 2t), (g, 2t+8), (g+8, 2t+8) and b those
+    /// at (2t, g), (2t+8, g); in tf32 a has (g, t), (g+8, t), (g, t+4), (g+8, t+4) and b has (t, g), (t+4, g).
     /// </summary>
     /// <remarks>PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "mma.m16n8k8".</remarks>
     internal void Mma(MmaType type, F32[] d, B32[] a, B32[] b) =>

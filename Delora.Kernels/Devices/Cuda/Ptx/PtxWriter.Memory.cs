@@ -48,7 +48,8 @@ internal sealed partial class PtxWriter
     /// <summary>Lays out the next piece of the group's shared memory.</summary>
     internal PtxShared Shared(string name, int byteLength, int alignment = 128)
     {
-        if (alignment > SharedAlignment || byteLength <= 0) throw new ArgumentOutOfRangeException(nameof(alignment), $"{name}: {byteLength} bytes at {alignment}");
+        if (alignment > SharedAlignment || byteLength <= 0)
+            throw new ArgumentOutOfRangeException(nameof(alignment), $"{name}: {byteLength} bytes at {alignment}");
         PtxShared piece = new(name, Aligned(_sharedBytes, alignment), byteLength);
         _sharedBytes = checked(piece.Offset + byteLength);
         _shared.Add(piece);

@@ -160,7 +160,8 @@ internal sealed partial class PtxWriter
     /// <summary>Ends the entry and gives its text.</summary>
     internal PtxText Finish()
     {
-        if (_scope.Outer is not null || _guard is not null || _isFinished) throw new InvalidOperationException($"{_entry}: a scope is open, or it is finished.");
+        if (_scope.Outer is not null || _guard is not null || _isFinished)
+            throw new InvalidOperationException($"{_entry}: a scope is open, or it is finished.");
         _isFinished = true;
         Emit("ret");
         var text = new StringBuilder();

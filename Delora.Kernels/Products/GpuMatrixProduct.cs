@@ -1,0 +1,45 @@
+using Delora.Core;
+using Delora.Kernels.Ptx;
+
+namespace Delora.Kernels;
+
+/// <summary>
+/// The matrix product of GPU devices. On a CUDA card it is a text of our own, on tensor cores where <see cref="GpuDevice.MatMulPrecision"/> allows
+/// that, and reads frozen weights of 16 bits as they lie; on other devices, and where a dropout mask is part of the product, it is ILGPU's kernel.
+/// </summary>
+internal static class GpuMatrixProduct
+{
+    /// <summary>c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c.</summary>
+    internal static void Run(
+        GpuDevice gpu, MatMulLayout layout, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false,
+        ProductBranch? branch = null)
+    {
+        if (RunsTexts(gpu))
+        {
+            if (branch is { Rank: 0 }) branch = null;
+            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch).Run(gpu);
+            return;
+        }
+        switch (layout)
+        {
+            case MatMulLayout.NN: Run<LayoutNN>(); break;
+            case MatMulLayout.NT: Run<LayoutNT>(); break;
+            default: Run<LayoutTN>(); break;
+        }
+
+        void Run<TLayout>() where TLayout : struct, IGpuLayout =>
+            GpuTiledProduct.Run<TLayout, NoMask>(gpu, size, a, b, branch?.A, branch?.B, branch?.Rank ?? 0, c, bias, accumulate, default);
+    }
+
+    /// <summary>Whether products of the device are texts of our own.</summary>
+    internal static bool RunsTexts(GpuDevice gpu) => gpu.Target is { } target && target.ComputeCapability >= FloatProduct.Capability;
+
+    /// <summary>What tensor cores multiply at a precision; null for none.</summary>
+    internal static MmaType? TypeOf(MatMulPrecision precision) => precision switch
+    {
+        MatMulPrecision.TensorFloat32 => MmaType.TensorFloat32,
+        MatMulPrecision.BFloat16 => MmaType.BFloat16,
+        MatMulPrecision.Float16 => MmaType.Float16,
+        _ => null,
+    };
+}

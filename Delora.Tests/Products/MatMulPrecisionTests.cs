@@ -1,0 +1,114 @@
+using Delora.Core;
+using Delora.Kernels;
+using Delora.Tests.Ptx;
+
+namespace Delora.Tests.Products;
+
+/// <summary>What <see cref="GpuDevice.MatMulPrecision"/> changes, and where it is refused.</summary>
+public sealed class MatMulPrecisionTests
+{
+    private const int Rows = 21, In = 40, Out = 24, Rank = 3;
+
+    public static TheoryData<MatMulPrecision, FrozenStorage> Cases
+    {
+        get
+        {
+            var rows = new TheoryData<MatMulPrecision, FrozenStorage>();
+            foreach (MatMulPrecision precision in Enum.GetValues<MatMulPrecision>())
+                foreach (FrozenStorage storage in (FrozenStorage[])[FrozenStorage.Float32, FrozenStorage.BFloat16, FrozenStorage.Float16, FrozenStorage.Int8])
+                    rows.Add(precision, storage);
+            return rows;
+        }
+    }
+
+    /// <summary>The layers, forward and backward, against the reference device's within the rounding of two factors.</summary>
+    [Theory, MemberData(nameof(Cases))]
+    public void EveryLayerRoundsSo(MatMulPrecision precision, FrozenStorage storage)
+    {
+        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "a card");
+        gpu.Memory.PoisonNewAllocations = true;
+        gpu.MatMulPrecision = precision;
+        // Twice the unit roundoff for each of at most three products in a row, of sums of at most Rows · Out numbers below 1.
+        double unit = Math.ScaleB(1, precision switch { MatMulPrecision.Float32 => -21, MatMulPrecision.BFloat16 => -8, _ => -11 });
+        foreach (DropoutMask? mask in new DropoutMask?[] { null, new DropoutMask(0.4f, new RandomStream(7, 123)) })
+        {
+            (string Name, float[] Values)[] expected = Results(Devices.Reference, storage, mask), actual = Results(gpu, storage, mask);
+            Assert.Equal(expected.Length, actual.Length);
+            bool differs = false;
+            foreach (((string name, float[] want), (_, float[] got)) in expected.Zip(actual))
+            {
+                double largest = want.Max(value => Math.Abs(value));
+                for (int i = 0; i < want.Length; i++)
+                {
+                    Assert.True(
+                        Math.Abs(got[i] - want[i]) <= 6 * unit * Math.Max(1, largest),
+                        $"{precision} {storage} {mask}: {name}[{i}] is {got[i]}, not {want[i]}");
+                    differs |= Math.Abs(got[i] - want[i]) > Math.ScaleB(largest, -16);
+                }
+            }
+            Assert.Equal(precision != MatMulPrecision.Float32, differs);
+        }
+    }
+
+    /// <summary>A product in 16 bits of a weight that is kept in them needs no memory for another copy of it.</summary>
+    [Fact]
+    public void AWeightOf16BitsIsReadAsItLies()
+    {
+        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "a card");
+        gpu.MatMulPrecision = MatMulPrecision.BFloat16;
+        using Tensor w = Values([Out, In], 2, gpu), x = Values([Rows, In], 1, gpu), y = Tensor.Empty([Rows, Out], DType.Float32, gpu);
+        using FrozenWeight weight = FrozenWeight.Create(w, FrozenStorage.BFloat16);
+        long before = gpu.Memory.Statistics.BytesInUse;
+        gpu.Memory.ResetPeak();
+        FrozenLinearKernel.Forward(x, weight, null, y);
+        Assert.Equal(before, gpu.Memory.Statistics.PeakBytesInUse);
+    }
+
+    [Fact]
+    public void OtherDevicesRefuseByName()
+    {
+        var simulator = (GpuDevice)TestDevices.Get("simulator");
+        DeviceException error = Assert.Throws<DeviceException>(() => simulator.MatMulPrecision = MatMulPrecision.BFloat16);
+        Assert.Contains("not in bfloat16", error.Message);
+        Assert.Contains("Simulator", error.Message);
+        simulator.MatMulPrecision = MatMulPrecision.Float32;
+        using GpuDevice old = InterpretedDevice.Start(PtxMachineDriver.Hopper with { Major = 7, Minor = 5 }, "an older card");
+        error = Assert.Throws<DeviceException>(() => old.MatMulPrecision = MatMulPrecision.TensorFloat32);
+        Assert.Contains("this one has 7.5", error.Message);
+        Assert.Equal(MatMulPrecision.Float32, old.MatMulPrecision);
+        Assert.Throws<ArgumentOutOfRangeException>(() => old.MatMulPrecision = (MatMulPrecision)9);
+    }
+
+    private static (string Name, float[] Values)[] Results(Device device, FrozenStorage storage, DropoutMask? mask)
+    {
+        using Tensor x = Values([Rows, In], 1, device), w = Values([Out, In], 2, device), bias = Values([Out], 3, device);
+        using Tensor a = Values([Rank, In], 4, device), b = Values([Out, Rank], 5, device), g = Values([Rows, Out], 6, device);
+        using Tensor h = Output([Rows, Rank]), y = Output([Rows, Out]), plain = Output([Rows, Out]), da = Output([Rank, In]), db = Output([Out, Rank]);
+        using Tensor dx = Output([Rows, In]), sum = Values([Rows, In], 7, device), dw = Output([Out, In]), loss = Output([]), lossDx = Output([Rows, In]);
+        using Tensor labels = Tensor.From(Enumerable.Range(0, Rows).Select(i => i % Out).ToArray(), [Rows], device);
+        using FrozenWeight weight = FrozenWeight.Create(w, storage);
+        LowRankLinearKernel.Forward(x, weight, bias, a, b, h, y, mask);
+        LowRankLinearKernel.Backward(x, weight, a, b, h, g, dx, da, db, mask);
+        LowRankLinearKernel.Backward(x, weight, a, b, h, g, sum, null, null, mask, accumulateDx: true);
+        FrozenLinearKernel.Forward(x, weight, bias, plain);
+        MatMulKernel.Forward(g, x, dw, MatMulLayout.TN);
+        LinearCrossEntropyKernel.Forward(x, weight, labels, loss, lossDx);
+        return
+        [
+            .. new (string Name, Tensor Tensor)[]
+            {
+                ("h", h), ("y", y), ("y without branch", plain), ("dA", da), ("dB", db), ("dx", dx), ("dx added", sum), ("dW", dw), ("loss", loss),
+                ("dx of the loss", lossDx),
+            }.Select(result => (result.Name, result.Tensor.ToArray<float>())),
+        ];
+
+        Tensor Output(Shape shape) => Tensor.Empty(shape, device.FloatType, device);
+    }
+
+    private static Tensor Values(Shape shape, ulong seed, Device device)
+    {
+        var values = new float[shape.ElementCount];
+        new Generator(seed).FillUniform(values, -1, 1);
+        return Tensor.From(values, shape, device);
+    }
+}
