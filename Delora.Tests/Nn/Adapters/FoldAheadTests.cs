@@ -4,7 +4,9 @@ using Delora.Nn;
 
 namespace Delora.Tests.Nn.Adapters;
 
-/// <summary>Adapters that are folded together compute what each computes that folds by itself, to the last bit.</summary>
+/// <summary>
+/// Adapters that are folded together compute what each computes that folds by itself: to the last bit, unless a layer is used more than once.
+/// </summary>
 public sealed class FoldAheadTests
 {
     public static TheoryData<string, string> Uses
@@ -25,7 +27,9 @@ public sealed class FoldAheadTests
         Device device = TestDevices.Get(name);
         double[] alone = Run(ahead: false), together = Run(ahead: true);
         Assert.NotEmpty(alone);
-        Assert.Equal(alone, together);
+        // A layer that is used twice then folds once: its gradients are added before the fold instead of after.
+        if (use == "twice") Ops.OpTesting.Close(alone, together, 1e-5);
+        else Assert.Equal(alone, together);
 
         double[] Run(bool ahead)
         {
