@@ -21,16 +21,12 @@ internal static class GpuDot
         else Rows<Float32PairSum>(gpu, x, y, rows, columns, result, squareRoot);
     }
 
-    /// <summary>
-    /// result_j = Σ_k x[k, j] y[k, j], or its square root; the rows of y are <paramref name="yStride"/> floats apart. A group takes at most
-    /// <paramref name="width"/> columns.
-    /// </summary>
+    /// <summary>result_j = Σ_k x[k, j] y[k, j], or its square root; the rows of y are <paramref name="yStride"/> floats apart.</summary>
     internal static void Columns(
-        GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int yStride, int rows, int columns, ArrayView<float> result, bool squareRoot,
-        int width = 32)
+        GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int yStride, int rows, int columns, ArrayView<float> result, bool squareRoot)
     {
-        if (gpu.HasFloat64) Columns<Float64Sum>(gpu, x, y, yStride, rows, columns, result, squareRoot, width);
-        else Columns<Float32PairSum>(gpu, x, y, yStride, rows, columns, result, squareRoot, width);
+        if (gpu.HasFloat64) Columns<Float64Sum>(gpu, x, y, yStride, rows, columns, result, squareRoot);
+        else Columns<Float32PairSum>(gpu, x, y, yStride, rows, columns, result, squareRoot);
     }
 
     internal static void Rows<TSum>(GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int rows, int columns,
@@ -39,11 +35,10 @@ internal static class GpuDot
         gpu.LaunchGroups(RowsKernel<TSum>, new KernelConfig(rows, GpuReduce.GroupSize(gpu)), x, y, columns, result, squareRoot ? 1 : 0);
 
     internal static void Columns<TSum>(
-        GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int yStride, int rows, int columns, ArrayView<float> result, bool squareRoot,
-        int most = 32)
+        GpuDevice gpu, ArrayView<float> x, ArrayView<float> y, int yStride, int rows, int columns, ArrayView<float> result, bool squareRoot)
         where TSum : unmanaged, IGpuSum<TSum>
     {
-        int group = GpuReduce.GroupSize(gpu), width = Width(columns, group, most);
+        int group = GpuReduce.GroupSize(gpu), width = Width(columns, group, most: 32);
         gpu.LaunchGroups(
             ColumnsKernel<TSum>, new KernelConfig((columns + width - 1) / width, group), x, y, yStride, rows, columns, width, result,
             squareRoot ? 1 : 0);

@@ -110,12 +110,13 @@ public sealed class DeloraAdapter : LinearAdapter
     }
 
     /// <inheritdoc/>
-    public override (Tensor A, Tensor B) Fold()
+    public override (Tensor A, Tensor B) Fold() => FoldedAdapters.Of(this) ?? Functions.DeloraFold(Branches());
+
+    /// <summary>What is folded: the adapter, and the initial one that is subtracted from it.</summary>
+    internal DeloraBranch[] Branches()
     {
         var branch = new DeloraBranch(A, B, Lambda, ColumnNorms);
-        return IsResidual
-            ? Functions.DeloraFold(branch, new DeloraBranch(_initialA!, _initialB!, Lambda, ColumnNorms, Negative: true))
-            : Functions.DeloraFold(branch);
+        return IsResidual ? [branch, new DeloraBranch(_initialA!, _initialB!, Lambda, ColumnNorms, Negative: true)] : [branch];
     }
 
     /// <summary>|λ| · max w; twice that with the residual initialization.</summary>

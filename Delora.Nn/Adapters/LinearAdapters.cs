@@ -175,6 +175,10 @@ public sealed partial class LinearAdapters : IDisposable
         return true;
     }
 
+    /// <summary>The adapters that add a branch to whole batches as things are: active, enabled, not merged, and no rows of their own were chosen.</summary>
+    internal IEnumerable<LinearAdapter> ActingNow() =>
+        Enabled && Merged.Count == 0 && AdapterRows.For(this) is null ? _active.Select(name => _adapters[name]) : [];
+
     internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias)
     {
         if (AreIdle()) return x.FrozenLinear(weight, bias);

@@ -92,6 +92,78 @@ public sealed class DeloraFoldTests
         }
     }
 
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void ManyBranchesAtOnceHaveTheBitsOfEachAlone(string name)
+    {
+        Device device = TestDevices.Get(name);
+        using var scope = new TensorScope();
+        (int Rank, int In, int Out)[] shapes = [(1, 1, 1), (3, 17, 9), (9, 5, 70), (4, 0, 5), (4, 5, 0), (2, 3, 3), (17, 2, 1), (8, 33, 32), (5, 6, 7),
+            (1, 40, 2), (3, 3, 3)];
+        Fold[] alone = [.. shapes.Select((shape, i) => Everything(device, shape.Rank, shape.In, shape.Out, i % 3, shape.Rank + 3, i % 2 == 1, 7 * i))];
+        Fold[] outputs = [.. alone.Select(fold => fold with
+        {
+            Scales = OpTesting.Output(fold.Scales.Shape, device),
+            FoldedA = OpTesting.Output(fold.FoldedA.Shape, device),
+            FoldedB = OpTesting.Output(fold.FoldedB.Shape, device),
+            DA = OpTesting.Output(fold.DA.Shape, device),
+            DB = OpTesting.Output(fold.DB.Shape, device),
+            DLambda = OpTesting.Output([1], device),
+        })];
+        DeloraFoldKernel.Forward(
+            [.. outputs.Select((f, i) => new FoldForward(f.A, f.B, f.Lambda, f.W, f.Scales, f.FoldedA, f.FoldedB, i % 3, i % 2 == 1))]);
+        FoldBackward[] back = [.. outputs.Select((f, i) => new FoldBackward(
+            f.A, f.B, f.W, f.Scales, f.DFoldedA, f.DFoldedB, f.DA, f.DB, f.DLambda, i % 3, i % 2 == 1))];
+        DeloraFoldKernel.Backward(back);
+        for (int i = 0; i < alone.Length; i++)
+            foreach (Func<Fold, Tensor> output in (Func<Fold, Tensor>[])[f => f.Scales, f => f.FoldedA, f => f.FoldedB, f => f.DA, f => f.DB, f => f.DLambda])
+                Assert.Equal(output(alone[i]).ToArray<double>(), output(outputs[i]).ToArray<double>());
+
+        // Some of them ask for part of it, one for nothing.
+        Tensor[] dA = [.. alone.Select(fold => OpTesting.Output(fold.DA.Shape, device))];
+        DeloraFoldKernel.Backward([.. back.Select((own, i) => own with { DA = dA[i], DB = null, DLambda = null, DFoldedB = i % 4 == 0 ? null : own.DFoldedB })]);
+        for (int i = 0; i < alone.Length; i++)
+            if (i % 4 != 0) Assert.Equal(alone[i].DA.ToArray<double>(), dA[i].ToArray<double>());
+        DeloraFoldKernel.Forward([]);
+        DeloraFoldKernel.Backward([back[0] with { DA = null, DB = null, DLambda = null }]);
+        Assert.Throws<ArgumentException>(() => DeloraFoldKernel.Backward([back[0], back[0]]));
+    }
+
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void ManyLayersAtOnceHaveTheGradientsOfEachAlone(string name)
+    {
+        // Shared λ, a shared A, a residual, a layer to which no gradient comes, and one that is frozen.
+        Device device = TestDevices.Get(name);
+        double[] Gradients(bool together)
+        {
+            using var scope = new TensorScope();
+            using Parameter a = OpTesting.Parameter("A", [3, 4], device, 1), b = OpTesting.Parameter("B", [5, 3], device, 2),
+                c = OpTesting.Parameter("B2", [2, 3], device, 3), unused = OpTesting.Parameter("A3", [2, 4], device, 4),
+                lambda = OpTesting.Parameter("lambda", [1], device, 5);
+            Tensor w = OpTesting.Floats([4], device, 6), a0 = OpTesting.Floats([3, 4], device, 7), b0 = OpTesting.Floats([5, 3], device, 8);
+            Tensor plainB = OpTesting.Floats([5, 2], device, 9), plainLambda = OpTesting.Floats([1], device, 10);
+            DeloraBranch[][] layers =
+            [
+                [new(a, b, lambda, w), new(a0, b0, lambda, w, Negative: true)], [new(a, c, lambda, w)], [new(unused, plainB, plainLambda, w)],
+                [new(a0, b0, plainLambda, w)],
+            ];
+            using var tape = new Tape();
+            (Tensor A, Tensor B)[] folded = together ? Functions.DeloraFoldAll(layers) : [.. layers.Select(layer => Functions.DeloraFold(layer))];
+            Assert.Null(folded[3].A.GradientState);
+            Assert.Equal(together ? 1 : 3, tape.Count);
+            Tensor x = OpTesting.Floats([2, 4], device, 11);
+            Tensor y = x.MatMul(folded[0].A, MatMulLayout.NT).MatMul(folded[0].B, MatMulLayout.NT);
+            Tensor z = x.MatMul(folded[1].A, MatMulLayout.NT).MatMul(folded[1].B, MatMulLayout.NT);
+            tape.Backward(y.Sum().Add(z.Sum()));
+            Assert.Null(unused.Gradient);
+            return [.. ((Parameter[])[a, b, c, lambda]).SelectMany(parameter => parameter.Gradient!.ToArray<double>())];
+        }
+
+        double[] alone = Gradients(together: false), together = Gradients(together: true);
+        // Sums of parameters that layers share are added in another order.
+        for (int i = 0; i < alone.Length; i++) Assert.Equal(alone[i], together[i], 1e-5 * Math.Max(1, Math.Abs(alone[i])));
+        Assert.Empty(Functions.DeloraFoldAll());
+    }
+
     [Fact]
     public void OneTensorThatIsBothFactorsGetsBothGradients()
     {

@@ -24,16 +24,33 @@ public static partial class DeloraFoldKernel
     /// <param name="negative">Whether σ is −1.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
     public static void Forward(
-        Tensor a, Tensor b, Tensor lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset = 0, bool negative = false)
+        Tensor a, Tensor b, Tensor lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset = 0, bool negative = false) =>
+        Forward([new FoldForward(a, b, lambda, w, scales, foldedA, foldedB, offset, negative)]);
+
+    /// <summary>The same for several branches, of one layer or of many, with the same bits; on a GPU in few launches.</summary>
+    /// <exception cref="ShapeException">The shapes of a branch do not fit.</exception>
+    /// <exception cref="DeviceException">They lie on different devices.</exception>
+    public static void Forward(ReadOnlySpan<FoldForward> branches)
     {
-        CheckInputs(a, b, lambda, w, scales, foldedA, foldedB, offset);
-        switch (Check.Floats(Op, a, b, lambda, w, scales, foldedA, foldedB))
+        if (branches.IsEmpty) return;
+        foreach (FoldForward own in branches)
         {
-            case CpuDevice cpu: CpuDeloraFold.Forward(cpu, a, b, lambda, w, scales, foldedA, foldedB, offset, negative); break;
-            case GpuDevice gpu: GpuDeloraFold.Forward(gpu, a, b, lambda, w, scales, foldedA, foldedB, offset, negative); break;
-            case ReferenceDevice: ReferenceForward(a, b, lambda, w, scales, foldedA, foldedB, offset, negative); break;
-            case var other: throw Dispatch.Unknown(Op, other);
+            CheckInputs(own.A, own.B, own.Lambda, own.W, own.Scales, own.FoldedA, own.FoldedB, own.Offset);
+            Check.Floats(Op, branches[0].A, own.A, own.B, own.Lambda, own.W, own.Scales, own.FoldedA, own.FoldedB);
         }
+        Device device = branches[0].A.Device;
+        if (device is GpuDevice gpu)
+        {
+            GpuDeloraFold.Forward(gpu, branches);
+            return;
+        }
+        foreach ((Tensor a, Tensor b, Tensor lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB, int offset, bool negative) in branches)
+            switch (device)
+            {
+                case CpuDevice cpu: CpuDeloraFold.Forward(cpu, a, b, lambda, w, scales, foldedA, foldedB, offset, negative); break;
+                case ReferenceDevice: ReferenceForward(a, b, lambda, w, scales, foldedA, foldedB, offset, negative); break;
+                case var other: throw Dispatch.Unknown(Op, other);
+            }
     }
 
     /// <summary>
@@ -57,8 +74,43 @@ public static partial class DeloraFoldKernel
     /// <exception cref="ArgumentException">A gradient shares memory with another operand.</exception>
     public static void Backward(
         Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB, Tensor? dLambda,
-        int offset = 0, bool negative = false, FoldSums sums = FoldSums.None)
+        int offset = 0, bool negative = false, FoldSums sums = FoldSums.None) =>
+        Backward([new FoldBackward(a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums)]);
+
+    /// <summary>
+    /// The same for several branches, with the same bits; on a GPU in few launches. No two of them may write one tensor: on a GPU they are computed at
+    /// once.
+    /// </summary>
+    /// <exception cref="ShapeException">The shapes of a branch do not fit.</exception>
+    /// <exception cref="ArgumentException">A gradient shares memory with another operand of its branch, or is given twice.</exception>
+    /// <exception cref="DeviceException">They lie on different devices.</exception>
+    public static void Backward(ReadOnlySpan<FoldBackward> branches)
     {
+        if (branches.IsEmpty) return;
+        var written = new HashSet<Tensor>(ReferenceEqualityComparer.Instance);
+        foreach (FoldBackward own in branches) CheckBackward(branches[0].A, own, written);
+        Device device = branches[0].A.Device;
+        if (device is GpuDevice gpu)
+        {
+            GpuDeloraFold.Backward(gpu, branches);
+            return;
+        }
+        foreach ((Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB, Tensor? dLambda, int offset,
+            bool negative, FoldSums sums) in branches)
+            switch (device)
+            {
+                case CpuDevice cpu:
+                    CpuDeloraFold.Backward(cpu, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums);
+                    break;
+                case ReferenceDevice: ReferenceBackward(a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums); break;
+                case var other: throw Dispatch.Unknown(Op, other);
+            }
+    }
+
+    private static void CheckBackward(Tensor first, in FoldBackward own, HashSet<Tensor> written)
+    {
+        (Tensor a, Tensor b, Tensor w, Tensor scales, Tensor? dFoldedA, Tensor? dFoldedB, Tensor? dA, Tensor? dB, Tensor? dLambda, int offset, _, _) =
+            own;
         CheckInputs(a, b, dLambda, w, scales, dFoldedA, dFoldedB, offset);
         if (dA is not null) Check.SameShape(Op, a, dA);
         if (dB is not null) Check.SameShape(Op, b, dB);
@@ -66,17 +118,10 @@ public static partial class DeloraFoldKernel
         if (dA is not null) Check.Apart(Op, dA, a, b, w, scales, dFoldedA, dFoldedB, dB, dLambda);
         if (dB is not null) Check.Apart(Op, dB, a, b, w, scales, dFoldedA, dFoldedB, dLambda);
         if (dLambda is not null) Check.Apart(Op, dLambda, a, b, w, scales, dFoldedA, dFoldedB);
-        switch (Check.Floats(Op, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda))
-        {
-            case CpuDevice cpu:
-                CpuDeloraFold.Backward(cpu, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums);
-                break;
-            case GpuDevice gpu:
-                GpuDeloraFold.Backward(gpu, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums);
-                break;
-            case ReferenceDevice: ReferenceBackward(a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda, offset, negative, sums); break;
-            case var other: throw Dispatch.Unknown(Op, other);
-        }
+        foreach (Tensor? gradient in (ReadOnlySpan<Tensor?>)[dA, dB, dLambda])
+            if (gradient is not null && !written.Add(gradient))
+                throw new ArgumentException($"{Op}: two branches write the gradient '{gradient.Name}' {gradient.Shape} at once");
+        Check.Floats(Op, first, a, b, w, scales, dFoldedA, dFoldedB, dA, dB, dLambda);
     }
 
     private static void CheckInputs(Tensor a, Tensor b, Tensor? lambda, Tensor w, Tensor scales, Tensor? foldedA, Tensor? foldedB,

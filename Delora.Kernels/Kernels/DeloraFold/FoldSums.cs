@@ -1,6 +1,6 @@
 namespace Delora.Kernels;
 
-/// <summary>Which gradients <see cref="DeloraFoldKernel.Backward"/> adds to what is there, instead of overwriting it.</summary>
+/// <summary>Which gradients the backward pass of <see cref="DeloraFoldKernel"/> adds to what is there, instead of overwriting it.</summary>
 [Flags]
 public enum FoldSums
 {

@@ -56,7 +56,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
             Evaluate(BatchExtent.Largest(Enumerable.Range(0, rows).Chunk(_options.BatchSize), Extents(evaluation: true)), CancellationToken.None);
         }
         _lambda?.Begin();
-        var trainer = new Trainer<TBatch>(_optimizer, Loss, Samples);
+        var trainer = new Trainer<TBatch>(_optimizer, FoldedLoss, Samples);
         if (_lambda is not null) trainer.Callbacks.Add(_lambda);
         IReadOnlyList<int[]> batches = BatchExtent.Largest(Batches(), Extents(evaluation: false));
         Model.Train();

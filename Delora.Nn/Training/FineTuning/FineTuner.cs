@@ -62,7 +62,7 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
 
     private protected override Tensor Loss((int[] Inputs, int[] Targets) batch) => Model.Loss(batch, _training.Length);
 
-    private protected override RecordableLoss<(int[] Inputs, int[] Targets)> Recordable => new(Inputs, inputs => Model.Loss(inputs[0], inputs[1]), Generator);
+    private protected override RecordableLoss<(int[] Inputs, int[] Targets)> Recordable => new(Inputs, inputs => FoldingAhead(() => Model.Loss(inputs[0], inputs[1])), Generator);
 
     private protected override int Samples((int[] Inputs, int[] Targets) batch) => batch.Inputs.Length;
 
@@ -170,7 +170,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
         }
         int done = checkpoint?.Step ?? 0;
         _lambda?.Begin(done);
-        var trainer = new Trainer<TBatch>(_optimizer, Loss, Samples) { Recordable = Recordable };
+        var trainer = new Trainer<TBatch>(_optimizer, FoldedLoss, Samples) { Recordable = Recordable };
         // Before what saves: λ belongs to the step.
         if (_lambda is not null) trainer.Callbacks.Add(_lambda);
         trainer.Callbacks.Add(new Session(this, trainer, output, settings, cancellation));
@@ -230,6 +230,15 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
 
     /// <summary>The mean loss of a batch, a scalar [].</summary>
     private protected abstract Tensor Loss(TBatch batch);
+
+    /// <summary>The loss with all adapters folded at once.</summary>
+    private protected Tensor FoldingAhead(Func<Tensor> loss)
+    {
+        using IDisposable ahead = Peft.FoldAhead();
+        return loss();
+    }
+
+    private Tensor FoldedLoss(TBatch batch) => FoldingAhead(() => Loss(batch));
 
     /// <summary>The loss in two parts; null where it cannot be had so.</summary>
     private protected virtual RecordableLoss<TBatch>? Recordable => null;

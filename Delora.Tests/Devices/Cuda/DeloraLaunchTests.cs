@@ -9,9 +9,12 @@ namespace Delora.Tests.DeviceTests;
 public sealed class DeloraLaunchTests
 {
     [Theory]
-    [InlineData(1)]
-    [InlineData(3)]
-    public void TheFoldIsTwoLaunchesEachWayAndTheOptimizerOneForAllLayers(int layers)
+    [InlineData(1, false, 1)]
+    [InlineData(3, false, 3)]
+    [InlineData(3, true, 1)]
+    [InlineData(8, true, 1)]
+    [InlineData(17, true, 3)]
+    public void TheFoldIsTwoLaunchesEachWayAndTheOptimizerOneForAllLayers(int layers, bool together, int pairs)
     {
         var driver = new FakePtxDriver();
         using GpuDevice gpu = GpuDevice.Interpreting(driver, "fake");
@@ -21,20 +24,21 @@ public sealed class DeloraLaunchTests
             parameters.AddRange([new($"A{i}", Ones([3, 5])), new($"B{i}", Ones([7, 3])), new($"lambda{i}", Ones([1]))]);
         using var optimizer = new AdamW(parameters);
         Tensor w = Ones([5]), x = Ones([4, 5]);
+        DeloraBranch[][] branches = [.. parameters.Chunk(3).Select(own => (DeloraBranch[])[new(own[0], own[1], own[2], w)])];
         using (var tape = new Tape())
         {
             (Tensor A, Tensor B)[] folded = null!;
             Assert.Equal(
-                Enumerable.Repeat((string[])["NormsKernel", "FoldBKernel"], layers).SelectMany(pair => pair),
-                Launches(() => folded = [.. parameters.Chunk(3).Select(own => Functions.DeloraFold(new DeloraBranch(own[0], own[1], own[2], w)))]));
+                Enumerable.Repeat((string[])["NormsKernel", "FoldBKernel"], pairs).SelectMany(pair => pair),
+                Launches(() => folded = together ? Functions.DeloraFoldAll(branches) : [.. branches.Select(own => Functions.DeloraFold(own))]));
             Tensor loss = null!;
             Launches(() => loss = Functions.Concat(
                 0, [.. folded.Select(pair => x.MatMul(pair.A, MatMulLayout.NT).MatMul(pair.B, MatMulLayout.NT))]).Sum());
             IEnumerable<string> back = Launches(() => tape.Backward(loss));
             // The gradients are written where the optimizer reads them: nothing is added afterwards.
             Assert.Equal(
-                Enumerable.Repeat((string[])["ColumnsKernel", "GradientKernel"], layers).SelectMany(pair => pair),
-                back.Where(entry => entry.Contains("ColumnsKernel") || entry.Contains("GradientKernel") || entry.Contains("Add")));
+                Enumerable.Repeat((string[])["DotsKernel", "GradientKernel"], pairs).SelectMany(pair => pair),
+                back.Where(entry => entry.Contains("DotsKernel") || entry.Contains("GradientKernel") || entry.Contains("Add")));
         }
         Assert.Equal(["PartialKernel", "SquareRootKernel", "UnaryKernel", "ScaledKernel"], Launches(() => optimizer.Step(maxGradientNorm: 1)));
         Assert.Equal([], Launches(optimizer.ZeroGradients));
