@@ -27,7 +27,7 @@ internal sealed class BlockPool(DeviceAllocator allocator) : IDisposable
         return session;
     }
 
-    /// <summary>Gives all blocks to the allocator, when nothing recorded will run again.</summary>
+    /// <summary>Gives all blocks to the allocator, when nothing recorded will run again. The pool, empty now, can be used again.</summary>
     public void Dispose() => allocator.Dissolve(this);
 
     internal MemoryBlock? TryRent(long size)

@@ -9,8 +9,8 @@ using ILGPU.Runtime;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Compiling and launching kernels with ILGPU (OpenCL, simulator). Loading one takes ILGPU 10–19 µs even when it is compiled, so the launcher of each kernel method is kept. A launch
-/// over nothing does nothing (ILGPU throws).
+/// Compiling and launching kernels with ILGPU (OpenCL, simulator). Loading one takes ILGPU 10–19 µs even when it is compiled, so the launcher of each
+/// kernel method is kept. A launch over nothing does nothing (ILGPU throws).
 /// </summary>
 public sealed partial class GpuDevice
 {
@@ -146,7 +146,8 @@ public sealed partial class GpuDevice
 
     private DeviceException Failed(string what, Exception error)
     {
-        string last = _lastKernel is null ? "" : $"; the last kernel that was launched is {(_lastKernel is MethodInfo method ? KernelName(method) : _lastKernel)}";
+        object? kernel = _lastKernel is MethodInfo method ? KernelName(method) : _lastKernel;
+        string last = kernel is null ? "" : $"; the last kernel that was launched is {kernel}";
         return new DeviceException($"{Name}: {what} failed: {Innermost(error)}{last}", error);
     }
 

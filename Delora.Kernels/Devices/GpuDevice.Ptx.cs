@@ -22,6 +22,13 @@ public sealed partial class GpuDevice
     internal IReadOnlyList<PtxKernel> LoadedKernels =>
         [.. _ptxKernels.Values.Where(kernel => kernel.IsValueCreated).Select(kernel => kernel.Value).OrderBy(kernel => kernel.Name, StringComparer.Ordinal)];
 
+    /// <summary>
+    /// Kernels that have been loaded on CUDA and whose threads keep numbers in local memory, because the assembler found no registers for them: each is
+    /// slower than it was meant to be.
+    /// </summary>
+    public IReadOnlyList<string> SpillingKernels =>
+        [.. LoadedKernels.Where(kernel => kernel.Info.LocalBytes > 0).Select(kernel => $"{kernel.Name}: {kernel.Info.LocalBytes} bytes of local memory")];
+
     /// <summary>The address of a tensor's first element.</summary>
     internal nint Address(Tensor tensor)
     {

@@ -4,8 +4,9 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// Forward and backward passes of a training run on a CUDA card, recorded for each combination of input shapes and of how many targets count. The first batch of a combination is
-/// computed as ever, the second is recorded and replayed, the following are replayed; what cannot be recorded is computed as ever.
+/// Forward and backward passes of a training run on a CUDA card, recorded for each combination of input shapes and of how many targets count. The first
+/// batch of a combination is computed as ever, the second is recorded and replayed, the following are replayed; what cannot be recorded is computed as
+/// ever.
 /// </summary>
 internal sealed class StepRecorder : IDisposable
 {
@@ -43,7 +44,8 @@ internal sealed class StepRecorder : IDisposable
             if (_steps.Count >= MostShapes)
             {
                 using var scope = new TensorScope("batch");
-                pass([.. inputs.Select(input => Tensor.FromIndices(input.Values, input.Shape, _gpu, input.Name))]);
+                Tensor[] tensors = [.. inputs.Select(input => Tensor.FromIndices(input.Values, input.Shape, _gpu, input.Name))];
+                Renting(() => pass(tensors));
                 return;
             }
             _steps.Add(key, step = new Step(inputs, _gpu, new GpuGraph(_gpu, _pool, _generator)));
@@ -55,18 +57,15 @@ internal sealed class StepRecorder : IDisposable
         Run(step, () => pass(step.Inputs));
     }
 
-    /// <summary>Forgets what is recorded: the model may compute otherwise from now on.</summary>
+    /// <summary>Forgets what is recorded, and gives its memory to others: the model may compute otherwise from now on.</summary>
     internal void Forget()
     {
         foreach (Step step in _steps.Values) step.Dispose();
         _steps.Clear();
-    }
-
-    public void Dispose()
-    {
-        Forget();
         _pool.Dispose();
     }
+
+    public void Dispose() => Forget();
 
     private void Run(Step step, Action work)
     {

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using Delora.Cli;
 using Delora.Nn;
 
@@ -42,6 +43,21 @@ public sealed class TrainCommandTests
         string text = await CliRun.Succeeds("inspect", tiny.PathOf("out"));
         Assert.Contains($"peft_type: {type}", text, StringComparison.Ordinal);
         Assert.Contains(options.Contains("q_proj,o_proj") ? "o_proj" : "mlp.gate_proj", text, StringComparison.Ordinal);
+    }
+
+    [Theory, InlineData(true), InlineData(true, "--cuda-graph", "on"), InlineData(false, "--cuda-graph", "off")]
+    public async Task GraphsAreUsedUnlessTheyAreSwitchedOff(bool used, params string[] options)
+    {
+        TrainOptions? given = null;
+        Command command = TrainCommand.Create((read, _) =>
+        {
+            given = read;
+            return Task.FromResult(0);
+        });
+        string[] words = ["--model", "m", "--data", "d", "--out", "o", .. options];
+        Assert.Equal(0, await command.Parse(words).InvokeAsync(cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Equal(used, given!.Tuning.UseCudaGraph);
+        Assert.NotEmpty(command.Parse([.. words, "--cuda-graph", "perhaps"]).Errors);
     }
 
     [Fact]

@@ -85,7 +85,8 @@ public sealed class RecordedTrainingTests
     {
         Rows[] batches = [.. Enumerable.Range(0, 5).Select(i => Rows.Make(i, 4, ignored: 0))];
         batches[4].Ids[3] = Vocabulary;
-        string[] messages = [.. ((bool[])[false, true]).Select(graph => Assert.Throws<IndexException>(() => Train(name, batches, graph, out _)).Message)];
+        string[] messages = [.. ((bool[])[false, true]).Select(
+            graph => Assert.Throws<IndexException>(() => Train(name, batches, graph, out _)).Message)];
         Assert.Equal(messages[0], messages[1]);
         Assert.Contains("element 3 of ids [2, 4] is 37", messages[1]);
     }
@@ -149,7 +150,8 @@ public sealed class RecordedTrainingTests
             before?.Invoke();
             return model.Loss(inputs[0], inputs[1]);
         }
-        trainer = new Trainer<Rows>(optimizer, batch => Loss([.. batch.Inputs().Select(input => Tensor.FromIndices(input.Values, input.Shape, device, input.Name))]))
+        trainer = new Trainer<Rows>(
+            optimizer, batch => Loss([.. batch.Inputs().Select(input => Tensor.FromIndices(input.Values, input.Shape, device, input.Name))]))
         {
             Recordable = new RecordableLoss<Rows>(batch => batch.Inputs(), Loss, generator),
         };
@@ -157,7 +159,10 @@ public sealed class RecordedTrainingTests
         List<double> numbers = [];
         var options = new TrainerOptions
         {
-            Steps = batches.Length, UseCudaGraph = useGraph, MaxGradientNorm = 0.5, Schedule = LearningRateSchedule.Cosine(batches.Length, 2),
+            Steps = batches.Length,
+            UseCudaGraph = useGraph,
+            MaxGradientNorm = 0.5,
+            Schedule = LearningRateSchedule.Cosine(batches.Length, 2),
         };
         trainer.Run(batches, options, new Watch(progress => numbers.AddRange([progress.Loss, progress.GradientNorm])));
         foreach ((_, Parameter parameter) in peft.TrainableParameters()) numbers.AddRange(parameter.Value.ToArray<double>());
@@ -190,7 +195,8 @@ public sealed class RecordedTrainingTests
             return new(ids, targets, length);
         }
 
-        internal IReadOnlyList<BatchInput> Inputs() => [new("ids", Ids, [2, Length]), new("targets", Targets, [2, Length], Targets.Count(target => target >= 0))];
+        internal IReadOnlyList<BatchInput> Inputs() =>
+            [new("ids", Ids, [2, Length]), new("targets", Targets, [2, Length], Targets.Count(target => target >= 0))];
     }
 
     /// <summary>Takes part in a run in the usual way.</summary>

@@ -21,7 +21,8 @@ internal static class CopyInstructions
             return d.Operands[0].Kind == PtxOperandKind.Integer && d.Operands[0].Bits < 1000
                 ? new WaitOp((int)d.Operands[0].Bits) : throw d.Error("the number of groups is no constant");
         }
-        if (d.Flag("bulk") || d.Flag("mbarrier")) throw d.Error("this asynchronous copy is not known");
+        if (d.Flag("bulk")) return BulkCopyInstructions.Decode(d);
+        if (d.Flag("mbarrier")) throw d.Error("this asynchronous copy is not known");
         string cache = d.OneOf("ca", "cg") ?? throw d.Error("one of .ca and .cg is missing");
         if (d.OneOf("shared", "shared::cta") is null) throw d.Error("copies go to shared memory");
         d.Need("global");

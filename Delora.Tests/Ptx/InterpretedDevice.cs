@@ -11,13 +11,20 @@ internal static class InterpretedDevice
         .GetMethods(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public).Single(method => method.Name == "ForEachChildObject")
         .MakeGenericMethod(typeof(MemoryBuffer));
 
+    private static readonly MethodInfo s_count = typeof(Accelerator)
+        .GetMethod("get_NumberChildObjects", BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)!;
+
     /// <summary>Starts one.</summary>
     internal static GpuDevice Start(PtxTarget target, string name, PtxOptions? options = null)
     {
         GpuDevice? device = null;
-        var driver = new PtxMachineDriver(target, () => device is null ? [] : Allocations(device.Accelerator), options);
+        var driver = new PtxMachineDriver(target, () => device is null ? [] : Allocations(device.Accelerator), () => device is null ? 0 : Version(device), options);
         return device = GpuDevice.Interpreting(driver, name);
     }
+
+    /// <summary>Grows with every buffer that is made, and changes when one is disposed.</summary>
+    private static long Version(GpuDevice device) =>
+        (device.Memory.Statistics.SystemAllocations << 32) + (int)s_count.Invoke(device.Accelerator, null)!;
 
     /// <summary>Every buffer of an accelerator that is alive.</summary>
     private static List<PtxRange> Allocations(Accelerator accelerator)

@@ -105,8 +105,8 @@ internal static class MemoryInstructions
         if (d.Root == "membar") known = d.OneOf("cta", "gl", "sys") is not null;
         else if (d.Flag("proxy"))
         {
-            known = d.OneOf("async", "alias") is not null;
-            d.OneOf("global", "shared::cta", "shared::cluster");
+            d.Need("async");
+            return d.OneOf("global", "shared::cta", "shared::cluster") == "global" ? new NothingOp(-1) : new ProxyFenceOp();
         }
         else if (d.Flag("mbarrier_init")) known = d.Flag("release") && d.Flag("cluster");
         else
@@ -116,6 +116,11 @@ internal static class MemoryInstructions
         }
         if (!known) throw d.Error("the fence is not known");
         return new NothingOp(-1);
+    }
+
+    private sealed class ProxyFenceOp : PtxPlainOp
+    {
+        internal override void Run(PtxWarp warp, uint mask) => warp.FenceProxy();
     }
 
     private sealed unsafe class NothingOp(int read) : PtxPlainOp

@@ -31,7 +31,7 @@ internal sealed class PtxBarriers
 internal sealed class PtxBarrier(int warps)
 {
     private readonly uint[] _waiting = new uint[warps];
-    private readonly int[] _clock = new int[warps + 1];
+    private readonly int[] _clock = new int[warps + PtxAgents.Count];
     private int? _expected;
     private bool _used;
     private int _arrived, _count;

@@ -14,7 +14,7 @@ internal sealed unsafe class PtxBench
     private readonly List<PtxRange> _ranges = [];
 
     internal PtxBench(PtxOptions? options = null, PtxTarget? target = null) =>
-        Machine = new PtxMachine(target ?? PtxMachineDriver.Hopper, () => _ranges, options);
+        Machine = new PtxMachine(target ?? PtxMachineDriver.Hopper, () => _ranges, null, options);
 
     internal PtxMachine Machine { get; }
 

@@ -11,6 +11,7 @@ internal sealed partial class PtxDecoder
         ArithmeticInstructions.All, FloatInstructions.All, ApproximateInstructions.All, BitInstructions.All, CompareInstructions.All,
         ConvertInstructions.All, MoveInstructions.All, MemoryInstructions.All, AtomicInstructions.All, ControlInstructions.All,
         BarrierInstructions.All, WarpInstructions.All, MatrixInstructions.All, TensorInstructions.All, CopyInstructions.All,
+        BarrierObjectInstructions.All, WarpgroupInstructions.All,
     }.SelectMany(family => family()).ToDictionary();
 
     private readonly string[] _modifiers;

@@ -23,6 +23,7 @@ internal sealed class PtxGroup
         Shared = new PtxSharedMemory(program.SharedBytes + dynamicSharedBytes, options.FindRaces);
         Warps = [.. Enumerable.Range(0, WarpCount).Select(index => new PtxWarp(this, index, Math.Min(32, shape.Threads - 32 * index)))];
         Barriers = new PtxBarriers(this);
+        Objects = new PtxBarrierObjects(this);
     }
 
     internal PtxProgram Program { get; }
@@ -46,6 +47,9 @@ internal sealed class PtxGroup
 
     internal PtxBarriers Barriers { get; }
 
+    /// <summary>The barrier objects in shared memory.</summary>
+    internal PtxBarrierObjects Objects { get; }
+
     /// <summary>The group's place in the grid.</summary>
     internal int X { get; private set; }
 
@@ -63,6 +67,7 @@ internal sealed class PtxGroup
         _budget = Options.InstructionsPerGroup;
         Shared.Clear();
         Barriers.Clear();
+        Objects.Clear();
         foreach (PtxWarp warp in Warps) warp.Start();
         while (true)
         {

@@ -6,15 +6,28 @@ namespace Delora.Tests.Ptx;
 
 /// <summary>
 /// A card that is interpreted, and stricter than any: it loads PTX texts and runs their entries, group after group, on memory of the host.
-/// <paramref name="allocations"/> tells which memory kernels may access.
 /// </summary>
-internal sealed class PtxMachine(PtxTarget target, Func<IEnumerable<PtxRange>> allocations, PtxOptions? options = null)
+internal sealed class PtxMachine
 {
     private readonly List<PtxLoadedText> _texts = [];
 
-    internal PtxTarget Target { get; } = target;
+    /// <param name="target">The card.</param>
+    /// <param name="allocations">All memory that kernels may access.</param>
+    /// <param name="version">Another number when that has changed; null: it is asked for at every launch.</param>
+    /// <param name="options">What is checked.</param>
+    internal PtxMachine(PtxTarget target, Func<IEnumerable<PtxRange>> allocations, Func<long>? version = null, PtxOptions? options = null)
+    {
+        Target = target;
+        Options = options ?? new PtxOptions();
+        Memory = new PtxMemory(() => AllRanges(allocations), version);
+    }
 
-    internal PtxOptions Options { get; } = options ?? new PtxOptions();
+    internal PtxTarget Target { get; }
+
+    internal PtxOptions Options { get; }
+
+    /// <summary>The global memory, that of the texts' variables included.</summary>
+    internal PtxMemory Memory { get; }
 
     /// <summary>Parses a text and gives its global variables their memory.</summary>
     /// <exception cref="PtxFault">The text is not PTX that the machine knows, or asks for another card.</exception>
@@ -38,15 +51,9 @@ internal sealed class PtxMachine(PtxTarget target, Func<IEnumerable<PtxRange>> a
         lock (_texts) _texts.Remove(text);
     }
 
-    /// <summary>All memory that kernels may access now.</summary>
-    internal PtxMemory Memory()
+    private IEnumerable<PtxRange> AllRanges(Func<IEnumerable<PtxRange>> allocations)
     {
-        var memory = new PtxMemory(() =>
-        {
-            lock (_texts) return [.. allocations(), .. _texts.SelectMany(text => text.Ranges)];
-        });
-        memory.Refresh();
-        return memory;
+        lock (_texts) return [.. allocations(), .. _texts.SelectMany(text => text.Ranges)];
     }
 }
 
@@ -113,7 +120,8 @@ internal sealed class PtxEntry(PtxMachine machine, PtxProgram program)
             if (_group is null || _group.Shape != shape || _group.DynamicSharedBytes != launch.DynamicSharedBytes)
                 _group = new PtxGroup(Program, shape, launch.DynamicSharedBytes, machine.Options);
             parameters.CopyTo(_group.Parameters);
-            _group.Memory = machine.Memory();
+            machine.Memory.Refresh();
+            _group.Memory = machine.Memory;
             for (int z = 0; z < launch.GridZ; z++)
                 for (int y = 0; y < launch.GridY; y++)
                     for (int x = 0; x < launch.GridX; x++) _group.Run(x, y, z);

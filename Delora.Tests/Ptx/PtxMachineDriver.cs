@@ -9,9 +9,10 @@ namespace Delora.Tests.Ptx;
 /// The interpreter in the place of the CUDA driver. What is launched runs at once, and a fault is thrown where the launch stands, as a
 /// <see cref="DeviceException"/> with the <see cref="PtxFault"/> inside.
 /// </summary>
-internal sealed class PtxMachineDriver(PtxTarget target, Func<IEnumerable<PtxRange>> allocations, PtxOptions? options = null) : IPtxDriver
+internal sealed class PtxMachineDriver(
+    PtxTarget target, Func<IEnumerable<PtxRange>> allocations, Func<long>? version = null, PtxOptions? options = null) : IPtxDriver
 {
-    private readonly PtxMachine _machine = new(target, allocations, options);
+    private readonly PtxMachine _machine = new(target, allocations, version, options);
     private List<Action>? _captured;
     private string? _broken;
 
@@ -80,7 +81,7 @@ internal sealed class PtxMachineDriver(PtxTarget target, Func<IEnumerable<PtxRan
 
     private void Check(nint address, long length)
     {
-        if (length < 0 || !_machine.Memory().TryFind((ulong)address, (ulong)length, out _)) throw new DeviceException($"{length} bytes at 0x{address:x} are not allocated");
+        if (length < 0 || !_machine.Memory.TryFind((ulong)address, (ulong)length, out _)) throw new DeviceException($"{length} bytes at 0x{address:x} are not allocated");
     }
 
     private void Do(Action action)

@@ -5,20 +5,34 @@ internal readonly record struct PtxRange(ulong Start, ulong End, bool IsWritable
 
 /// <summary>
 /// The global memory: ranges of the host's memory. What is outside of them is a fault. <paramref name="allocations"/> is asked again when an address is not
-/// found.
+/// found, and at a launch when <paramref name="version"/> tells of another state; without a version, at every launch.
 /// </summary>
-internal sealed class PtxMemory(Func<IEnumerable<PtxRange>> allocations)
+internal sealed class PtxMemory(Func<IEnumerable<PtxRange>> allocations, Func<long>? version = null)
 {
     private PtxRange[] _ranges = [];
+    private long? _version;
 
-    /// <summary>Asks for the ranges anew.</summary>
-    internal void Refresh() => _ranges = [.. allocations().OrderBy(range => range.Start)];
+    /// <summary>Asks for the ranges anew if they may have changed.</summary>
+    internal void Refresh()
+    {
+        long? now = version?.Invoke();
+        if (now is not null && now == _version) return;
+        Read();
+        _version = now;
+    }
+
+    private void Read()
+    {
+        PtxRange[] ranges = [.. allocations()];
+        Array.Sort(ranges, static (a, b) => a.Start.CompareTo(b.Start));
+        _ranges = ranges;
+    }
 
     /// <summary>The range with all of these bytes.</summary>
     internal bool TryFind(ulong address, ulong size, out PtxRange range)
     {
         if (Search(address, size, out range)) return true;
-        Refresh();
+        Read();
         return Search(address, size, out range);
     }
 

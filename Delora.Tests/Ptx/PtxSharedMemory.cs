@@ -99,6 +99,57 @@ internal sealed unsafe class PtxSharedMemory
     /// <summary>An asynchronous copy has ended: it counts as written by that thread in that interval.</summary>
     internal void Land(byte* bytes, int size, int thread, int clock) => Mark((int)(bytes - _start), size, checked((short)thread), clock);
 
+    /// <summary>
+    /// An asynchronous read by the warp's product (16 bytes or more): what threads have written there must have been followed by a proxy fence, of theirs or
+    /// of the warp's. Until <see cref="EndRead"/> nobody may write there.
+    /// </summary>
+    internal void ReadAsync(PtxWarp warp, int agent, byte* bytes, int size)
+    {
+        int offset = (int)(bytes - _start);
+        for (int at = offset; at < offset + size; at += 4)
+        {
+            ref Cell cell = ref _words[at >> 2].IsSplit ? ref _parts![at] : ref _words[at >> 2];
+            if (_findRaces && cell.Writer >= 0 && cell.Writer >> 5 is var writer && writer < warp.Group.WarpCount
+                && warp.Group.Warps[writer].KnownAtProxyFence[writer] < cell.WriteClock && warp.KnownAtProxyFence[writer] < cell.WriteClock)
+                throw warp.Fault<RaceFault>(0,
+                    $"the shared byte {Start + at} was written by {warp.Group.Warps[writer].Where(cell.Writer & 31)}, and no fence.proxy.async came after that");
+        }
+        Note(warp, 0, offset, size, agent, int.MaxValue, PtxAccess.Read);
+    }
+
+    /// <summary>Asynchronous reads of an agent have ended: they count as those of the warp, now.</summary>
+    internal void EndRead(PtxWarp warp, int agent, byte* bytes, int size)
+    {
+        int offset = (int)(bytes - _start);
+        for (int at = offset; at < offset + size; at++)
+        {
+            if (!_words[at >> 2].IsSplit) End(ref _words[at >> 2]);
+            else End(ref _parts![at]);
+        }
+
+        void End(ref Cell cell)
+        {
+            if (cell.Reader == agent) (cell.Reader, cell.ReadClock) = ((short)warp.Thread(0), warp.Clock);
+            if (cell.Other == agent) (cell.Other, cell.OtherClock) = ((short)warp.Thread(0), warp.Clock);
+        }
+    }
+
+    /// <summary>Bytes that a copy puts there which a barrier object counts: whoever reads them must have waited for it.</summary>
+    internal void Put(PtxWarp warp, int lane, ulong address, byte* data, int size, PtxBarrierObject barrier)
+    {
+        byte* bytes = Locate(warp, lane, address, size);
+        Note(warp, lane, bytes, size, PtxAccess.Write);
+        new ReadOnlySpan<byte>(data, size).CopyTo(new Span<byte>(bytes, size));
+        Land(bytes, size, barrier.Agent * 32, barrier.AgentClock);
+    }
+
+    /// <summary>Bytes whose contents are not for loads: a barrier object, or nothing any more.</summary>
+    internal void Forget(PtxWarp warp, int lane, byte* bytes, int size)
+    {
+        Note(warp, lane, bytes, size, PtxAccess.Write);
+        Mark((int)(bytes - _start), size, Nobody, 0);
+    }
+
     private void Mark(int offset, int size, short writer, int clock)
     {
         var cell = new Cell { Writer = writer, WriteClock = clock, Reader = Nobody, Other = Nobody };
@@ -136,5 +187,5 @@ internal sealed unsafe class PtxSharedMemory
     private static RaceFault Race(PtxWarp warp, int lane, int offset, string now, string before, int other) =>
         warp.Fault<RaceFault>(lane,
             $"the shared byte {Start + offset} is {now}, and nothing orders that after it was {before} by "
-            + (other >= warp.Group.WarpCount * 32 ? "an asynchronous copy" : warp.Group.Warps[other >> 5].Where(other & 31)));
+            + (other >= warp.Group.WarpCount * 32 ? "an asynchronous copy or product" : warp.Group.Warps[other >> 5].Where(other & 31)));
 }

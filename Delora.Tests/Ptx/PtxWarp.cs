@@ -25,7 +25,9 @@ internal sealed unsafe partial class PtxWarp
         PredicatesWritten = new uint[program.PredicateCount];
         Local = new PtxLocalMemory(program.LocalBytes);
         ReturnPlaces = new int[program.FunctionCount * 32];
-        Known = new int[group.WarpCount + 1];
+        Known = new int[group.WarpCount + PtxAgents.Count];
+        KnownAtProxyFence = new int[Known.Length];
+        Pending = new uint[program.Slots];
         foreach ((int slot, ulong value) in program.Constants) Fill(slot, value);
     }
 
@@ -41,6 +43,9 @@ internal sealed unsafe partial class PtxWarp
 
     /// <summary>For each slot the lanes that have written it.</summary>
     internal uint[] Written { get; }
+
+    /// <summary>For each slot the lanes whose value is the result of an asynchronous product that was not waited for.</summary>
+    internal uint[] Pending { get; }
 
     internal uint[] Predicates { get; }
 
@@ -76,6 +81,7 @@ internal sealed unsafe partial class PtxWarp
         Array.Clear(_places);
         Array.Clear(ReturnPlaces);
         Array.Clear(Written);
+        StartProducts();
         Array.Clear(PredicatesWritten);
         Local.Clear();
         StartClock();
@@ -202,9 +208,12 @@ internal sealed unsafe partial class PtxWarp
         Predicates[index] = (Predicates[index] & ~mask) | (values & mask);
     }
 
-    private UnwrittenRegisterFault Unwritten(int slot, uint mask) =>
-        Fault<UnwrittenRegisterFault>(
-            BitOperations.TrailingZeroCount(mask & ~Written[slot]), $"the register {Group.Program.SlotName(slot)} was never written");
+    private UnwrittenRegisterFault Unwritten(int slot, uint mask)
+    {
+        int lane = BitOperations.TrailingZeroCount(mask & ~Written[slot]);
+        string why = (Pending[slot] >> lane & 1) != 0 ? "is the result of an asynchronous product that was not waited for" : "was never written";
+        return Fault<UnwrittenRegisterFault>(lane, $"the register {Group.Program.SlotName(slot)} {why}");
+    }
 
     /// <summary>A fault of the instruction being run, in that lane.</summary>
     internal T Fault<T>(int lane, string message) where T : PtxFault =>

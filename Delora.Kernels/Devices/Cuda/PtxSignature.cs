@@ -28,7 +28,8 @@ internal sealed partial class PtxSignature
     {
         string text = Comment().Replace(ptx, " ");
         Match[] found = [.. EntryHead().Matches(text).Where(match => entry is null || match.Groups["name"].Value == entry)];
-        if (found.Length != 1) throw new DeviceException($"the PTX text has {found.Length} entries {entry}: there must be one".Replace("  ", " ", StringComparison.Ordinal));
+        if (found.Length != 1)
+            throw new DeviceException($"the PTX text has {found.Length} entries{(entry is null ? "" : $" '{entry}'")}: there must be one");
         string list = found[0].Groups["parameters"].Value;
         var parameters = string.IsNullOrWhiteSpace(list) ? [] : Array.ConvertAll(list.Split(','), Read);
         return new(found[0].Groups["name"].Value, parameters);
@@ -56,6 +57,9 @@ internal sealed partial class PtxSignature
     private static partial Regex EntryHead();
 
     // What follows .ptr says where a pointer points to, not how the parameter lies.
-    [GeneratedRegex(@"^\s*\.param\s+(\.align\s+(?<align>\d+)\s+)?\.(bf|[busf])(?<bits>\d+)\s+(\.ptr(\s+\.(global|const|local|shared|generic))?(\s+\.align\s+\d+)?\s+)?[\w$%]+\s*(\[\s*(?<length>\d+)\s*\])?\s*$")]
+    [GeneratedRegex(
+        @"^\s*\.param\s+(\.align\s+(?<align>\d+)\s+)?\.(bf|[busf])(?<bits>\d+)\s+"
+        + @"(\.ptr(\s+\.(global|const|local|shared|generic))?(\s+\.align\s+\d+)?\s+)?"
+        + @"[\w$%]+\s*(\[\s*(?<length>\d+)\s*\])?\s*$")]
     private static partial Regex Parameter();
 }

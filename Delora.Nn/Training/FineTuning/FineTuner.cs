@@ -300,10 +300,10 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
             // A run that is cancelled meanwhile has its checkpoint first.
             int every = tuner._options.MeasureBoundsEvery;
             bool measure = IsDue(progress.Step, every) || (last && every > 0), evaluate = last || IsDue(progress.Step, tuner._options.EvaluateEvery);
+            // Whoever is told may change what the model computes, and needs the memory of what is recorded.
+            if (measure || evaluate) trainer.ForgetRecordedSteps();
             if (measure) tuner.BoundsMeasured?.Invoke(progress.Step, tuner.Peft.BoundReport());
             if (evaluate) tuner.Evaluate(progress.Step, cancellation);
-            // Whoever was told may have changed what the model computes.
-            if (measure || evaluate) trainer.ForgetRecordedSteps();
         }
 
         public void OnCompleted(TrainingResult result)

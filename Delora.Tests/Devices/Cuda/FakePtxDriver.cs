@@ -16,6 +16,9 @@ internal sealed unsafe class FakePtxDriver : IPtxDriver
 
     public PtxTarget Target { get; init; } = new(9, 0, 84, 132, 227 << 10);
 
+    /// <summary>Local memory that its functions take.</summary>
+    internal int LocalBytes { get; init; }
+
     /// <summary>The most threads that its functions take.</summary>
     internal int MaxThreads { get; init; } = 1024;
 
@@ -111,7 +114,7 @@ internal sealed unsafe class FakePtxDriver : IPtxDriver
 
     private sealed class Function(FakePtxDriver driver, string entry) : IPtxFunction
     {
-        public PtxFunctionInfo Info => new(driver.MaxThreads, 32, 0, 0);
+        public PtxFunctionInfo Info => new(driver.MaxThreads, 32, driver.LocalBytes, 0);
 
         public void Launch(PtxLaunch launch, ReadOnlySpan<byte> parameters)
         {

@@ -35,7 +35,7 @@ public sealed class PtxLaunchTests
     [Fact]
     public void AKernelInGroupsGetsItsGroupsAndItsSharedMemory()
     {
-        var driver = new FakePtxDriver { MaxThreads = 96 };
+        var driver = new FakePtxDriver { MaxThreads = 96, LocalBytes = 24 };
         using GpuDevice gpu = GpuDevice.Interpreting(driver, "fake");
         using Tensor x = Tensor.From([1f], [1], gpu);
         var config = new KernelConfig(new Index3D(3, 2, 1), new Index3D(32, 3, 1), SharedMemoryConfig.RequestDynamic<float>(40_000));
@@ -49,6 +49,8 @@ public sealed class PtxLaunchTests
         var error = Assert.Throws<DeviceException>(() => gpu.LaunchGroups(GroupKernel, new KernelConfig(1, 97), gpu.View<float>(x)));
         Assert.Contains("PtxLaunchTests.GroupKernel", error.Message);
         Assert.Contains("a group may have 96 threads", error.Message);
+        Assert.Equal(
+            ["PtxLaunchTests.GroupKernel: 24 bytes of local memory", "PtxLaunchTests.IndexKernel: 24 bytes of local memory"], gpu.SpillingKernels);
     }
 
     [Fact]
