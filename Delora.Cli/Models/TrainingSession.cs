@@ -164,8 +164,8 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
             throw;
         }
 
-        if (_tuner.Model.Device is GpuDevice gpu)
-            foreach (string kernel in gpu.SpillingKernels) _console.Warn($"the kernel {kernel}");
+        if (tuner.Model.Device is GpuDevice gpu)
+            foreach (string kernel in gpu.SpillingKernels) console.Warn($"the kernel {kernel}");
         if (result.SkippedSteps > 0)
             console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
         console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");
