@@ -28,6 +28,11 @@ internal sealed record CudaProduct(
     /// <summary>Makes c as is expected to be done first.</summary>
     internal void Run(GpuDevice gpu)
     {
+        if (WarpgroupProduct.Plan(gpu, this) is { } warpgroups)
+        {
+            WarpgroupProduct.Run(gpu, this, warpgroups);
+            return;
+        }
         bool isLeftStaged = IsStaged(A), isRightStaged = IsStaged(B);
         // Two operands on their way through registers, or one in small pieces, leave too few for the largest tile.
         bool isNarrow = Left(gpu).Width < 16 || Right(gpu).Width < 16;
