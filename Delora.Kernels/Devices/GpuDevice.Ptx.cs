@@ -59,6 +59,15 @@ public sealed partial class GpuDevice
         return _ptxKernels.GetOrAdd(key, _ => new(() => LoadPtxText(key, entry, () => text(_ptx.Target)))).Value;
     }
 
+    /// <summary>What a kernel is given of matrices whose tiles it copies.</summary>
+    /// <exception cref="DeviceException">This is no CUDA device, or the matrices lie as such copies cannot read them.</exception>
+    internal TensorMap MakeTensorMap(TensorTiles tiles)
+    {
+        if (IsPlanning) return default;
+        if (_ptx is null) throw new DeviceException($"{Name} runs no PTX: tensor maps are for CUDA cards");
+        lock (_lock) return _ptx.MakeTensorMap(tiles);
+    }
+
     /// <summary>Launches a kernel of <see cref="LoadPtx"/>.</summary>
     /// <param name="kernel">The kernel.</param>
     /// <param name="launch">Groups, threads and shared memory.</param>

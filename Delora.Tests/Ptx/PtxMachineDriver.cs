@@ -68,6 +68,18 @@ internal sealed class PtxMachineDriver(
 
     public unsafe void FreeHost(nint address) => NativeMemory.AlignedFree((void*)address);
 
+    /// <summary>As <c>cuTensorMapEncodeTiled</c> demands it of 16-bit numbers and of tiles with rows of 128 bytes.</summary>
+    public TensorMap MakeTensorMap(TensorTiles tiles)
+    {
+        if (tiles.Address % 16 != 0 || tiles.RowBytes % 16 != 0 || tiles.TileRows is < 1 or > 256 || Math.Min(Math.Min(tiles.Columns, tiles.Rows), tiles.Batch) < 1
+            || tiles.Type is not (DType.BFloat16 or DType.Float16))
+            throw new DeviceException($"there is no tensor map of {tiles}");
+        Check(tiles.Address, checked(tiles.MatrixBytes * tiles.Batch));
+        return MemoryMarshal.Read<TensorMap>(new PtxTensorMap(
+            (ulong)tiles.Address, tiles.Type.Size, [tiles.Columns, tiles.Rows, tiles.Batch], [tiles.RowBytes, tiles.MatrixBytes],
+            [TensorTiles.TileColumns, tiles.TileRows, 1], PtxSwizzle.Bytes128).Encode());
+    }
+
     public IPtxEvent CreateEvent() => new Event(this);
 
     private void NotWhileRecording(string what)

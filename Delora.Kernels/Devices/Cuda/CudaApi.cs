@@ -45,6 +45,25 @@ internal enum CudaCaptureMode
     ThreadLocal = 1,
 }
 
+/// <summary><c>CUtensorMapDataType</c>.</summary>
+internal enum CudaTensorType
+{
+    Float16 = 6,
+    BFloat16 = 9,
+}
+
+/// <summary><c>CUtensorMapSwizzle</c>.</summary>
+internal enum CudaTensorSwizzle
+{
+    Bytes128 = 3,
+}
+
+/// <summary><c>CUtensorMapL2promotion</c>: how much the second-level cache reads at once.</summary>
+internal enum CudaTensorPromotion
+{
+    Bytes128 = 2,
+}
+
 /// <summary><c>CUlaunchAttribute</c> with the member <c>clusterDim</c> of its union.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 72)]
 internal struct CudaLaunchAttribute
@@ -133,6 +152,12 @@ internal static unsafe partial class CudaApi
 
     [LibraryImport(Library, EntryPoint = "cuMemsetD8Async")]
     internal static partial CudaResult MemsetD8Async(ulong destination, byte value, nuint length, nint stream);
+
+    // Interleave and fill are enumerations: none, and zeros.
+    [LibraryImport(Library, EntryPoint = "cuTensorMapEncodeTiled")]
+    internal static partial CudaResult TensorMapEncodeTiled(
+        TensorMap* map, CudaTensorType type, uint rank, void* address, ulong* sizes, ulong* strides, uint* tile, uint* steps, int interleave,
+        CudaTensorSwizzle swizzle, CudaTensorPromotion promotion, int fill);
 
     [LibraryImport(Library, EntryPoint = "cuMemHostAlloc")]
     internal static partial CudaResult MemHostAlloc(void** address, nuint length, uint flags);

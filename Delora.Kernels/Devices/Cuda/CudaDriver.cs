@@ -89,6 +89,25 @@ internal sealed unsafe class CudaDriver : IPtxDriver
         Check(CudaApi.MemFreeHost((void*)address), "giving back page-locked host memory");
     }
 
+    public TensorMap MakeTensorMap(TensorTiles tiles)
+    {
+        const int Dimensions = 3;
+        Bind();
+        ulong* sizes = stackalloc ulong[Dimensions] { (ulong)tiles.Columns, (ulong)tiles.Rows, (ulong)tiles.Batch };
+        ulong* strides = stackalloc ulong[Dimensions - 1] { (ulong)tiles.RowBytes, (ulong)tiles.MatrixBytes };
+        uint* tile = stackalloc uint[Dimensions] { TensorTiles.TileColumns, (uint)tiles.TileRows, 1 };
+        uint* steps = stackalloc uint[Dimensions] { 1, 1, 1 };
+        byte* space = stackalloc byte[TensorMap.ByteLength + TensorMap.Alignment];
+        // The driver wants an aligned address.
+        var map = (TensorMap*)KernelLayout.Align((nint)space, TensorMap.Alignment);
+        Check(
+            CudaApi.TensorMapEncodeTiled(
+                map, tiles.Type == DType.BFloat16 ? CudaTensorType.BFloat16 : CudaTensorType.Float16, Dimensions, (void*)tiles.Address, sizes, strides, tile, steps,
+                0, CudaTensorSwizzle.Bytes128, CudaTensorPromotion.Bytes128, 0),
+            $"describing {tiles}");
+        return *map;
+    }
+
     public IPtxEvent CreateEvent()
     {
         Bind();

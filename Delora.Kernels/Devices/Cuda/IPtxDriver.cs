@@ -37,6 +37,10 @@ internal interface IPtxDriver : IDisposable
     /// <summary>Gives back what <see cref="AllocateHost"/> gave.</summary>
     void FreeHost(nint address);
 
+    /// <summary>What a kernel is given of matrices whose tiles it copies, on a card of compute capability 9.0 or later.</summary>
+    /// <exception cref="DeviceException">The matrices lie as such copies cannot read them.</exception>
+    TensorMap MakeTensorMap(TensorTiles tiles);
+
     /// <summary>A new event, which can be recorded again and again.</summary>
     IPtxEvent CreateEvent();
 

@@ -71,7 +71,10 @@ internal static class KernelLayout
     private static readonly MethodInfo s_writeValue = Method(nameof(WriteValue)), s_writeView = Method(nameof(WriteView));
 
     /// <summary>The next multiple of an alignment.</summary>
-    internal static int Align(int offset, int alignment) => checked(offset + alignment - 1) / alignment * alignment;
+    internal static int Align(int offset, int alignment) => checked((int)Align((nint)offset, alignment));
+
+    /// <summary>The next multiple of an alignment.</summary>
+    internal static nint Align(nint address, int alignment) => checked(address + alignment - 1) / alignment * alignment;
 
     /// <summary>Size and alignment of a type.</summary>
     /// <exception cref="NotSupportedException">A kernel cannot take it.</exception>
@@ -79,6 +82,7 @@ internal static class KernelLayout
     {
         if (ScalarSize(type) is { } size) return new(size, size);
         if (IsView(type)) return new(2 * sizeof(long), sizeof(long));
+        if (type == typeof(TensorMap)) return new(TensorMap.ByteLength, TensorMap.Alignment);
         int offset = 0, alignment = 1;
         foreach (FieldInfo field in Fields(type))
         {
@@ -93,7 +97,7 @@ internal static class KernelLayout
     internal static void Write(Expression value, Expression destination, int offset, List<Expression> writes)
     {
         Type type = value.Type;
-        if (ScalarSize(type) is not null)
+        if (ScalarSize(type) is not null || type == typeof(TensorMap))
         {
             writes.Add(Expression.Call(s_writeValue.MakeGenericMethod(type), value, destination, Expression.Constant(offset)));
         }

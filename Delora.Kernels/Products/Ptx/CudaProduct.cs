@@ -34,6 +34,11 @@ internal sealed record CudaProduct(
     /// <summary>Makes c as is expected to be done first.</summary>
     internal void Run(GpuDevice gpu)
     {
+        if (WarpgroupProduct.Plan(gpu, this) is { } warpgroups)
+        {
+            WarpgroupProduct.Run(gpu, this, warpgroups);
+            return;
+        }
         using Tensor? a = RoundedBefore(gpu, A, Size.N / ProductPlan.Large.Columns), b = RoundedBefore(gpu, B, Size.M / ProductPlan.Large.Rows);
         CudaProduct product = this with { A = a ?? A, B = b ?? B };
         product.Run(gpu, product.Plan(gpu));

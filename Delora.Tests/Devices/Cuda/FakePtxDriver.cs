@@ -63,6 +63,8 @@ internal sealed unsafe class FakePtxDriver : IPtxDriver
         NativeMemory.Free((void*)address);
     }
 
+    public TensorMap MakeTensorMap(TensorTiles tiles) => throw new NotSupportedException();
+
     public IPtxEvent CreateEvent() => new Event(this);
 
     public void BeginCapture()

@@ -16,6 +16,10 @@ internal readonly struct PtxOperand
 
     public static implicit operator PtxOperand(PtxAddress address) => new(address);
 
+    public static implicit operator PtxOperand(PtxTileAddress tile) => new(tile);
+
+    public static implicit operator PtxOperand(PtxElection election) => new(election);
+
     public static implicit operator PtxOperand(PtxLabel label) => new(label.Name);
 
     public static implicit operator PtxOperand(int number) => new(number.ToString(CultureInfo.InvariantCulture));
@@ -43,6 +47,20 @@ internal readonly record struct PtxAddress(PtxRegister Base, int Offset)
     /// <inheritdoc/>
     public override string ToString() =>
         Offset == 0 ? $"[{Base}]" : string.Create(CultureInfo.InvariantCulture, $"[{Base}{(Offset < 0 ? "" : "+")}{Offset}]");
+}
+
+/// <summary>A tile of a tensor: the address of its map, and where the tile begins, the dimension whose numbers are neighbors first.</summary>
+internal readonly record struct PtxTileAddress(B64 Map, params B32[] Start)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"[{Map}, {{{string.Join(", ", (object[])Start)}}}]";
+}
+
+/// <summary>What an election gives: which lane, and whether the thread is it.</summary>
+internal readonly record struct PtxElection(B32 Lane, Pred IsElected)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{Lane}|{IsElected}";
 }
 
 /// <summary>A place in the text that branches lead to.</summary>
