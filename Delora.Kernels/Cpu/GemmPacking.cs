@@ -6,7 +6,8 @@ namespace Delora.Kernels;
 /// <summary>Brings operands of any layout into the panels that a micro-kernel reads.</summary>
 internal static unsafe class GemmPacking
 {
-    private const int StraightSteps = 32;
+    /// <summary>Rows of a left operand with contiguous columns that are packed together: three cache lines of each column.</summary>
+    private const int StraightRows = 48;
 
     /// <summary>Packs [rows, k] of the left operand into panels of Mr rows: <c>dst[(i / Mr)·Mr·k + p·Mr + i % Mr]</c>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -16,13 +17,11 @@ internal static unsafe class GemmPacking
         int mr = TKernel.Mr;
         if (row == 1 && col != 1)
         {
-            // Panels share cache lines: a few steps of all panels at a time.
-            for (int k0 = 0; k0 < k; k0 += StraightSteps)
-            {
-                float* to = dst + (nint)mr * k0;
-                for (int i = 0; i < rows; i += mr, to += (nint)mr * k)
-                    PackPanel<TKernel>(a + k0 * col + i, 1, col, Math.Min(mr, rows - i), Math.Min(StraightSteps, k - k0), to, mr);
-            }
+            int whole = rows / mr;
+            for (int i = 0; i < whole; i += StraightRows / mr)
+                PackStraightPanels<TKernel>(a + i * mr, col, Math.Min(StraightRows / mr, whole - i), k, dst + (nint)i * mr * k);
+            if (whole * mr < rows)
+                PackPanel<TKernel>(a + whole * mr, 1, col, rows - whole * mr, k, dst + (nint)whole * mr * k, mr);
             return;
         }
         for (int i = 0; i < rows; i += mr, dst += (nint)mr * k)
@@ -76,6 +75,35 @@ internal static unsafe class GemmPacking
             PackStraight(src, kStride, k, dst, width);
         else
             PackAny(src, stride, kStride, count, k, dst, width);
+    }
+
+    /// <summary>
+    /// Several whole panels of the left operand step by step. Panels share cache lines, and columns that lie 2 KiB or more apart fall into few sets of the
+    /// first cache, which would lose a line before the next panel wants the rest of it.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PackStraightPanels<TKernel>(float* src, nint kStride, int panels, int k, float* dst)
+        where TKernel : struct, IMicroKernel
+    {
+        int mr = TKernel.Mr;
+        nint panel = (nint)mr * k;
+        for (int p = 0; p < k; p++, src += kStride, dst += mr)
+        {
+            float* from = src, to = dst;
+            for (int i = 0; i < panels; i++, from += mr, to += panel)
+            {
+                if (mr == 12)
+                {
+                    Vector256.Load(from).Store(to);
+                    Vector128.Load(from + 8).Store(to + 8);
+                }
+                else // 6
+                {
+                    Vector128.Load(from).Store(to);
+                    *(double*)(to + 4) = *(double*)(from + 4);
+                }
+            }
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -10,9 +10,16 @@ internal readonly unsafe partial struct MicroKernel256
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void PackTransposed(float* src, nint stride, int count, int k, float* dst, int width)
     {
-        int whole = count == 6 && width == 6 ? k & ~7 : 0;
-        for (int p = 0; p < whole; p += 8)
-            Pack6(src + p, stride, dst + (nint)p * 6);
+        int whole = count == width && width is 6 or 16 ? k & ~7 : 0;
+        if (width == 6)
+            for (int p = 0; p < whole; p += 8)
+                Pack6(src + p, stride, dst + (nint)p * 6);
+        else
+            for (int p = 0; p < whole; p += 8)
+            {
+                PackWhole8(src + p, stride, dst + (nint)p * 16);
+                PackWhole8(src + 8 * stride + p, stride, dst + (nint)p * 16 + 8);
+            }
         if (whole < k)
             Pack8(src + whole, stride, count, k - whole, dst + (nint)whole * width, width);
     }
@@ -54,29 +61,42 @@ internal readonly unsafe partial struct MicroKernel256
                 V r5 = rows > 5 ? Vector256.Load(s + 5 * stride) : default;
                 V r6 = rows > 6 ? Vector256.Load(s + 6 * stride) : default;
                 V r7 = rows > 7 ? Vector256.Load(s + 7 * stride) : default;
-                V t0 = Avx.UnpackLow(r0, r1), t1 = Avx.UnpackHigh(r0, r1), t2 = Avx.UnpackLow(r2, r3), t3 = Avx.UnpackHigh(r2, r3);
-                V t4 = Avx.UnpackLow(r4, r5), t5 = Avx.UnpackHigh(r4, r5), t6 = Avx.UnpackLow(r6, r7), t7 = Avx.UnpackHigh(r6, r7);
-                r0 = Avx.Shuffle(t0, t2, 0x44);
-                r1 = Avx.Shuffle(t0, t2, 0xEE);
-                r2 = Avx.Shuffle(t1, t3, 0x44);
-                r3 = Avx.Shuffle(t1, t3, 0xEE);
-                r4 = Avx.Shuffle(t4, t6, 0x44);
-                r5 = Avx.Shuffle(t4, t6, 0xEE);
-                r6 = Avx.Shuffle(t5, t7, 0x44);
-                r7 = Avx.Shuffle(t5, t7, 0xEE);
-                Put(Avx.Permute2x128(r0, r4, 0x20), d, columns);
-                Put(Avx.Permute2x128(r1, r5, 0x20), d + width, columns);
-                Put(Avx.Permute2x128(r2, r6, 0x20), d + 2 * width, columns);
-                Put(Avx.Permute2x128(r3, r7, 0x20), d + 3 * width, columns);
-                Put(Avx.Permute2x128(r0, r4, 0x31), d + 4 * width, columns);
-                Put(Avx.Permute2x128(r1, r5, 0x31), d + 5 * width, columns);
-                Put(Avx.Permute2x128(r2, r6, 0x31), d + 6 * width, columns);
-                Put(Avx.Permute2x128(r3, r7, 0x31), d + 7 * width, columns);
+                Turn(r0, r1, r2, r3, r4, r5, r6, r7, d, width, columns);
             }
             for (int p = whole; p < k; p++, s++, d += width)
                 for (int j = 0; j < columns; j++)
                     d[j] = j < rows ? s[j * stride] : 0f;
         }
+    }
+
+    /// <summary>8 steps of 8 of the 16 columns of a whole panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void PackWhole8(float* s, nint stride, float* d) => Turn(
+        Vector256.Load(s), Vector256.Load(s + stride), Vector256.Load(s + 2 * stride), Vector256.Load(s + 3 * stride), Vector256.Load(s + 4 * stride),
+        Vector256.Load(s + 5 * stride), Vector256.Load(s + 6 * stride), Vector256.Load(s + 7 * stride), d, 16, 8);
+
+    /// <summary>The transpose of eight rows, the first <paramref name="columns"/> numbers of each of its rows, <paramref name="width"/> floats apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Turn(V r0, V r1, V r2, V r3, V r4, V r5, V r6, V r7, float* d, int width, int columns)
+    {
+        V t0 = Avx.UnpackLow(r0, r1), t1 = Avx.UnpackHigh(r0, r1), t2 = Avx.UnpackLow(r2, r3), t3 = Avx.UnpackHigh(r2, r3);
+        V t4 = Avx.UnpackLow(r4, r5), t5 = Avx.UnpackHigh(r4, r5), t6 = Avx.UnpackLow(r6, r7), t7 = Avx.UnpackHigh(r6, r7);
+        r0 = Avx.Shuffle(t0, t2, 0x44);
+        r1 = Avx.Shuffle(t0, t2, 0xEE);
+        r2 = Avx.Shuffle(t1, t3, 0x44);
+        r3 = Avx.Shuffle(t1, t3, 0xEE);
+        r4 = Avx.Shuffle(t4, t6, 0x44);
+        r5 = Avx.Shuffle(t4, t6, 0xEE);
+        r6 = Avx.Shuffle(t5, t7, 0x44);
+        r7 = Avx.Shuffle(t5, t7, 0xEE);
+        Put(Avx.Permute2x128(r0, r4, 0x20), d, columns);
+        Put(Avx.Permute2x128(r1, r5, 0x20), d + width, columns);
+        Put(Avx.Permute2x128(r2, r6, 0x20), d + 2 * width, columns);
+        Put(Avx.Permute2x128(r3, r7, 0x20), d + 3 * width, columns);
+        Put(Avx.Permute2x128(r0, r4, 0x31), d + 4 * width, columns);
+        Put(Avx.Permute2x128(r1, r5, 0x31), d + 5 * width, columns);
+        Put(Avx.Permute2x128(r2, r6, 0x31), d + 6 * width, columns);
+        Put(Avx.Permute2x128(r3, r7, 0x31), d + 7 * width, columns);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
