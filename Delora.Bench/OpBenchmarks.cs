@@ -20,7 +20,7 @@ public abstract class OpBenchmarks
     private readonly List<IDisposable> _owned = [];
     private readonly List<Tensor> _outputs = [];
     private int _seed;
-    private bool _validating;
+    private bool _validating, _rounding;
 
     /// <summary>Selector of the device: <c>cpu</c>, <c>cuda:0</c>, …</summary>
     [ParamsSource(nameof(DeviceNames), Priority = 1)]
@@ -45,6 +45,12 @@ public abstract class OpBenchmarks
     /// <summary>Largest allowed difference from the reference, relative to max(1, |reference|).</summary>
     protected virtual double Tolerance => 1e-5;
 
+    /// <summary>
+    /// Where matrix products in bfloat16 take another way: the size and the tolerance by which that way is compared, from inputs that are numbers of
+    /// bfloat16, so that only what is rounded on the way differs. Null where there is no such way.
+    /// </summary>
+    protected virtual (BenchShape Shape, double Tolerance)? Rounded => null;
+
     /// <summary>The device that runs.</summary>
     protected Device Device { get; private set; } = Devices.Reference;
 
@@ -65,10 +71,13 @@ public abstract class OpBenchmarks
 
     /// <summary>Validates, then prepares what is timed.</summary>
     [GlobalSetup]
-    public void Setup()
+    public void Setup() => Begin(Devices.Get(On));
+
+    /// <summary><see cref="Setup"/> on a device that has no name.</summary>
+    internal void Begin(Device device)
     {
-        Validate(Devices.Get(On));
-        Device = Devices.Get(On);
+        Validate(device);
+        Device = device;
         Prepare(Shape);
         Device.Synchronize();
     }
@@ -83,14 +92,33 @@ public abstract class OpBenchmarks
         _seed = 0;
     }
 
-    /// <summary>Runs every benchmark method at <see cref="ValidationShape"/> and compares all outputs with the reference
-    /// device's.</summary>
+    /// <summary>
+    /// Runs every benchmark method at <see cref="ValidationShape"/> and compares all outputs with the reference device's; with products in float32, and
+    /// where the device has such and they are <see cref="Rounded"/>, in bfloat16.
+    /// </summary>
     /// <exception cref="InvalidOperationException">A result is wrong.</exception>
     public void Validate(Device device)
     {
+        using (new PrecisionScope(device, MatMulPrecision.Float32)) Validate(device, ValidationShape, Tolerance);
+        if (Rounded is not { } rounded) return;
+        using var precision = new PrecisionScope(device, MatMulPrecision.BFloat16);
+        if (precision.Current != MatMulPrecision.BFloat16) return;
+        _rounding = true;
+        try
+        {
+            Validate(device, rounded.Shape, rounded.Tolerance);
+        }
+        finally
+        {
+            _rounding = false;
+        }
+    }
+
+    private void Validate(Device device, BenchShape shape, double tolerance)
+    {
         foreach (MethodInfo method in GetType().GetMethods().Where(method => method.IsDefined(typeof(BenchmarkAttribute), inherit: true)))
         {
-            double[][] expected = Results(Devices.Reference, method), actual = Results(device, method);
+            double[][] expected = Results(Devices.Reference, method, shape), actual = Results(device, method, shape);
             if (!expected.SelectMany(values => values).Any(double.IsFinite))
                 throw new InvalidOperationException($"{GetType().Name}.{method.Name} writes to no Output: there is nothing to validate.");
             for (int output = 0; output < expected.Length; output++)
@@ -99,9 +127,9 @@ public abstract class OpBenchmarks
                     double wanted = expected[output][i], found = actual[output][i];
                     // An output that this method does not write stays poisoned on both sides.
                     if (double.IsNaN(wanted) && double.IsNaN(found)) continue;
-                    if (!(Math.Abs(found - wanted) <= Tolerance * Math.Max(1, Math.Abs(wanted))))
+                    if (!(Math.Abs(found - wanted) <= tolerance * Math.Max(1, Math.Abs(wanted))))
                         throw new InvalidOperationException(
-                            $"{GetType().Name}.{method.Name} on {device.Name}: output {output}, element {i} is {found:R}, not {wanted:R}.");
+                            $"{GetType().Name}.{method.Name} on {device.Name}{(_rounding ? " in bfloat16" : "")}: output {output}, element {i} is {found:R}, not {wanted:R}.");
                 }
         }
     }
@@ -111,6 +139,7 @@ public abstract class OpBenchmarks
     {
         var values = new float[shape.ElementCount];
         new Generator((ulong)++_seed).FillUniform(values, lo, hi);
+        if (_rounding) PrecisionScope.Round(values, MatMulPrecision.BFloat16);
         return Track(Tensor.From(values, shape, Device, "benchmark input"));
     }
 
@@ -148,13 +177,13 @@ public abstract class OpBenchmarks
         return owned;
     }
 
-    private double[][] Results(Device device, MethodInfo method)
+    private double[][] Results(Device device, MethodInfo method, BenchShape shape)
     {
         Device = device;
         _validating = true;
         try
         {
-            Prepare(ValidationShape);
+            Prepare(shape);
             method.Invoke(this, BindingFlags.DoNotWrapExceptions, null, null, null);
             return [.. _outputs.Select(output => output.ToArray<double>())];
         }

@@ -15,9 +15,8 @@ using Delora.Bench.Compare.Gpu;
 // frozen [TEXT]  frozen weights in every storage: memory, error, products (of the shapes that begin with TEXT)
 // frozen steps MODEL   training steps of a model with its weights in different storages
 // frozen decode        tokens of a Llama, one at a time, likewise
-// products [TEXT]      matrix products on a CUDA card at each precision (of the shapes that begin with TEXT)
 // compare cpu [TEXT]   Delora beside libtorch (what has TEXT in its name), in turn; writes artifacts/compare-cpu.json
-// compare gpu …  Delora's side of the comparison on a GPU, its plan for the peers, and the two joined (docs/gpu.md)
+// compare gpu …  Delora's side of the comparison on a GPU, its plan for the peers, and the two joined (docs/gpu.md); --only product: the products
 // validate DEVICE   every op's benchmarks against the reference, nothing timed
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
@@ -46,10 +45,6 @@ switch (args)
         return FrozenModelsRun.Decode();
     case ["frozen", var text]:
         return FrozenRun.Run(text);
-    case ["products"]:
-        return ProductRun.Run("");
-    case ["products", var text]:
-        return ProductRun.Run(text);
     case ["compare", "cpu"]:
         return CompareRun.Run("");
     case ["compare", "cpu", var text]:

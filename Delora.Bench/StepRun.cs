@@ -45,13 +45,17 @@ internal static class StepRun
         return 0;
     }
 
-    /// <summary>Loss and gradients of a small model against the float64 reference, at odd sizes.</summary>
-    internal static void Validate(Device own, bool checkpointing = false)
+    /// <summary>Gradients of a small model against the float64 reference, at odd sizes.</summary>
+    /// <param name="own">The device.</param>
+    /// <param name="checkpointing">Whether layers are computed again on the way back.</param>
+    /// <param name="tolerance">The largest difference over the largest gradient.</param>
+    internal static void Validate(Device own, bool checkpointing = false, double tolerance = 1e-4)
     {
+        // Heads of 8 and more than 16 tokens: attention takes the tensor cores where products are rounded.
         LlamaConfig config = new()
         {
             VocabSize = 67,
-            HiddenSize = 36,
+            HiddenSize = 48,
             IntermediateSize = 50,
             NumHiddenLayers = 2,
             NumAttentionHeads = 6,
@@ -60,12 +64,12 @@ internal static class StepRun
         };
         double[][] results = [.. ((Device[])[Devices.Reference, own]).Select(device =>
         {
-            using Side side = new(device, config, 2, 9, 3, checkpointing);
+            using Side side = new(device, config, 2, 19, 3, checkpointing);
             return side.Gradients();
         })];
         double largest = results[0].Max(Math.Abs), error = results[0].Zip(results[1], (want, got) => Math.Abs(want - got)).Max();
         // Written so that NaN fails.
-        if (!(error <= 1e-4 * largest)) throw new InvalidOperationException($"A gradient is off by {error}, the largest is {largest}: nothing is timed.");
+        if (!(error <= tolerance * largest)) throw new InvalidOperationException($"A gradient is off by {error}, the largest is {largest}: nothing is timed.");
     }
 
     /// <summary>A model with an adapter, an optimizer and a batch.</summary>

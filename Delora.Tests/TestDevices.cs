@@ -54,6 +54,15 @@ public static class TestDevices
     /// <summary>Names of the devices that run PTX.</summary>
     public static TheoryData<string> CudaNames => Rows(name => name is "interpreter" or "cuda");
 
+    /// <summary>A row for each device and value, skipped and with the trait as the device's row is.</summary>
+    public static TheoryData<string, T> With<T>(this TheoryData<string> devices, params IEnumerable<T> values)
+    {
+        var rows = new TheoryData<string, T>();
+        foreach (TheoryDataRow<string> device in devices)
+            foreach (T value in values) rows.Add(new TheoryDataRow<string, T>(device.Data, value) { Skip = device.Skip, Traits = { ["Device"] = [device.Data] } });
+        return rows;
+    }
+
     /// <summary>The devices that have been started so far: what the leak check looks at.</summary>
     internal static IReadOnlyList<Device> Started
     {

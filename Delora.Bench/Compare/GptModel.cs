@@ -57,7 +57,7 @@ internal sealed class GptModel : IDisposable
     private Tensor Positions(int batch)
     {
         int[] rows = [.. Enumerable.Range(0, batch * _shape.Length).Select(i => i % _shape.Length)];
-        return ((Tensor)_positions).Embedding(Tensor.From(rows, [batch, _shape.Length], _positions.Value.Device, "positions"));
+        return ((Tensor)_positions).Embedding(Tensor.FromIndices(rows, [batch, _shape.Length], _positions.Value.Device, "positions"));
     }
 
     private Parameter Make(Device device, string name, params int[] shape)

@@ -15,6 +15,7 @@ internal sealed class OwnStep : ICompareWork
     private readonly Func<Tensor, Tensor, Tensor> _loss;
     private readonly AdamW _optimizer;
     private readonly Tensor _ids, _targets;
+    private readonly TokenBatch _batch;
 
     internal OwnStep(ModelShape shape, int threads, FrozenWeightOptions? frozen = null) : this(shape, new CpuDevice(threads), frozen) => _ownsDevice = true;
 
@@ -36,8 +37,9 @@ internal sealed class OwnStep : ICompareWork
             (_model, _loss, trained) = (model, model.Loss, model.Trained());
         }
         _optimizer = new AdamW(trained, ModelShape.LearningRate, weightDecay: ModelShape.WeightDecay);
-        _ids = Tensor.From(shape.Ids(0), [shape.Batch, shape.Length], device, "ids");
-        _targets = Tensor.From(shape.Ids(1), [shape.Batch, shape.Length], device, "targets");
+        _batch = new TokenBatch(shape.Ids(0), shape.Ids(1), [shape.Batch, shape.Length]);
+        _ids = Tensor.From(_batch.Ids, _batch.Shape, device, "ids");
+        _targets = Tensor.From(_batch.Targets, _batch.Shape, device, "targets");
     }
 
     /// <summary>The most bytes that the device had in use since the last call of <see cref="ResetPeak"/>.</summary>
@@ -56,6 +58,9 @@ internal sealed class OwnStep : ICompareWork
     }
 
     internal void ResetPeak() => _device.Memory.ResetPeak();
+
+    /// <summary>A trainer of the model, and what it trains on.</summary>
+    internal (Trainer<TokenBatch> Trainer, TokenBatch Batch) Training() => (TokenBatch.Trainer(_optimizer, _loss, _device), _batch);
 
     /// <summary>Nobody reads the loss: a device that works on its own is not waited for.</summary>
     public void Run() => Step(_ => { });

@@ -16,7 +16,8 @@ import models
 import ops
 import timing
 
-TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# tf32 is a way to multiply float32 tensors.
+TYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def sides(case):
@@ -25,18 +26,25 @@ def sides(case):
     if kind == "copy":
         return [("PyTorch", lambda: ops.copy(sizes, dtype))]
     if kind == "product":
-        return [("PyTorch", lambda: ops.product(sizes, dtype))]
+        return [("PyTorch", lambda: ops.matmul(part)(sizes, dtype))]
     if kind == "op":
         return [("PyTorch", lambda: ops.OPS[part](sizes, dtype))]
     if kind == "layer":
         return [("PEFT", lambda: models.layer(part == "DeLoRA", sizes, dtype))]
+    if kind == "step" and sizes[8]:
+        return [("PEFT", lambda: models.step(sizes, dtype, False)), ("PEFT under bf16 autocast", lambda: models.step(sizes, dtype, True))]
     if kind == "step":
-        name = "PEFT" if sizes[8] else "PyTorch"
-        return [(name, lambda: models.step(sizes, dtype, False)), (f"{name} under bf16 autocast", lambda: models.step(sizes, dtype, True))]
+        # Weights that are trained stay float32: bfloat16 is the autocast's.
+        autocast = dtype == torch.bfloat16
+        return [("PyTorch under bf16 autocast" if autocast else "PyTorch", lambda: models.step(sizes, torch.float32, autocast))]
+    if kind == "eager step":
+        return []  # Delora's own step without a graph, beside its step with one.
     raise ValueError(f"no case of kind '{kind}'")
 
 
 def measure(case, make, seconds):
+    # PyTorch's own default, said aloud: float32 products in float32.
+    torch.backends.cuda.matmul.allow_tf32 = case["type"] == "tf32"
     run = make()
     run()
     run()
@@ -51,8 +59,6 @@ def measure(case, make, seconds):
 
 
 def main(plan, target, seconds):
-    # PyTorch's own defaults, said aloud: float32 products in float32.
-    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     print(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name()}", flush=True)
     with open(plan, encoding="utf-8") as lines:

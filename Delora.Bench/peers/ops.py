@@ -113,10 +113,6 @@ def copy(sizes, dtype):
     return lambda: target.copy_(source)
 
 
-def product(sizes, dtype):
-    return matmul("NT")(sizes, dtype)
-
-
 def table():
     """Delora's names, `Op.Method`, to the functions that make a run."""
     ops = {
@@ -133,8 +129,6 @@ def table():
     ops["Softmax.Forward"], ops["Softmax.Backward"] = unary(softmax)
     ops["RmsNorm.Forward"], ops["RmsNorm.Backward"] = norm(F.rms_norm, weight_gradient=False)
     ops["LayerNorm.Forward"], ops["LayerNorm.BackwardWithWeight"] = norm(F.layer_norm, weight_gradient=True)
-    for layout in ("NT", "NN", "TN"):
-        ops[f"MatMul.{layout}"] = matmul(layout)
     return ops
 
 

@@ -3,6 +3,7 @@ using BenchmarkDotNet.Attributes;
 using Delora.Bench;
 using Delora.Bench.Compare;
 using Delora.Bench.Compare.Gpu;
+using Delora.Core;
 using Delora.Kernels;
 
 namespace Delora.Tests.Bench;
@@ -10,7 +11,18 @@ namespace Delora.Tests.Bench;
 /// <summary>The comparison on a GPU, without one: its rows, and Delora's side of them on the processor.</summary>
 public sealed class GpuCompareTests
 {
-    public static TheoryData<int> Rehearsed => [.. Enumerable.Range(0, GpuPlan.Rehearsal.Count)];
+    /// <summary>The processor stands for OpenCL, which has neither other precisions nor graphs.</summary>
+    public static TheoryData<string, int> Rehearsed
+    {
+        get
+        {
+            TheoryData<string> devices = TestDevices.CudaNames;
+            devices.Add("cpu");
+            return devices.With(Enumerable.Range(0, GpuPlan.Rehearsal.Count));
+        }
+    }
+
+    public static TheoryData<string> Cards => TestDevices.CudaNames;
 
     /// <summary>Rows are joined by name and shape; what they name exists.</summary>
     [Theory, InlineData(true), InlineData(false)]
@@ -26,7 +38,7 @@ public sealed class GpuCompareTests
             Work work = ((OpBenchmarks)Activator.CreateInstance(type)!).WorkOf(names[1], new BenchShape("gpu", @case.Sizes));
             Assert.True(work is { Flops: >= 0, Bytes: > 0 } && double.IsFinite(work.Flops + work.Bytes), @case.ToString());
         }
-        foreach (GpuCase @case in cases.Where(@case => @case.Kind == GpuPlan.Step))
+        foreach (GpuCase @case in cases.Where(@case => @case.Kind is GpuPlan.Step or GpuPlan.Eager))
             Assert.Equal(@case.Sizes[7], GpuModels.Get(@case.Pass).Vocabulary);
     }
 
@@ -34,7 +46,9 @@ public sealed class GpuCompareTests
     public void Full_and_rehearsed_rows_take_the_same_ways()
     {
         static IEnumerable<string> Ways(IEnumerable<GpuCase> cases) =>
-            cases.Select(@case => @case.Kind == GpuPlan.Step ? @case.Kind : $"{@case.Kind} {@case.Pass}").Distinct().Order(StringComparer.Ordinal);
+            cases.Select(@case => @case.Kind is GpuPlan.Step or GpuPlan.Eager
+                ? $"{@case.Kind} {GpuModels.Get(@case.Pass).IsLlama} {@case.Type}"
+                : $"{@case.Kind} {@case.Pass} {@case.Type}").Distinct().Order(StringComparer.Ordinal);
         Assert.Equal(Ways(GpuPlan.Full), Ways(GpuPlan.Rehearsal));
     }
 
@@ -47,19 +61,25 @@ public sealed class GpuCompareTests
         foreach (GpuCase @case in GpuPlan.Full)
         {
             Assert.Contains($"\"{@case.Kind}\"", compare);
-            if (@case.Kind == GpuPlan.Op && !@case.Pass.StartsWith("MatMul.", StringComparison.Ordinal)) Assert.Contains($"\"{@case.Pass}\"", ops);
+            Assert.Contains($"\"{@case.Type}\"", compare);
+            if (@case.Kind == GpuPlan.Op) Assert.Contains($"\"{@case.Pass}\"", ops);
         }
     }
 
-    /// <summary>Each checks itself against the reference when it is made, and runs.</summary>
+    /// <summary>Each checks itself against the reference when it is made, and is timed; the device multiplies afterwards as before.</summary>
     [Theory, MemberData(nameof(Rehearsed))]
-    public void Delora_computes_every_row(int index)
+    public void Delora_computes_every_row(string name, int index)
     {
-        DeviceInfo cpu = Devices.All.Single(info => info.Kind == DeviceKind.Cpu);
-        using GpuWork work = GpuWork.Create(GpuPlan.Rehearsal[index], cpu);
-        work.Run();
-        Devices.Cpu.Synchronize();
-        Assert.True(work.Tokens > 0 || work.Work.Bytes > 0);
+        Device device = TestDevices.Get(name);
+        GpuCase @case = GpuPlan.Rehearsal[index];
+        using (GpuWork work = GpuWork.Create(@case, device))
+        {
+            Assert.True(work.Measure(1e-3) > 0);
+            Assert.True(work.Tokens > 0 || work.Work.Bytes > 0);
+            Assert.Equal(name == "cpu" && @case.Type != GpuCase.Float32 ? ", in float32" : "", work.Remark);
+            if (device is GpuDevice during) Assert.Equal(@case.Precision, during.MatMulPrecision);
+        }
+        if (device is GpuDevice after) Assert.Equal(MatMulPrecision.Float32, after.MatMulPrecision);
     }
 
     [Fact]
@@ -71,7 +91,8 @@ public sealed class GpuCompareTests
         using var folder = new TemporaryFolder();
         GpuCase copy = GpuPlan.Full[0];
         Write("delora.jsonl", new(copy.Name, copy.Shape, "delora", 2, 1000, "GB/s"), new("norm", "3×4", "delora", 4, 900, "GB/s"),
-            new("step", "2", "delora", 10, 50, "tokens/s", 70), new("broken", "1", "delora", 0, Error: "why"));
+            new("step", "2", "delora", 10, 50, "tokens/s", 70),
+            new("step, launch by launch", "2", "delora", 25, 20, "tokens/s", 70), new("broken", "1", "delora", 0, Error: "why"));
         Write("peers.jsonl", new("norm", "3×4", "PyTorch", 2), new("step", "2", "PEFT", 15, 30, "tokens/s", 100), new("other", "1", "PyTorch", 1));
         File.AppendAllText(Path.Combine(folder.Path, "peers.jsonl"), "{\"name\":\"no");
 
@@ -86,12 +107,20 @@ public sealed class GpuCompareTests
                 [("step; PEFT", "peer")] = 1.5,
                 [("step; PEFT", "memory")] = 0.7,
                 [("norm", "copy")] = 0.9,
+                [("step", "graph")] = 2.5,
             },
             ratios);
-        Assert.Equal(7, written.RootElement.GetProperty("results").GetArrayLength());
+        Assert.Equal(8, written.RootElement.GetProperty("results").GetArrayLength());
 
         void Write(string name, params GpuResult[] results) =>
             File.WriteAllLines(Path.Combine(folder.Path, name), results.Select(result => JsonSerializer.Serialize(result, GpuRun.Json)));
+    }
+
+    [Theory, MemberData(nameof(Cards))]
+    public void A_curve_falls_on_a_card(string name)
+    {
+        using var folder = new TemporaryFolder();
+        Assert.Equal(0, GpuCurve.Run(folder.Path, TestDevices.Get(name), rehearse: true));
     }
 
     [Fact]

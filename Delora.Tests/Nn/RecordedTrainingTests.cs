@@ -13,17 +13,8 @@ public sealed class RecordedTrainingTests
 {
     private const int Vocabulary = 37;
 
-    public static TheoryData<string, string> Runs
-    {
-        get
-        {
-            var rows = new TheoryData<string, string>();
-            foreach (TheoryDataRow<string> card in TestDevices.CudaNames)
-                foreach (string variant in (string[])["plain", "accumulation", "dropout", "lora", "checkpointing", "nf4", "evaluations"])
-                    rows.Add(new TheoryDataRow<string, string>(card.Data, variant) { Skip = card.Skip });
-            return rows;
-        }
-    }
+    public static TheoryData<string, string> Runs =>
+        TestDevices.CudaNames.With("plain", "accumulation", "dropout", "lora", "checkpointing", "nf4", "evaluations");
 
     public static TheoryData<string> Cards => TestDevices.CudaNames;
 

@@ -24,16 +24,7 @@ public sealed class AttentionTextTests
         new(1, 80, 30, 2, 1, 16) { Window = 9, Causal = false }, new(1, 17, 40, 1, 1, 128), new(1, 34, 34, 1, 1, 104) { Mask = AttentionMask.Left },
     ];
 
-    public static TheoryData<string, string> Types
-    {
-        get
-        {
-            var rows = new TheoryData<string, string>();
-            foreach (var row in TestDevices.CudaNames)
-                foreach (string type in (string[])["BFloat16", "Float16"]) rows.Add(new TheoryDataRow<string, string>(row.Data, type) { Skip = row.Skip });
-            return rows;
-        }
-    }
+    public static TheoryData<string, string> Types => TestDevices.CudaNames.With("BFloat16", "Float16");
 
     [Theory, MemberData(nameof(Types))]
     public void MatchesTheReferenceOfRoundedOperands(string name, string type)

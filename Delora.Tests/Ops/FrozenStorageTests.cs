@@ -8,17 +8,7 @@ public sealed class FrozenStorageTests
 {
     private static readonly (int Out, int In)[] s_shapes = [(1, 1), (3, 64), (31, 33), (33, 129), (2, 1025), (70, 65), (65, 1), (40, 772)];
 
-    public static TheoryData<string, FrozenStorage> DevicesAndStorages
-    {
-        get
-        {
-            TheoryData<string, FrozenStorage> data = [];
-            foreach (TheoryDataRow<string> row in TestDevices.AllNames)
-                foreach (FrozenStorage storage in PlainStorage.All)
-                    data.Add(new TheoryDataRow<string, FrozenStorage>(row.Data, storage) { Skip = row.Skip });
-            return data;
-        }
-    }
+    public static TheoryData<string, FrozenStorage> DevicesAndStorages => TestDevices.AllNames.With(PlainStorage.All);
 
     public static TheoryData<SimdLevel, FrozenStorage> LevelsAndStorages
     {

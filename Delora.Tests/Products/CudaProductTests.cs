@@ -12,17 +12,7 @@ public sealed class CudaProductTests
 {
     private const string PlainFloat = "Float32";
 
-    public static TheoryData<string, string> Types
-    {
-        get
-        {
-            var rows = new TheoryData<string, string>();
-            foreach (var row in TestDevices.CudaNames)
-                foreach (string type in (string[])[PlainFloat, .. Enum.GetNames<MmaType>()])
-                    rows.Add(new TheoryDataRow<string, string>(row.Data, type) { Skip = row.Skip });
-            return rows;
-        }
-    }
+    public static TheoryData<string, string> Types => TestDevices.CudaNames.With([PlainFloat, .. Enum.GetNames<MmaType>()]);
 
     [Theory, MemberData(nameof(Types))]
     public void EveryLayoutWithBranchBiasSumAndSplit(string device, string type)

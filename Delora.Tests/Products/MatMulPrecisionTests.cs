@@ -1,3 +1,4 @@
+using Delora.Bench;
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Tests.Ptx;
@@ -9,28 +10,23 @@ public sealed class MatMulPrecisionTests
 {
     private const int Rows = 21, In = 40, Out = 24, Rank = 3;
 
-    public static TheoryData<MatMulPrecision, FrozenStorage> Cases
-    {
-        get
-        {
-            var rows = new TheoryData<MatMulPrecision, FrozenStorage>();
-            foreach (MatMulPrecision precision in Enum.GetValues<MatMulPrecision>())
-                foreach (FrozenStorage storage in (FrozenStorage[])[FrozenStorage.Float32, FrozenStorage.BFloat16, FrozenStorage.Float16, FrozenStorage.Int8])
-                    rows.Add(precision, storage);
-            return rows;
-        }
-    }
+    public static TheoryData<string> Cards => TestDevices.CudaNames;
+
+    public static TheoryData<string, MatMulPrecision> Cases => TestDevices.CudaNames.With(Enum.GetValues<MatMulPrecision>());
 
     /// <summary>The layers, forward and backward, against the reference device's within the rounding of two factors.</summary>
     [Theory, MemberData(nameof(Cases))]
-    public void EveryLayerRoundsSo(MatMulPrecision precision, FrozenStorage storage)
+    public void EveryLayerRoundsSo(string card, MatMulPrecision precision)
     {
-        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "a card");
-        gpu.Memory.PoisonNewAllocations = true;
-        gpu.MatMulPrecision = precision;
+        Device gpu = TestDevices.Get(card);
+        using var scope = new PrecisionScope(gpu, precision);
+        Assert.Equal(precision, scope.Current);
         // Twice the unit roundoff for each of at most three products in a row, of sums of at most Rows · Out numbers below 1.
-        double unit = Math.ScaleB(1, precision switch { MatMulPrecision.Float32 => -21, MatMulPrecision.BFloat16 => -8, _ => -11 });
-        foreach (DropoutMask? mask in new DropoutMask?[] { null, new DropoutMask(0.4f, new RandomStream(7, 123)) })
+        double unit = precision switch { MatMulPrecision.Float32 => Math.ScaleB(1, -21), MatMulPrecision.BFloat16 => Math.ScaleB(1, -8), _ => Math.ScaleB(1, -11) };
+        foreach ((FrozenStorage storage, DropoutMask? mask) in
+            from storage in (FrozenStorage[])[FrozenStorage.Float32, FrozenStorage.BFloat16, FrozenStorage.Float16, FrozenStorage.Int8]
+            from mask in (DropoutMask?[])[null, new DropoutMask(0.4f, new RandomStream(7, 123))]
+            select (storage, mask))
         {
             (string Name, float[] Values)[] expected = Results(Devices.Reference, storage, mask), actual = Results(gpu, storage, mask);
             Assert.Equal(expected.Length, actual.Length);
@@ -51,11 +47,11 @@ public sealed class MatMulPrecisionTests
     }
 
     /// <summary>A product in 16 bits of a weight that is kept in them needs no memory for another copy of it.</summary>
-    [Fact]
-    public void AWeightOf16BitsIsReadAsItLies()
+    [Theory, MemberData(nameof(Cards))]
+    public void AWeightOf16BitsIsReadAsItLies(string name)
     {
-        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "a card");
-        gpu.MatMulPrecision = MatMulPrecision.BFloat16;
+        Device gpu = TestDevices.Get(name);
+        using var scope = new PrecisionScope(gpu, MatMulPrecision.BFloat16);
         using Tensor w = Values([Out, In], 2, gpu), x = Values([Rows, In], 1, gpu), y = Tensor.Empty([Rows, Out], DType.Float32, gpu);
         using FrozenWeight weight = FrozenWeight.Create(w, FrozenStorage.BFloat16);
         long before = gpu.Memory.Statistics.BytesInUse;

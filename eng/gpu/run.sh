@@ -95,7 +95,7 @@ else
     # It slows kernels down many times: what was checked until it was cut off is in its log.
     for tool in memcheck racecheck; do
         classes=()
-        [ "$tool" = memcheck ] || classes=(--filter-class '*GpuTiledProductTests' '*AttentionTests' '*SoftmaxTests' '*LayerNormTests' '*LinearCrossEntropyTests')
+        [ "$tool" = memcheck ] || classes=(--filter-class '*GpuTiledProductTests' '*CudaProductTests' '*AttentionTests' '*AttentionTextTests' '*SoftmaxTests' '*LayerNormTests' '*LinearCrossEntropyTests')
         part "$tool" "${DELORA_SANITIZER_S:-50}" figures "$sanitizer" --tool "$tool" --report-api-errors no --error-exitcode 77 \
             "$tests" --no-ansi --progress off --show-test-results failed --filter-trait "Device=$kind" "${classes[@]}"
         if grep -Eq '^=+ (Invalid|Misaligned|Error: Race|Error: Potential|Barrier)' "$out/$tool.log" 2>/dev/null; then

@@ -1,14 +1,14 @@
 using System.Globalization;
 using System.Text.Json;
-using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Bench.Compare.Gpu;
 
 /// <summary>
 /// The loss curve of a fine-tuning. The base model (bfloat16), the adapter and all batches are written first, so that a peer trains from the same start on
-/// the same tokens; then Delora trains. What counts as noise is how far the peer's own curves, in bfloat16 and float32, lie apart.
+/// the same tokens; then Delora trains, multiplying in bfloat16 where the device can. What counts as noise is how far the peer's own curves, in bfloat16 and float32, lie apart.
 /// </summary>
 internal static class GpuCurve
 {
@@ -17,8 +17,9 @@ internal static class GpuCurve
 
     internal static int Run(string folder, Device device, bool rehearse)
     {
-        ModelShape shape = rehearse ? GpuModels.Get("rehearsal") : GpuModels.Get("llama-135m, bf16") with { Batch = 4, Length = 256 };
+        ModelShape shape = rehearse ? GpuModels.Get("rehearsal, bf16") : GpuModels.Get("llama-135m, bf16") with { Batch = 4, Length = 256 };
         int[][] batches = [.. Enumerable.Range(0, rehearse ? RehearsedSteps : Steps).Select(step => Batch(shape, step))];
+        using var precision = new PrecisionScope(device, MatMulPrecision.BFloat16);
         using PeftModel peft = OwnStep.Llama(shape, device, GpuStep.StorageOf(shape), out LlamaForCausalLM model);
         using LlamaForCausalLM owned = model;
         model.Save(Path.Combine(folder, "base"), DType.BFloat16);
@@ -33,27 +34,14 @@ internal static class GpuCurve
         }));
         using var optimizer = new AdamW(
             peft.TrainableParameters().Select(entry => entry.Parameter), ModelShape.LearningRate, weightDecay: ModelShape.WeightDecay);
-        var losses = new List<double>();
-        foreach (int[] tokens in batches)
-        {
-            using Tensor ids = Columns(tokens, 0, "ids"), targets = Columns(tokens, 1, "targets");
-            optimizer.ZeroGradients();
-            using (var tape = new Tape())
-            {
-                Tensor loss = model.Loss(ids, targets);
-                tape.Backward(loss);
-                losses.Add(loss.ToScalar());
-            }
-            optimizer.Step();
-        }
+        var losses = new LossList();
+        Trainer<TokenBatch> trainer = TokenBatch.Trainer(optimizer, (ids, targets) => model.Loss(ids, targets), device);
+        trainer.Run(
+            batches.Select(tokens => TokenBatch.Of(tokens, shape.Batch, shape.Length)), new TrainerOptions { Steps = batches.Length }, losses);
         File.WriteAllText(Path.Combine(folder, OwnFile), JsonSerializer.Serialize(losses));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"loss {losses[0]:F4} → {losses[^1]:F4} in {losses.Count} steps; {folder}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"loss {losses[0]:F4} → {losses[^1]:F4} in {losses.Count} steps, products in {precision.Current.Name}; {folder}"));
         // Where the loss does not fall a comparison says nothing.
         return losses[^1] < losses[0] ? 0 : 1;
-
-        Tensor Columns(int[] tokens, int from, string name) => Tensor.From(
-            tokens.Where((_, i) => i % (shape.Length + 1) - from is >= 0 && i % (shape.Length + 1) - from < shape.Length).ToArray(),
-            [shape.Batch, shape.Length], device, name);
     }
 
     /// <summary>The mean distance of the smoothed curves, beside that of the peer's own two.</summary>

@@ -19,6 +19,7 @@ internal static class GpuJoin
             }
         rows.AddRange(OverCopy(own));
         rows.AddRange(OverFrozen([.. own, .. peers]));
+        rows.AddRange(OverLaunches(own));
         rows.AddRange(GpuCurve.Compare(Path.Combine(folder, "curve")));
         CompareRun.Print(rows);
         foreach (GpuResult failed in own.Concat(peers).Where(result => result.Error is not null))
@@ -48,6 +49,13 @@ internal static class GpuJoin
         where frozen is not null
         select new CompareRow($"{adapted.Name}; {adapted.Side} over its own frozen layer", adapted.Shape, 0, "own",
             adapted.Milliseconds, frozen.Milliseconds, "ms", adapted.Milliseconds / frozen.Milliseconds);
+
+    /// <summary>What a graph gains: the time of a step launch by launch over that of the same step as a trainer takes it.</summary>
+    private static IEnumerable<CompareRow> OverLaunches(GpuResult[] own) =>
+        from step in own
+        let launches = own.FirstOrDefault(other => other.Error is null && other.Shape == step.Shape && other.Name == $"{step.Name}, launch by launch")
+        where step.Error is null && launches is not null
+        select new CompareRow(step.Name, step.Shape, 0, "graph", step.Milliseconds, launches.Milliseconds, "ms", launches.Milliseconds / step.Milliseconds);
 
     private static GpuResult[] Read(string path) =>
         [.. Lines(path).Select(line => JsonSerializer.Deserialize<GpuResult>(line) ?? throw new FormatException($"{path}: a line holds no result"))];

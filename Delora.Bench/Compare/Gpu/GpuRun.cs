@@ -88,12 +88,14 @@ internal static class GpuRun
         Device device = Devices.Get(info.Selector);
         Console.WriteLine($"{info}");
         int failed = 0;
-        foreach (GpuCase @case in cases)
+        // Where there are no graphs, every step is taken launch by launch.
+        bool hasGraphs = device is GpuDevice { Driver: not null };
+        foreach (GpuCase @case in cases.Where(@case => hasGraphs || @case.Kind != GpuPlan.Eager))
         {
             GpuResult result;
             try
             {
-                result = Measure(@case, info, device, seconds);
+                result = Measure(@case, device, seconds);
             }
             // A row that cannot be had is a line with its reason; the others are still measured.
             catch (Exception error) when (error is DeloraException or InvalidOperationException or OutOfMemoryException)
@@ -108,16 +110,14 @@ internal static class GpuRun
         return failed == 0 ? 0 : 1;
     }
 
-    private static GpuResult Measure(GpuCase @case, DeviceInfo info, Device device, double seconds)
+    private static GpuResult Measure(GpuCase @case, Device device, double seconds)
     {
-        using GpuWork work = GpuWork.Create(@case, info);
-        work.Run();
-        work.Run();
+        using GpuWork work = GpuWork.Create(@case, device);
         device.Memory.ResetPeak();
-        double milliseconds = GpuTimer.Median(work.Run, device, work.Tokens > 0 ? 4 * seconds : seconds);
+        double milliseconds = work.Measure(work.Tokens > 0 ? 4 * seconds : seconds);
         double peak = work.Tokens > 0 ? device.Memory.Statistics.PeakBytesInUse / (double)(1 << 20) : 0;
         (double rate, string unit) = work.Tokens > 0 ? (work.Tokens / milliseconds * 1e3, "tokens/s") : RateOf(work.Work, milliseconds);
-        return new(@case.Name, @case.Shape, "delora", milliseconds, rate, unit, peak);
+        return new(@case.Name + work.Remark, @case.Shape, "delora", milliseconds, rate, unit, peak);
     }
 
     /// <summary>Where a byte comes with more than 100 operations arithmetic is the limit of every card, else memory.</summary>

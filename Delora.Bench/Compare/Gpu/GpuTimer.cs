@@ -9,7 +9,7 @@ namespace Delora.Bench.Compare.Gpu;
 /// </summary>
 internal static class GpuTimer
 {
-    private const int MaxRounds = 11, MinRounds = 3, MaxQueued = 200;
+    internal const int MaxRounds = 11, MinRounds = 3, MaxQueued = 200;
 
     /// <summary>The median milliseconds of a run, in about <paramref name="seconds"/> of measuring after the first runs.</summary>
     internal static double Median(Action run, Device device, double seconds)

@@ -4,35 +4,70 @@ using Delora.Kernels;
 namespace Delora.Bench.Compare.Gpu;
 
 /// <summary>
-/// Delora's side of a case. Making it checks it first: the same code at a small, odd size against the float64 reference. <see cref="Run"/> gives the
-/// device its work and waits for nothing.
+/// Delora's side of a case. Making it checks it first: the same code at a small, odd size against the float64 reference. What is timed gives the device its
+/// work and waits for nothing. As long as it lives the device multiplies as the case says.
 /// </summary>
-internal abstract class GpuWork : IDisposable
+internal abstract class GpuWork(Device device) : IDisposable
 {
+    private PrecisionScope? _precision;
+
     /// <summary>What one run does.</summary>
     internal abstract Work Work { get; }
 
     /// <summary>Tokens of a run; 0 where its work says more.</summary>
     internal virtual long Tokens => 0;
 
-    internal abstract void Run();
+    /// <summary>What is not as the case says: the device may lack its precision. Empty where everything is.</summary>
+    internal string Remark { get; private set; } = "";
 
-    public abstract void Dispose();
+    protected Device Device { get; } = device;
 
     /// <exception cref="InvalidOperationException">A result is wrong.</exception>
-    internal static GpuWork Create(GpuCase @case, DeviceInfo info)
+    internal static GpuWork Create(GpuCase @case, Device device)
     {
-        Device device = Devices.Get(info.Selector);
-        return @case.Kind switch
+        var precision = new PrecisionScope(device, @case.Precision);
+        GpuWork? work = null;
+        try
         {
-            GpuPlan.Copy => new GpuCopy(@case, device),
-            GpuPlan.Op => new GpuOp(@case, info.Selector),
-            GpuPlan.Product => new GpuProduct(@case, device),
-            GpuPlan.Layer => new GpuLayer(@case, device),
-            GpuPlan.Step => new GpuStep(@case, device),
-            _ => throw new ArgumentException($"no case of kind '{@case.Kind}'"),
-        };
+            work = @case.Kind switch
+            {
+                GpuPlan.Copy => new GpuCopy(@case, device),
+                GpuPlan.Op => new GpuOp(@case, device),
+                GpuPlan.Product => new GpuProduct(@case, device),
+                GpuPlan.Layer => new GpuLayer(@case, device),
+                GpuPlan.Step or GpuPlan.Eager => new GpuStep(@case, device),
+                _ => throw new ArgumentException($"no case of kind '{@case.Kind}'"),
+            };
+            work._precision = precision;
+            if (precision.Current != @case.Precision) work.Remark = $", in {precision.Current.Name}";
+            work.Prepare();
+            return work;
+        }
+        catch
+        {
+            work?.Dispose();
+            precision.Dispose();
+            throw;
+        }
     }
+
+    /// <summary>The median milliseconds of a run, in about that many seconds of measuring.</summary>
+    internal virtual double Measure(double seconds) => GpuTimer.Median(Run, Device, seconds);
+
+    public void Dispose()
+    {
+        Free();
+        _precision?.Dispose();
+    }
+
+    /// <summary>Makes what is timed, and checks it.</summary>
+    /// <exception cref="InvalidOperationException">A result is wrong.</exception>
+    protected abstract void Prepare();
+
+    protected abstract void Run();
+
+    /// <summary>Frees what there is.</summary>
+    protected abstract void Free();
 
     /// <summary>‖got − want‖ / ‖want‖ within a tolerance; NaN never is.</summary>
     /// <exception cref="InvalidOperationException">It is not.</exception>
@@ -46,28 +81,28 @@ internal abstract class GpuWork : IDisposable
 }
 
 /// <summary>A copy on the device: the speed of its memory.</summary>
-internal sealed class GpuCopy : GpuWork
+internal sealed class GpuCopy(GpuCase @case, Device device) : GpuWork(device)
 {
-    private readonly Tensor _from, _to;
+    private Tensor? _from, _to;
 
-    internal GpuCopy(GpuCase @case, Device device)
+    internal override Work Work => Work.Floats(2.0 * @case.Sizes[0]);
+
+    protected override void Prepare()
     {
         int count = @case.Sizes[0];
         float[] values = Numbers.Uniform("copy", count, 1);
-        _from = Tensor.From(values, [count], device, "from");
-        _to = Tensor.Empty([count], DType.Float32, device, "to");
+        _from = Tensor.From(values, [count], Device, "from");
+        _to = Tensor.Empty([count], DType.Float32, Device, "to");
         Run();
         if (!_to.ToArray<float>().AsSpan().SequenceEqual(values)) throw new InvalidOperationException("The copy differs from its source; it is not timed.");
     }
 
-    internal override Work Work => Work.Floats(2.0 * _from.ElementCount);
+    protected override void Run() => _to!.CopyFrom(_from!);
 
-    internal override void Run() => _to.CopyFrom(_from);
-
-    public override void Dispose()
+    protected override void Free()
     {
-        _from.Dispose();
-        _to.Dispose();
+        _from?.Dispose();
+        _to?.Dispose();
     }
 }
 
@@ -77,136 +112,46 @@ internal sealed class GpuOp : GpuWork
     private readonly OpBenchmarks _op;
     private readonly Action _run;
 
-    internal GpuOp(GpuCase @case, string device)
+    internal GpuOp(GpuCase @case, Device device) : base(device)
     {
         string[] names = @case.Pass.Split('.');
         Type type = typeof(OpBenchmarks).Assembly.GetType($"Delora.Bench.Ops.{names[0]}Benchmarks", throwOnError: true)!;
         _op = (OpBenchmarks)Activator.CreateInstance(type)!;
-        _op.On = device;
         _op.Shape = new BenchShape("gpu", @case.Sizes);
         _run = type.GetMethod(names[1])!.CreateDelegate<Action>(_op);
         Work = _op.WorkOf(names[1], _op.Shape);
-        _op.Setup();
-        _op.Queued = true;
     }
 
     internal override Work Work { get; }
 
-    internal override void Run() => _run();
-
-    public override void Dispose() => _op.Free();
-}
-
-/// <summary>y = x Wᵀ over a frozen weight in bfloat16: [tokens, in, out].</summary>
-internal sealed class GpuProduct : GpuWork
-{
-    // x may be rounded to bfloat16 on the way.
-    private const double Tolerance = 1e-2;
-    private const int Spots = 64;
-
-    private readonly Tensor _x, _y;
-    private readonly FrozenWeight _weight;
-
-    internal GpuProduct(GpuCase @case, Device device) : this(@case.Sizes, device)
+    protected override void Prepare()
     {
-        int[] odd = [37, 51, 43];
-        using (var own = new GpuProduct(odd, device))
-        using (var reference = new GpuProduct(odd, Devices.Reference))
-        {
-            own.Run();
-            reference.Run();
-            RequireClose(@case.Name, own._y.ToArray<double>(), reference._y.ToArray<double>(), Tolerance);
-        }
-        Run();
-        CheckSpots(@case);
+        _op.Begin(Device);
+        _op.Queued = true;
     }
 
-    private GpuProduct(int[] sizes, Device device)
-    {
-        (int tokens, int @in, int @out) = (sizes[0], sizes[1], sizes[2]);
-        _x = Own.From(device, "x", 1, [tokens, @in]);
-        using (Tensor weight = Own.From(device, "w", 1, [@out, @in])) _weight = FrozenWeight.Create(weight, FrozenStorage.BFloat16);
-        _y = Tensor.Empty([tokens, @out], device.FloatType, device, "y");
-    }
+    protected override void Run() => _run();
 
-    internal override Work Work
-    {
-        get
-        {
-            (double tokens, double @in, double @out) = (_x.Shape[0], _weight.In, _weight.Out);
-            return new(2 * tokens * @in * @out, sizeof(float) * tokens * (@in + @out) + 2 * @in * @out);
-        }
-    }
-
-    internal override void Run() => FrozenLinearKernel.Forward(_x, _weight, null, _y);
-
-    public override void Dispose()
-    {
-        _x.Dispose();
-        _y.Dispose();
-        _weight.Dispose();
-    }
-
-    /// <summary>Single elements of the product at its real size, in float64 on the host: large sizes may take another kernel than small ones.</summary>
-    private void CheckSpots(GpuCase @case)
-    {
-        int @in = _weight.In, @out = _weight.Out;
-        float[] x = _x.ToArray<float>(), y = _y.ToArray<float>(), w = Numbers.Uniform("w", (long)@in * @out, 1);
-        double[] got = new double[Spots], want = new double[Spots];
-        for (int i = 0; i < Spots; i++)
-        {
-            long row = (long)(Numbers.Hash((ulong)i) % (ulong)_x.Shape[0]), column = (long)(Numbers.Hash((ulong)(i + Spots)) % (ulong)@out);
-            if (i == 0) (row, column) = (_x.Shape[0] - 1, @out - 1);
-            got[i] = y[row * @out + column];
-            for (int k = 0; k < @in; k++) want[i] += (double)x[row * @in + k] * w[column * @in + k];
-        }
-        RequireClose($"{@case.Name} {@case.Shape}", got, want, Tolerance);
-    }
+    protected override void Free() => _op.Free();
 }
 
 /// <summary>A linear layer over a frozen bfloat16 weight, forward and backward with all gradients, with DeLoRA or without: [tokens, width, rank].</summary>
-internal sealed class GpuLayer : GpuWork
+internal sealed class GpuLayer(GpuCase @case, Device device) : GpuWork(device)
 {
-    private readonly LayerRun.Side _side;
-    private readonly int _tokens, _width, _rank;
-
-    internal GpuLayer(GpuCase @case, Device device)
-    {
-        (_tokens, _width, _rank) = (@case.Sizes[0], @case.Sizes[1], @case.Pass == "DeLoRA" ? @case.Sizes[2] : 0);
-        LayerRun.Validate(device, Math.Min(_rank, 8), FrozenStorage.BFloat16, tolerance: 2e-2);
-        _side = new LayerRun.Side(device, _tokens, _width, _width, _rank, FrozenStorage.BFloat16);
-    }
+    private readonly int _tokens = @case.Sizes[0], _width = @case.Sizes[1], _rank = @case.Pass == "DeLoRA" ? @case.Sizes[2] : 0;
+    private LayerRun.Side? _side;
 
     /// <summary>Two products of the frozen weight; h, v, their way into y and dx, dA and dB. Bytes: x, y, dy, dx and W twice.</summary>
     internal override Work Work => new(
         (4.0 * _width + 12.0 * _rank) * _tokens * _width, 4.0 * sizeof(float) * _tokens * _width + 4.0 * _width * _width);
 
-    internal override void Run() => _side.Step();
-
-    public override void Dispose() => _side.Dispose();
-}
-
-/// <summary>A training step of a language model.</summary>
-internal sealed class GpuStep : GpuWork
-{
-    private readonly ModelShape _model;
-    private readonly OwnStep _step;
-
-    internal GpuStep(GpuCase @case, Device device)
+    protected override void Prepare()
     {
-        StepRun.Validate(device);
-        _model = GpuModels.Get(@case.Pass);
-        _step = new OwnStep(_model, device, StorageOf(_model));
+        LayerRun.Validate(Device, Math.Min(_rank, 8), FrozenStorage.BFloat16, tolerance: 2e-2);
+        _side = new LayerRun.Side(Device, _tokens, _width, _width, _rank, FrozenStorage.BFloat16);
     }
 
-    internal static FrozenWeightOptions StorageOf(ModelShape model) =>
-        model.IsLlama ? new FrozenWeightOptions { Storage = FrozenStorage.BFloat16 } : FrozenWeightOptions.Default;
+    protected override void Run() => _side!.Step();
 
-    internal override Work Work => default;
-
-    internal override long Tokens => (long)_model.Batch * _model.Length;
-
-    internal override void Run() => _step.Run();
-
-    public override void Dispose() => _step.Dispose();
+    protected override void Free() => _side?.Dispose();
 }
