@@ -79,6 +79,24 @@ public sealed class MatMulPrecisionTests
         Assert.Throws<ArgumentOutOfRangeException>(() => old.MatMulPrecision = (MatMulPrecision)9);
     }
 
+    [Fact]
+    public void AnOlderCardComputesProductsWhoseInnerDimensionIsSplit()
+    {
+        using GpuDevice old = InterpretedDevice.Start(PtxMachineDriver.Hopper with { Major = 6, Minor = 0, PtxVersion = 60 }, "an older card");
+        MatMulSize size = new(1, 3, 5, 700);
+        Assert.InRange(ProductPlan.Choose(size, null, true, old.Target!.Multiprocessors).Splits, 2, 64);
+        float[] expected = Product(Devices.Reference), actual = Product(old);
+        for (int i = 0; i < expected.Length; i++) Assert.Equal(expected[i], actual[i], 1e-4f);
+
+        float[] Product(Device device)
+        {
+            using Tensor a = Values([size.M, size.K], 1, device), b = Values([size.N, size.K], 2, device);
+            using Tensor c = Tensor.Empty([size.M, size.N], device.FloatType, device);
+            MatMulKernel.Forward(a, b, c, MatMulLayout.NT);
+            return c.ToArray<float>();
+        }
+    }
+
     private static (string Name, float[] Values)[] Results(Device device, FrozenStorage storage, DropoutMask? mask)
     {
         using Tensor x = Values([Rows, In], 1, device), w = Values([Out, In], 2, device), bias = Values([Out], 3, device);
