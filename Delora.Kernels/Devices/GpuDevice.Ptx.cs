@@ -33,7 +33,8 @@ public sealed partial class GpuDevice
     internal nint Address(Tensor tensor)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        if (IsPlanning) return 0;
+        // Only its alignment is asked for; blocks begin at multiples of 256.
+        if (IsPlanning) return checked((nint)(tensor.Offset * tensor.DType.Size));
         return Address(Bytes(tensor));
     }
 
