@@ -143,7 +143,9 @@ internal sealed unsafe partial class GpuGraph : IDisposable
     /// <summary>Whether a tensor that the recording knows has been disposed.</summary>
     internal bool IsStale => _pinned.Any(_gpu.Memory.IsAbandoned);
 
-    /// <summary>Frees what it holds; tensors that it knew may go. Throws nothing: after a fault of the device the error that tells of it is on its way.</summary>
+    /// <summary>
+    /// Frees what it holds; tensors that it knew may go. Throws nothing: after a fault of the device the error that tells of it is on its way.
+    /// </summary>
     public void Dispose()
     {
         if (!_gpu.IsDisposed && _inputs is not null)
