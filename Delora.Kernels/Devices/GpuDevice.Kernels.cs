@@ -127,12 +127,16 @@ public sealed partial class GpuDevice
     private static string Describe(KernelConfig config) => $"{config.GridDim.Size} groups of {config.GroupDim.Size} threads";
 
     private DeviceException LaunchError(string kernel, string launch, Exception error) =>
-        new($"{Name}: the kernel {kernel} did not start over {launch}: {Innermost(error)}", error);
+        // A fault of an earlier kernel shows itself at the next call, whichever that is.
+        new($"{Name}: the kernel {kernel} did not start over {launch}: {Innermost(error)}{LastLaunched}", error);
+
+    private string LastLaunched =>
+        (_lastKernel is MethodInfo method ? KernelName(method) : _lastKernel) is { } kernel ? $"; the last kernel that was launched is {kernel}" : "";
 
     /// <summary>
     /// Runs an operation of the driver. Kernels run later than they are launched, so their failures show themselves here.
     /// </summary>
-    private void Guarded(string what, Action operation)
+    internal void Guarded(string what, Action operation)
     {
         try
         {
@@ -144,12 +148,7 @@ public sealed partial class GpuDevice
         }
     }
 
-    private DeviceException Failed(string what, Exception error)
-    {
-        object? kernel = _lastKernel is MethodInfo method ? KernelName(method) : _lastKernel;
-        string last = kernel is null ? "" : $"; the last kernel that was launched is {kernel}";
-        return new DeviceException($"{Name}: {what} failed: {Innermost(error)}{last}", error);
-    }
+    private DeviceException Failed(string what, Exception error) => new($"{Name}: {what} failed: {Innermost(error)}{LastLaunched}", error);
 
     private static string Innermost(Exception error)
     {

@@ -33,7 +33,8 @@ public sealed partial class GpuDevice
     internal nint Address(Tensor tensor)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        if (IsPlanning) return 0;
+        // Only its alignment is asked for; blocks begin at multiples of 256.
+        if (IsPlanning) return checked((nint)(tensor.Offset * tensor.DType.Size));
         return Address(Bytes(tensor));
     }
 
@@ -45,6 +46,9 @@ public sealed partial class GpuDevice
     {
         lock (_lock) work();
     }
+
+    /// <summary>What errors from now on say was launched last.</summary>
+    internal void HasLaunched(string what) => _lastKernel = what;
 
     /// <summary>A kernel from a PTX text of one's own, assembled and loaded once.</summary>
     /// <param name="key">Its name: the same key is the same kernel, so that variants have keys of their own.</param>
@@ -68,7 +72,7 @@ public sealed partial class GpuDevice
         lock (_lock) return _ptx.MakeTensorMap(tiles);
     }
 
-    /// <summary>Launches a kernel of <see cref="LoadPtx"/>.</summary>
+    /// <summary>Launches a kernel of <see cref="LoadPtx"/>; over no groups it does nothing, which the driver would refuse.</summary>
     /// <param name="kernel">The kernel.</param>
     /// <param name="launch">Groups, threads and shared memory.</param>
     /// <param name="arguments">
@@ -78,7 +82,7 @@ public sealed partial class GpuDevice
     internal void LaunchPtx<TArguments>(PtxKernel kernel, PtxLaunch launch, TArguments arguments) where TArguments : struct
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        if (IsPlanning) return;
+        if (IsNothing((long)launch.GridX * launch.GridY * launch.GridZ)) return;
         try
         {
             lock (_lock) kernel.Launch(launch, ref arguments);

@@ -50,6 +50,8 @@ public sealed partial class GpuDevice : Device
     {
         (_context, _stream, Kind, Accelerator, Target) = (like._context, like._stream, like.Kind, like.Accelerator, like.Target);
         (MaxThreadsPerGroup, MaxSharedBytesPerGroup, HasFloat64) = (like.MaxThreadsPerGroup, like.MaxSharedBytesPerGroup, like.HasFloat64);
+        // What is rounded before a product is a temporary.
+        MatMulPrecision = like.MatMulPrecision;
         _planned = new GpuPlannedBuffer(Accelerator);
     }
 

@@ -34,27 +34,45 @@ public sealed unsafe class Readback : IDisposable
         GpuGraph.Current(gpu)?.Waits("it reads from the device");
         nint source = gpu.Address(tensor);
         _host = gpu.RentHost();
-        gpu.Exclusively(() =>
+        gpu.Guarded("asking for numbers", () => gpu.Exclusively(() =>
         {
             driver.CopyToHost(source, _host, tensor.ByteLength);
             _arrived = gpu.RecordEvent();
-        });
+        }));
     }
 
     /// <summary>Whether the numbers are there.</summary>
     /// <exception cref="DeviceException">Something that was asked of the device before has failed.</exception>
-    public bool HasArrived => _values is not null || (_arrived ?? throw new ObjectDisposedException(nameof(Readback))).HasPassed;
+    public bool HasArrived
+    {
+        get
+        {
+            if (_values is not null) return true;
+            IPtxEvent arrived = _arrived ?? throw new ObjectDisposedException(nameof(Readback));
+            bool passed = false;
+            _gpu!.Guarded("looking for numbers", () => passed = arrived.HasPassed);
+            return passed;
+        }
+    }
 
     /// <summary>The numbers, after a wait where they are still on their way.</summary>
     /// <exception cref="DeviceException">Something that was asked of the device before has failed.</exception>
     public IReadOnlyList<double> Values => _values ??= Take();
 
-    /// <summary>Forgets the numbers, where they have not been taken.</summary>
+    /// <summary>Forgets the numbers, where they have not been taken. Throws nothing: a fault of the device is told to whoever asks it for something.</summary>
     public void Dispose()
     {
-        if (_arrived is null) return;
-        // The memory must not be given to others under a copy.
-        _ = _values ?? Take();
+        // A device that is gone has taken event and memory with it.
+        if (_arrived is null || _gpu!.IsDisposed) return;
+        try
+        {
+            // The memory must not be given to others under a copy.
+            _ = Take();
+        }
+        catch (DeviceException)
+        {
+            // Nothing is copied after a fault.
+        }
     }
 
     private double[] Take()
@@ -62,7 +80,7 @@ public sealed unsafe class Readback : IDisposable
         IPtxEvent arrived = _arrived ?? throw new ObjectDisposedException(nameof(Readback));
         try
         {
-            arrived.Wait();
+            _gpu!.Guarded("waiting for numbers", arrived.Wait);
             return _dtype == DType.Float64
                 ? new ReadOnlySpan<double>((void*)_host, _count).ToArray()
                 : Array.ConvertAll(new ReadOnlySpan<float>((void*)_host, _count).ToArray(), value => (double)value);

@@ -9,12 +9,15 @@ namespace Delora.Kernels;
 /// </summary>
 internal static class GpuMatrixProduct
 {
+    // The texts count the bytes of a row in 32 bits, with a sign.
+    private const int MostPlaces = 1 << 29;
+
     /// <summary>c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c.</summary>
     internal static void Run(
         GpuDevice gpu, MatMulLayout layout, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false,
         ProductBranch? branch = null)
     {
-        if (RunsTexts(gpu))
+        if (RunsTexts(gpu) && Math.Max(size.M, Math.Max(size.N, size.K)) < MostPlaces)
         {
             if (branch is { Rank: 0 }) branch = null;
             new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch).Run(gpu);

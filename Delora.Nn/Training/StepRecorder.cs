@@ -31,7 +31,7 @@ internal sealed class StepRecorder : IDisposable
     internal long Replayed { get; private set; }
 
     /// <summary>Why steps are not recorded, one reason a shape.</summary>
-    internal IEnumerable<string> Obstacles => _steps.Values.Select(step => step.Graph.Obstacle).OfType<string>().Distinct();
+    internal IEnumerable<string> Obstacles => _steps.Values.Select(step => step.Obstacle).OfType<string>().Distinct();
 
     /// <summary>Computes a batch.</summary>
     /// <param name="inputs">The batch.</param>
@@ -73,7 +73,8 @@ internal sealed class StepRecorder : IDisposable
         if (!step.Graph.IsRecorded && step.IsRehearsed && step.Attempts < MostAttempts)
         {
             step.Attempts++;
-            Renting(() => step.Graph.TryRecord(work));
+            // Kept here: the pass that is computed as ever forgets it.
+            Renting(() => step.Refused = step.Graph.TryRecord(work) ? null : step.Graph.Obstacle);
         }
         if (step.Graph.IsRecorded && step.Graph.TryReplay())
         {
@@ -128,6 +129,12 @@ internal sealed class StepRecorder : IDisposable
         internal bool IsRehearsed { get; set; }
 
         internal int Attempts { get; set; }
+
+        /// <summary>Why the last attempt failed.</summary>
+        internal string? Refused { get; set; }
+
+        /// <summary>Why it is not recorded, as far as that is known.</summary>
+        internal string? Obstacle => Graph.IsRecorded ? null : Graph.Obstacle ?? Refused;
 
         internal void Take(IReadOnlyList<BatchInput> inputs)
         {

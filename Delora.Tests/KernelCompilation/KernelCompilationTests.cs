@@ -79,7 +79,7 @@ public sealed partial class KernelCompilationTests
     /// <summary>
     /// With NVIDIA's assembler: <c>DELORA_PTXAS</c> names it, else it is looked for in PATH. The texts are those that are launched, and so is the target.
     /// </summary>
-    [Theory, InlineData(8, 0), InlineData(8, 6), InlineData(9, 0)]
+    [Theory, InlineData(6, 0), InlineData(8, 0), InlineData(8, 6), InlineData(9, 0)]
     public void EveryKernelAssemblesWithoutStackAndSpills(int major, int minor)
     {
         if (NvidiaAssembler.Path is null) Assert.Skip(NvidiaAssembler.Missing);

@@ -99,6 +99,12 @@ public sealed class RecordedTrainingTests
         Assert.Equal(recorded, Train(name, batches, true, out trainer, gpu.Synchronize));
         Assert.Equal(0, trainer.Recorded.Replayed);
         Assert.Contains("waits for the device", Assert.Single(trainer.Recorded.Obstacles));
+        // Why is not forgotten when the pass is computed as ever.
+        Assert.Equal(recorded, Train(name, batches, true, out trainer, () =>
+        {
+            if (GpuGraph.Recording(gpu) is not null) throw new InvalidOperationException("never while it is recorded");
+        }));
+        Assert.Contains("never while it is recorded", Assert.Single(trainer.Recorded.Obstacles));
     }
 
     [Theory, MemberData(nameof(Cards))]

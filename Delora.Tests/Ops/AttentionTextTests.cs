@@ -40,6 +40,51 @@ public sealed class AttentionTextTests
         }
     }
 
+    [Theory, MemberData(nameof(TestDevices.CudaNames), MemberType = typeof(TestDevices))]
+    public void OutputsThatBeginAtAnOddNumberAndKeysWithoutRoomAreComputedToo(string name)
+    {
+        var gpu = (GpuDevice)TestDevices.Get(name);
+        foreach (Device device in (Device[])[gpu, Devices.Reference]) device.Memory.PoisonNewAllocations = true;
+        double[][] expected = Results(Devices.Reference);
+        gpu.MatMulPrecision = MatMulPrecision.BFloat16;
+        try
+        {
+            double[][] actual = Results(gpu);
+            for (int i = 0; i < expected.Length; i++)
+            {
+                Assert.Equal(expected[i].Length, actual[i].Length);
+                for (int j = 0; j < expected[i].Length; j++) Assert.Equal(expected[i][j], actual[i][j], 0.05);
+            }
+        }
+        finally
+        {
+            gpu.MatMulPrecision = MatMulPrecision.Float32;
+        }
+
+        static double[][] Results(Device device)
+        {
+            var results = new List<double[]>();
+            foreach (int capacity in (int[])[0, 17])
+            {
+                Shape queries = [1, 17, 1, 8], keys = [1, capacity, 1, 8];
+                var options = new AttentionOptions { Causal = false };
+                using Tensor q = Numbers(queries, 1), k = Numbers(keys, 2), v = Numbers(keys, 3), dy = Numbers(queries, 4);
+                using Tensor z = Tensor.Empty(AttentionKernel.StatisticsShape(q), device.FloatType, device);
+                using Tensor outputs = Tensor.Empty([1 + 2 * (int)(q.ElementCount + k.ElementCount)], device.FloatType, device);
+                using Tensor y = Part(1, queries), dq = Part(1 + q.ElementCount, queries), dk = Part(1 + 2 * q.ElementCount, keys);
+                using Tensor dv = Part(1 + 2 * q.ElementCount + k.ElementCount, keys);
+                AttentionKernel.Forward(q, k, v, null, y, z, options);
+                AttentionKernel.Backward(q, k, v, null, y, z, dy, dq, dk, dv, options);
+                results.AddRange(new[] { y, dq, dk, dv }.Select(output => output.ToArray<double>()));
+
+                Tensor Part(long start, Shape shape) => outputs.View(shape, start);
+            }
+            return [.. results];
+
+            Tensor Numbers(Shape shape, int seed) => Tensor.From(OpTesting.Numbers(shape.ElementCount, seed), shape, device);
+        }
+    }
+
     [Theory]
     [InlineData("sm_80", 64, 2, true, false), InlineData("sm_80", 128, 2, true, true), InlineData("sm_80", 128, 1, false, true), InlineData("sm_80", 24, 1, true, false)]
     [InlineData("sm_90a", 64, 2, true, false), InlineData("sm_90a", 128, 2, true, false), InlineData("sm_90a", 128, 1, true, true)]

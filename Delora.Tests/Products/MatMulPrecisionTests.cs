@@ -72,7 +72,49 @@ public sealed class MatMulPrecisionTests
         error = Assert.Throws<DeviceException>(() => old.MatMulPrecision = MatMulPrecision.TensorFloat32);
         Assert.Contains("this one has 7.5", error.Message);
         Assert.Equal(MatMulPrecision.Float32, old.MatMulPrecision);
+        using GpuDevice oldDriver = InterpretedDevice.Start(PtxMachineDriver.Hopper with { Major = 8, PtxVersion = 73 }, "a card with an older driver");
+        error = Assert.Throws<DeviceException>(() => oldDriver.MatMulPrecision = MatMulPrecision.Float16);
+        Assert.Contains("reads PTX 7.3", error.Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => old.MatMulPrecision = (MatMulPrecision)9);
+    }
+
+    [Fact]
+    public void APlanningTwinTakesTheMemoryOfRoundedOperands()
+    {
+        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "a card");
+        gpu.MatMulPrecision = MatMulPrecision.BFloat16;
+        using Device twin = Devices.Planning(gpu);
+        long peak = Peak(gpu);
+        // x [8, 16] in 16 bits, and nothing else.
+        Assert.Equal(DeviceAllocator.SizeClass(8 * 16 * 2), peak);
+        Assert.Equal(peak, Peak(twin));
+
+        static long Peak(Device device)
+        {
+            using Tensor x = Values([8, 16], 1, device), w = Values([1024, 16], 2, device), y = Tensor.Empty([8, 1024], device.FloatType, device);
+            device.Memory.ResetPeak();
+            long before = device.Memory.Statistics.BytesInUse;
+            MatMulKernel.Forward(x, w, y, MatMulLayout.NT);
+            return device.Memory.Statistics.PeakBytesInUse - before;
+        }
+    }
+
+    [Fact]
+    public void AnOlderCardComputesProductsWhoseInnerDimensionIsSplit()
+    {
+        using GpuDevice old = InterpretedDevice.Start(PtxMachineDriver.Hopper with { Major = 6, Minor = 0, PtxVersion = 60 }, "an older card");
+        MatMulSize size = new(1, 3, 5, 700);
+        Assert.InRange(ProductPlan.Choose(size, null, true, old.Target!.Multiprocessors).Splits, 2, 64);
+        float[] expected = Product(Devices.Reference), actual = Product(old);
+        for (int i = 0; i < expected.Length; i++) Assert.Equal(expected[i], actual[i], 1e-4f);
+
+        float[] Product(Device device)
+        {
+            using Tensor a = Values([size.M, size.K], 1, device), b = Values([size.N, size.K], 2, device);
+            using Tensor c = Tensor.Empty([size.M, size.N], device.FloatType, device);
+            MatMulKernel.Forward(a, b, c, MatMulLayout.NT);
+            return c.ToArray<float>();
+        }
     }
 
     private static (string Name, float[] Values)[] Results(Device device, FrozenStorage storage, DropoutMask? mask)

@@ -122,7 +122,7 @@ internal sealed unsafe partial class GpuGraph : IDisposable
         ObjectDisposedException.ThrowIf(_graph is null, this);
         if (IsStale) return false;
         // The copy of the last replay may still be on its way.
-        _staged!.Wait();
+        _gpu.Guarded("waiting for the last replay", _staged!.Wait);
         foreach (Func<bool> guard in _guards)
             if (!guard()) return false;
         if (_generator is not null)
@@ -130,29 +130,46 @@ internal sealed unsafe partial class GpuGraph : IDisposable
             *(ulong*)_staging = _generator.State.Offset;
             _generator.Next(checked((long)_randomCount));
         }
-        _gpu.Exclusively(() =>
+        _gpu.Guarded("replaying a recording", () => _gpu.Exclusively(() =>
         {
             _driver.CopyFromHost(_staging, _inputs!.View.BaseView.LoadEffectiveAddressAsPtr(), _recordedBytes);
             _staged.Record();
             _graph.Replay();
-        });
+        }));
+        _gpu.HasLaunched("one of a recording");
         return true;
     }
 
     /// <summary>Whether a tensor that the recording knows has been disposed.</summary>
     internal bool IsStale => _pinned.Any(_gpu.Memory.IsAbandoned);
 
-    /// <summary>Frees what it holds; tensors that it knew may go.</summary>
+    /// <summary>
+    /// Frees what it holds; tensors that it knew may go. Throws nothing: after a fault of the device the error that tells of it is on its way.
+    /// </summary>
     public void Dispose()
     {
         if (!_gpu.IsDisposed && _inputs is not null)
         {
-            // The stream may still be working on it.
-            _gpu.Synchronize();
+            try
+            {
+                // The stream may still be working on it.
+                _gpu.Synchronize();
+            }
+            catch (DeviceException)
+            {
+                // Nothing runs after a fault.
+            }
             _graph?.Dispose();
             _staged?.Dispose();
             if (_staging != 0) _driver.FreeHost(_staging);
-            _inputs.Dispose();
+            try
+            {
+                _inputs.Dispose();
+            }
+            catch (AcceleratorException)
+            {
+                // The memory goes with the context.
+            }
         }
         (_graph, _staged, _staging, _inputs) = (null, null, 0, null);
         foreach (MemoryBlock block in _pinned) _gpu.Memory.Unpin(block);

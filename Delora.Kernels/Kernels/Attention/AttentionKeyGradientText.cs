@@ -42,6 +42,8 @@ internal static class AttentionKeyGradientText
         text.Clear(valueSums);
         text.Copy(keyTile, headKeys, keyBytes, variant.Rows, first, keys, "keys");
         text.Copy(valueTile, headValues, keyBytes, variant.Rows, first, keys, "values");
+        // Here, not with the first queries: a group without any must wait for these, too, before it ends.
+        w.CommitCopies();
         B32 to = seen.End(tileQueries, out B32 begin);
         B32 head = w.New<B32>("head"), from = w.New<B32>("from"), offset = w.New<B32>("stage");
         w.Emit("mul.lo.s32", head, keyHead, shared);

@@ -14,7 +14,7 @@ internal static partial class GpuAttention
         using Tensor products = Tensor.Empty(logSumExp.Shape, DType.Float32, gpu, "Attention.products");
         ArrayView<float> g = gpu.View<float>(dy), z = gpu.View<float>(logSumExp), d = gpu.View<float>(products);
         gpu.Launch(ProductsKernel, products.ElementCount, gpu.View<float>(y), g, d, sizes.Seq, sizes.Heads, sizes.Dim);
-        if (TensorCoreAttention.TypeOf(gpu, sizes, scale) is { } type)
+        if (TensorCoreAttention.TypeOf(gpu, sizes, scale, dquery, dkey, dvalue) is { } type)
         {
             TensorCoreAttention.Backward(
                 gpu, type, query, key, value, mask, logSumExp, products, dy, dquery, dkey, dvalue, sizes, scale);

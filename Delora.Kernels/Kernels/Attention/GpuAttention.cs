@@ -15,7 +15,7 @@ internal static partial class GpuAttention
         GpuDevice gpu, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor y, Tensor logSumExp, in AttentionSizes sizes,
         float scale)
     {
-        if (TensorCoreAttention.TypeOf(gpu, sizes, scale) is { } type)
+        if (TensorCoreAttention.TypeOf(gpu, sizes, scale, y) is { } type)
         {
             TensorCoreAttention.Forward(gpu, type, query, key, value, mask, y, logSumExp, sizes, scale);
             return;

@@ -16,6 +16,9 @@ internal static class TensorCoreAttention
 
     private static readonly ConcurrentDictionary<string, PtxText> s_texts = [];
 
+    // Sums and differences of a few places stay in 32 bits.
+    private const int MostPlaces = 1 << 29;
+
     // The grid's second and third axis.
     private const int MostGroups = 65535;
 
@@ -23,10 +26,15 @@ internal static class TensorCoreAttention
     /// The type that an attention's operands are rounded to; null where it is computed in float32: where the device is not asked for less
     /// (<see cref="GpuDevice.MatMulPrecision"/>), and where the texts do not take it.
     /// </summary>
-    internal static MmaType? TypeOf(GpuDevice gpu, in AttentionSizes sizes, float scale)
+    /// <param name="gpu">The card.</param>
+    /// <param name="sizes">The measures.</param>
+    /// <param name="scale">What scores are multiplied by.</param>
+    /// <param name="outputs">Those that are stored by pairs, as far as they are wanted: a view may begin at an odd number.</param>
+    internal static MmaType? TypeOf(GpuDevice gpu, in AttentionSizes sizes, float scale, params ReadOnlySpan<Tensor?> outputs)
     {
-        bool takes = sizes.Seq >= LeastSeq && sizes.Dim % 8 == 0 && sizes.Dim <= AttentionText.MaxDim && scale > 0
-            && sizes.Heads <= MostGroups && sizes.Batch <= MostGroups && sizes.Capacity < 1 << 30;
+        bool takes = sizes.Seq is >= LeastSeq and < MostPlaces && sizes.Dim % 8 == 0 && sizes.Dim <= AttentionText.MaxDim && scale > 0
+            && sizes.Heads <= MostGroups && sizes.Batch <= MostGroups && sizes.Capacity < MostPlaces;
+        foreach (Tensor? output in outputs) takes &= output is null || output.Offset % 2 == 0;
         return !takes ? null : gpu.MatMulPrecision switch
         {
             MatMulPrecision.BFloat16 => MmaType.BFloat16,

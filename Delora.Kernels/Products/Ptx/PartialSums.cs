@@ -17,7 +17,8 @@ internal static class PartialSums
     /// <summary>The text.</summary>
     internal static PtxText Write()
     {
-        PtxWriter w = new(Name, Threads);
+        // Float products are split on older cards, too.
+        PtxWriter w = new(Name, Threads, 1, "sm_60", "6.0");
         w.About("c = part 0 + part 1 + … + bias + c; a thread makes one element.");
         B64 parts = w.Pointer("parts"), c = w.Pointer("c"), bias = w.Pointer("bias"), count = w.LongParameter("count");
         B32 splits = w.Parameter("splits"), columns = w.Parameter("columns"), accumulate = w.Parameter("accumulate");

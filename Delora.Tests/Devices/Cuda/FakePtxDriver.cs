@@ -31,6 +31,9 @@ internal sealed unsafe class FakePtxDriver : IPtxDriver
     /// <summary>What the next launch throws.</summary>
     internal Exception? Refusal { get; set; }
 
+    /// <summary>What every call that waits throws, as after a fault of a kernel.</summary>
+    internal Exception? Fault { get; set; }
+
     internal bool IsDisposed { get; private set; }
 
     public IPtxModule Load(string name, string ptx)
@@ -128,11 +131,14 @@ internal sealed unsafe class FakePtxDriver : IPtxDriver
 
     private sealed class Event(FakePtxDriver driver) : IPtxEvent
     {
-        public bool HasPassed => true;
+        public bool HasPassed => driver.Fault is { } fault ? throw fault : true;
 
         public void Record() => driver.NotRecorded(() => { });
 
-        public void Wait() => driver.NotRecorded(() => { });
+        public void Wait() => driver.NotRecorded(() =>
+        {
+            if (driver.Fault is { } fault) throw fault;
+        });
 
         public double MillisecondsSince(IPtxEvent start) => 0;
 

@@ -130,6 +130,44 @@ public sealed class PtxLaunchTests
         x.Dispose();
     }
 
+    [Fact]
+    public void ALaunchOverNoGroupsDoesNotReachTheDriver()
+    {
+        var driver = new FakePtxDriver();
+        using GpuDevice gpu = GpuDevice.Interpreting(driver, "fake");
+        PtxKernel kernel = gpu.LoadPtx("go", _ => Text);
+        foreach (PtxLaunch launch in (PtxLaunch[])[new(0, 1, 1, 32, 1, 1, 0), new(1, 0, 1, 32, 1, 1, 0), new(1, 1, 0, 32, 1, 1, 0)])
+            gpu.LaunchPtx(kernel, launch, ((nint)0, 1));
+        Assert.Empty(driver.Launched);
+    }
+
+    [Fact]
+    public void AFaultIsToldWithTheLastKernelByWhoeverWaitsAndHiddenByNoDispose()
+    {
+        var driver = new FakePtxDriver();
+        using GpuDevice gpu = GpuDevice.Interpreting(driver, "fake");
+        using Tensor x = Tensor.From([1f], [1], gpu);
+        using var pool = new BlockPool(gpu.Memory);
+        var graph = new GpuGraph(gpu, pool, null);
+        graph.Rehearse(x.FillZero);
+        Assert.True(graph.TryRecord(x.FillZero), graph.Obstacle);
+        gpu.LaunchPtx(gpu.LoadPtx("go", _ => Text), new PtxLaunch(1, 1, 1, 32, 1, 1, 0), ((nint)0, 1));
+        var taken = new Readback(x);
+        var forgotten = new Readback(x);
+        driver.Fault = new DeviceException("CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+        foreach (Action waits in (Action[])[() => _ = taken.HasArrived, () => _ = taken.Values, () => graph.TryReplay(), gpu.Synchronize])
+        {
+            var error = Assert.Throws<DeviceException>(waits);
+            Assert.StartsWith("fake: ", error.Message);
+            Assert.Contains("ILLEGAL_ADDRESS", error.Message);
+            Assert.EndsWith("the last kernel that was launched is go", error.Message);
+        }
+        taken.Dispose();
+        forgotten.Dispose();
+        graph.Dispose();
+        driver.Fault = null;
+    }
+
     private static void IndexKernel(Index1D i, ArrayView<float> y, Pair pair, float value) => y[i] = value + pair.Large + pair.Small;
 
     private static void GroupKernel(ArrayView<float> y) => y[Group.IdxX] = 7;
