@@ -43,6 +43,11 @@ public sealed class RefusedCallTests
             o => Functions.DeloraFold(
                 new DeloraBranch(o.Square, o.Square, o.One, o.Row), new DeloraBranch(o.Square, o.Square, o.Elsewhere, o.Row)),
         ],
+        ["DeloraFoldAll"] =
+        [
+            o => Functions.DeloraFoldAll([new DeloraBranch(o.Square, o.Square, o.One, o.Row)], [new DeloraBranch(o.Matrix, o.Matrix, o.Row, o.Row)]),
+            o => Functions.DeloraFoldAll([new DeloraBranch(o.Square, o.Square, o.One, o.Row)], [new DeloraBranch(o.Square, o.Square, o.Elsewhere, o.Row)]),
+        ],
         ["Detach"] = [o => o.Gone.Detach()],
         ["Dropout"] = [o => o.Ids.Dropout(0.5f, default), o => o.Matrix.Dropout(2, default), o => o.Gone.Dropout(0.5f, default)],
         ["Embedding"] = [o => o.Matrix.Embedding(o.BadIds), o => o.Row.Embedding(o.BadIds), o => o.Matrix.Embedding(o.Row)],
