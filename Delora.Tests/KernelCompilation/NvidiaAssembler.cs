@@ -38,7 +38,7 @@ internal static partial class NvidiaAssembler
         {
             File.WriteAllText(source, text);
             (int code, string report) = Run(Path!, "-v", $"-arch={architecture}", "-o", binary, source);
-            Assert.True(code == 0, string.Create(CultureInfo.InvariantCulture, $"exit code {code}\n{report}"));
+            Assert.True(code == 0, string.Create(CultureInfo.InvariantCulture, $"exit code {code}\n{report}\n{text}"));
             Match[] sizes = [.. StackAndSpills().Matches(report).Cast<Match>()];
             Assert.NotEmpty(sizes);
             return new(
@@ -51,6 +51,13 @@ internal static partial class NvidiaAssembler
             File.Delete(source);
             File.Delete(binary);
         }
+    }
+
+    /// <summary>Assembles a text for the target that it names; without an assembler nothing happens.</summary>
+    internal static void Check(string text)
+    {
+        if (Path is null) return;
+        Assemble(text, text.Split('\n').First(line => line.StartsWith(".target", StringComparison.Ordinal))[8..].Trim());
     }
 
     private static string? Disassemble(string binary)

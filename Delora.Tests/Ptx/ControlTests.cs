@@ -1,4 +1,5 @@
 using Delora.Kernels;
+using Delora.Tests.KernelCompilation;
 
 namespace Delora.Tests.Ptx;
 
@@ -17,7 +18,7 @@ public sealed class ControlTests
         var bench = new PtxBench();
         PtxArray<uint> y = bench.Array<uint>(x.Length);
         string text = PtxBench.Text("xy", Head + body + "\nst.global.u32 [%rd2], %r2;", before: before);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(1, x.Length), bench.Array<uint>(x), y);
         return y.Span.ToArray();
     }
@@ -146,7 +147,7 @@ public sealed class ControlTests
             atom.global.inc.u32 %r1, [z], 40; mul.wide.u32 %rd1, %r0, 4; add.u64 %rd1, %rd1, y; st.global.u32 [%rd1], %r1;
             atom.global.cas.b32 %r2, [z+4], %r0, 7; atom.exch.b32 %r3, [z+4], 3;
             """);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(1, 64), sum, old, last);
         Assert.Equal(63 * 64 / 2, sum[0]);
         Assert.Equal(Enumerable.Range(0, 64).Select(i => (uint)i % 41), old.Span.ToArray());
@@ -182,7 +183,7 @@ public sealed class ControlTests
             mad.lo.u32 %r7, %r7, 3, %r6; mov.u32 %r9, %ntid.y; mad.lo.u32 %r7, %r7, %r9, %r5; mad.lo.u32 %r7, %r7, 4, %r4;
             mul.wide.u32 %rd, %r7, 4; add.u64 %rd, %rd, y; st.global.u32 [%rd], %r7;
             """);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, new PtxLaunch(2, 3, 2, 4, 2, 3, 0), y);
         Assert.Equal(Enumerable.Range(0, y.Length).Select(i => (uint)i), y.Span.ToArray());
     }

@@ -1,3 +1,5 @@
+using Delora.Tests.KernelCompilation;
+
 namespace Delora.Tests.Ptx;
 
 /// <summary>Rounding and conversions against arithmetic in more digits, on random and on awkward numbers.</summary>
@@ -18,7 +20,7 @@ public sealed class ConversionTests
             {instruction} %w, %v{(instruction.Contains("x2.f32", StringComparison.Ordinal) ? ", %v" : "")};
             st.global.b{to} [%rd2], %w;
             """);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape((values.Length + 63) / 64, 64), y, x);
         return y.Span.ToArray();
     }
@@ -134,7 +136,7 @@ public sealed class ConversionTests
             add.{mode}.f32 %f3, %f1, %f2; mul.{mode}.f32 %f4, %f1, %f2;
             st.global.f32 [%rd4], %f3; st.global.f32 [%rd5], %f4;
             """);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(20, 100), x, y, sum, product);
         for (int i = 0; i < 2000; i++)
         {

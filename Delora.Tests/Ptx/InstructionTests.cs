@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Numerics;
+using Delora.Tests.KernelCompilation;
 using static System.BitConverter;
 
 namespace Delora.Tests.Ptx;
@@ -56,7 +57,7 @@ public sealed class InstructionTests
             {whole};
             st.global.b{bits[0]} [%rd2], %w;
             """);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape((tuples.Count + 63) / 64, 64), y, x);
         for (int i = 0; i < tuples.Count; i++)
         {

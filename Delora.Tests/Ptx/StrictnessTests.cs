@@ -1,4 +1,5 @@
 using Delora.Kernels;
+using Delora.Tests.KernelCompilation;
 
 namespace Delora.Tests.Ptx;
 
@@ -12,7 +13,7 @@ public sealed class StrictnessTests
         var bench = new PtxBench(options);
         PtxArray<float> a = bench.Array<float>(64);
         string text = PtxBench.Text("a", Registers + body, before: before);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         return Assert.Throws<T>(() => bench.Launch(text, PtxBench.Shape(1, threads, dynamicShared), a));
     }
 

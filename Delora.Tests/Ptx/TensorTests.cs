@@ -1,4 +1,5 @@
 using System.Globalization;
+using Delora.Tests.KernelCompilation;
 
 namespace Delora.Tests.Ptx;
 
@@ -42,7 +43,7 @@ public sealed class TensorTests
             mma.sync.aligned.{shape}.row.col.f32.{type}.{type}.f32 {List("c", 4)}, {List("a", registers)}, {List("b", registers / 2)}, {List("c", 4)};
             {stores}
             """);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(1, 32), a, b, c, y);
         for (int row = 0; row < 16; row++)
             for (int column = 0; column < 8; column++)
@@ -96,7 +97,7 @@ public sealed class TensorTests
             bar.warp.sync -1;
             ld.shared.v4.u32 {%r4, %r5, %r6, %r7}, [%r3]; add.u64 %rd5, %rd1, z; st.global.v4.u32 [%rd5], {%r4, %r5, %r6, %r7};
             """);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(1, 32), a, y, z);
         for (int matrix = 0; matrix < 4; matrix++)
             for (int lane = 0; lane < 32; lane++)
@@ -127,7 +128,7 @@ public sealed class TensorTests
         byte[] bytes = [.. Enumerable.Range(0, 512).Select(i => (byte)(i * 7 + 1))];
         PtxArray<byte> a = bench.Array<byte>(bytes), y = bench.Array<byte>(512);
         string text = PtxBench.Text("ay", Copy + wait + Store);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(1, 32), a, y);
         for (int i = 0; i < 512; i++) Assert.Equal(i % 16 < i / 16 ? bytes[i] : 0, y[i]);
     }

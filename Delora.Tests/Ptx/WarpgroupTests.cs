@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Delora.Tests.KernelCompilation;
 
 namespace Delora.Tests.Ptx;
 
@@ -113,7 +114,7 @@ public sealed class WarpgroupTests
         }
         string text = PtxBench.Text("abpqy", Head + loads + "@%p1 mbarrier.arrive.shared.b64 _, [%r2];\n" + Wait + body
             + "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;\n" + Store(), "sm_90a", Variables);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(1, 128, rightStart + rightTiles * rightBytes + 1024), a, b, leftMap, rightMap, y);
         for (int row = 0; row < Rows; row++)
             for (int column = 0; column < Columns; column++)
@@ -161,7 +162,7 @@ public sealed class WarpgroupTests
         uint[] numbers = [.. Enumerable.Range(3, 128).Select(i => (uint)i)];
         PtxArray<uint> a = bench.Array<uint>(numbers), y = bench.Array<uint>(128);
         string text = PtxBench.Text("ay", Head + Bulk + Wait + Sum, "sm_90a", Variables);
-        Assembler.Check(text);
+        NvidiaAssembler.Check(text);
         bench.Launch(text, PtxBench.Shape(2, 128, 1024), a, y);
         Assert.Equal(numbers, y.Span.ToArray());
         Assert.Throws<RaceFault>(() => bench.Launch(PtxBench.Text("ay", Head + Bulk + Sum, "sm_90a", Variables), PtxBench.Shape(1, 32, 1024), a, y));
@@ -207,7 +208,7 @@ public sealed class WarpgroupTests
         string ready = s_zeros + "fence.proxy.async.shared::cta;\nbar.sync 0;\nwgmma.fence.sync.aligned;\n";
         var bench = new PtxBench();
         string right = PtxBench.Text("y", Head + ready + Product() + End + Store(), "sm_90a", Variables);
-        Assembler.Check(right);
+        NvidiaAssembler.Check(right);
         PtxArray<float> y = bench.Array<float>(2048);
         bench.Launch(right, PtxBench.Shape(1, 128, 16384), y);
         Assert.Contains("was not waited for", Fails<UnwrittenRegisterFault>(ready + Product() + Store()).Message, StringComparison.Ordinal);

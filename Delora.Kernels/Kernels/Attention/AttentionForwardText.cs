@@ -26,19 +26,9 @@ internal static class AttentionForwardText
         F32 factor = w.FloatParameter("factor");
         w.SharedBase();
         var text = new AttentionText(w, variant);
-        int tileKeys = Keys(variant), stage = tileKeys * text.Stride;
-        B32 queryTile = w.AddressOf(text.Tile("query_tile", variant.Rows)), keyTiles = w.AddressOf(text.Tile("key_tiles", tileKeys, 2));
-        B32 valueTiles = w.AddressOf(text.Tile("value_tiles", tileKeys, 2));
-
-        // The tiles with the most keys begin first.
-        B32 first = ((w.Groups('x') - w.Group('x') - 1) * variant.Rows).As("first_query");
-        B32 head = w.Group('y'), batch = w.Group('z');
-        B32 keyHead = (head / (heads / kvHeads)).As("key_head");
-        B32 queryBytes = text.RowBytes(heads, "query_bytes"), keyBytes = text.RowBytes(kvHeads, "key_bytes");
-        B64 queries = text.Head(query, batch, seq, head, queryBytes).As("queries");
-        B64 headKeys = text.Head(key, batch, capacity, keyHead, keyBytes).As("head_keys");
-        B64 headValues = text.Head(value, batch, capacity, keyHead, keyBytes).As("head_values");
-        var sees = new AttentionSight(text, seq, keys, window, first, mask, batch, capacity);
+        B32 queryTile = w.AddressOf(text.Tile("query_tile", variant.Rows));
+        int tileKeys = Keys(variant);
+        var walk = new AttentionKeyWalk(text, tileKeys, key, value, mask, seq, keys, capacity, heads, kvHeads, window);
 
         F32[][][] sums = text.Sums("sum", text.Padded);
         text.Clear(sums);
@@ -47,43 +37,17 @@ internal static class AttentionForwardText
         foreach (F32 max in maxima) w.Set(max, float.NegativeInfinity);
         foreach (F32 total in totals) w.Set(total, 0f);
 
-        text.Copy(queryTile, queries, queryBytes, variant.Rows, first, seq, "queries");
-        B32 from = w.New<B32>("from"), to = sees.End(tileKeys, out B32 begin);
-        w.Set(from, begin);
-        text.Copy(keyTiles, headKeys, keyBytes, tileKeys, from, keys, "keys");
-        text.Copy(valueTiles, headValues, keyBytes, tileKeys, from, keys, "values");
-        w.CommitCopies();
-        B32 offset = w.New<B32>("stage");
-        w.Set(offset, 0);
-        B32 warpRows = (queryTile + w.MultiplyAdd(text.Warp, 16 * variant.RowTiles * text.Stride, text.RowOfLane)).As("warp_rows");
-        Pred any = from < to;
-        using (w.If(any, "keys"))
+        B32 queries = walk.CopyQueries(queryTile, query, "queries");
+        walk.ForEachTile((from, tileOfKeys, tileOfValues) =>
         {
-            w.Loop("keys", () =>
-            {
-                w.WaitForCopies(0);
-                w.Barrier();
-                B32 next = (from + tileKeys).As("next"), other = (w.Constant(stage) - offset).As("other_stage");
-                Pred more = (next < to).As("more");
-                using (w.If(more, "copy"))
-                {
-                    text.Copy(keyTiles + other, headKeys, keyBytes, tileKeys, next, keys, "the next keys");
-                    text.Copy(valueTiles + other, headValues, keyBytes, tileKeys, next, keys, "the next values");
-                    w.CommitCopies();
-                }
-                F32[][][] scores = text.Sums("score", tileKeys);
-                text.Clear(scores);
-                text.AddScores(scores, step => text.Left(warpRows, step), (keyTiles + offset + text.ColumnOfLane).As("key_columns"));
-                sees.Hide(scores, from, tileKeys);
-                Softmax(text, scores, sums, maxima, totals, factor);
-                text.AddWeighted(sums, scores, (valueTiles + offset + text.RowOfLane).As("value_rows"));
-                w.Set(from, next);
-                w.Set(offset, other);
-                return more;
-            });
-        }
-        w.WaitForCopies(0);
-        Store(text, sums, maxima, totals, factor, first, seq, heads, head, batch, y, logSumExp);
+            F32[][][] scores = text.Sums("score", tileKeys);
+            text.Clear(scores);
+            text.AddScores(scores, step => text.Left(queries, step), (tileOfKeys + text.ColumnOfLane).As("key_columns"));
+            walk.Sees.Hide(scores, from, tileKeys);
+            Softmax(text, scores, sums, maxima, totals, factor);
+            text.AddWeighted(sums, scores, (tileOfValues + text.RowOfLane).As("value_rows"));
+        });
+        Store(text, sums, maxima, totals, factor, walk.First, seq, heads, walk.Head, walk.Batch, y, logSumExp);
         return w.Finish();
     }
 

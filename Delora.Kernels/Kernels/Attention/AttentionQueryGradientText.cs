@@ -25,65 +25,28 @@ internal static class AttentionQueryGradientText
         F32 factor = w.FloatParameter("factor"), scale = w.FloatParameter("scale");
         w.SharedBase();
         var text = new AttentionText(w, variant);
-        int tileKeys = Keys(variant), stage = tileKeys * text.Stride;
         B32 queryTile = w.AddressOf(text.Tile("query_tile", variant.Rows)), gradientTile = w.AddressOf(text.Tile("gradient_tile", variant.Rows));
-        B32 keyTiles = w.AddressOf(text.Tile("key_tiles", tileKeys, 2)), valueTiles = w.AddressOf(text.Tile("value_tiles", tileKeys, 2));
-
-        B32 first = ((w.Groups('x') - w.Group('x') - 1) * variant.Rows).As("first_query");
-        B32 head = w.Group('y'), batch = w.Group('z');
-        B32 keyHead = (head / (heads / kvHeads)).As("key_head");
-        B32 queryBytes = text.RowBytes(heads, "query_bytes"), keyBytes = text.RowBytes(kvHeads, "key_bytes");
-        B64 queries = text.Head(query, batch, seq, head, queryBytes).As("queries"), gradients = text.Head(dy, batch, seq, head, queryBytes).As("gradients");
-        B64 headKeys = text.Head(key, batch, capacity, keyHead, keyBytes).As("head_keys");
-        B64 headValues = text.Head(value, batch, capacity, keyHead, keyBytes).As("head_values");
-        var sees = new AttentionSight(text, seq, keys, window, first, mask, batch, capacity);
-        B64 statistics = (w.Long(batch) * w.Long(heads) + w.Long(head)) * w.Long(seq) << 2;
-        var rows = new AttentionStatistics(text, logSumExp + statistics, products + statistics, first, seq);
+        int tileKeys = Keys(variant);
+        var walk = new AttentionKeyWalk(text, tileKeys, key, value, mask, seq, keys, capacity, heads, kvHeads, window);
+        B64 statistics = (w.Long(walk.Batch) * w.Long(heads) + w.Long(walk.Head)) * w.Long(seq) << 2;
+        var rows = new AttentionStatistics(text, logSumExp + statistics, products + statistics, walk.First, seq);
 
         F32[][][] sums = text.Sums("sum", text.Padded);
         text.Clear(sums);
-        text.Copy(queryTile, queries, queryBytes, variant.Rows, first, seq, "queries");
-        text.Copy(gradientTile, gradients, queryBytes, variant.Rows, first, seq, "their gradients");
-        B32 from = w.New<B32>("from"), to = sees.End(tileKeys, out B32 begin);
-        w.Set(from, begin);
-        text.Copy(keyTiles, headKeys, keyBytes, tileKeys, from, keys, "keys");
-        text.Copy(valueTiles, headValues, keyBytes, tileKeys, from, keys, "values");
-        w.CommitCopies();
-        B32 offset = w.New<B32>("stage");
-        w.Set(offset, 0);
-        B32 warpOffset = w.MultiplyAdd(text.Warp, 16 * variant.RowTiles * text.Stride, text.RowOfLane);
-        B32 queryRows = (queryTile + warpOffset).As("query_rows"), gradientRows = (gradientTile + warpOffset).As("gradient_rows");
-        Pred any = from < to;
-        using (w.If(any, "keys"))
+        B32 queries = walk.CopyQueries(queryTile, query, "queries"), gradients = walk.CopyQueries(gradientTile, dy, "their gradients");
+        walk.ForEachTile((from, tileOfKeys, tileOfValues) =>
         {
-            w.Loop("keys", () =>
-            {
-                w.WaitForCopies(0);
-                w.Barrier();
-                B32 next = (from + tileKeys).As("next"), other = (w.Constant(stage) - offset).As("other_stage");
-                Pred more = (next < to).As("more");
-                using (w.If(more, "copy"))
-                {
-                    text.Copy(keyTiles + other, headKeys, keyBytes, tileKeys, next, keys, "the next keys");
-                    text.Copy(valueTiles + other, headValues, keyBytes, tileKeys, next, keys, "the next values");
-                    w.CommitCopies();
-                }
-                F32[][][] scores = text.Sums("score", tileKeys), products = text.Sums("product", tileKeys);
-                text.Clear(scores);
-                text.Clear(products);
-                text.AddScores(scores, step => text.Left(queryRows, step), (keyTiles + offset + text.ColumnOfLane).As("key_columns"));
-                text.AddScores(products, step => text.Left(gradientRows, step), (valueTiles + offset + text.ColumnOfLane).As("value_columns"));
-                rows.ToGradients(scores, products, factor);
-                // A row without keys has z = −∞, and p = NaN until here.
-                sees.Replace(scores, from, tileKeys, 0f);
-                text.AddWeighted(sums, scores, (keyTiles + offset + text.RowOfLane).As("key_rows"));
-                w.Set(from, next);
-                w.Set(offset, other);
-                return more;
-            });
-        }
-        w.WaitForCopies(0);
-        text.Store(sums, dquery, batch, seq, heads, head, first, seq, scale);
+            F32[][][] scores = text.Sums("score", tileKeys), products = text.Sums("product", tileKeys);
+            text.Clear(scores);
+            text.Clear(products);
+            text.AddScores(scores, step => text.Left(queries, step), (tileOfKeys + text.ColumnOfLane).As("key_columns"));
+            text.AddScores(products, step => text.Left(gradients, step), (tileOfValues + text.ColumnOfLane).As("value_columns"));
+            rows.ToGradients(scores, products, factor);
+            // A row without keys has z = −∞, and p = NaN until here.
+            walk.Sees.Replace(scores, from, tileKeys, 0f);
+            text.AddWeighted(sums, scores, (tileOfKeys + text.RowOfLane).As("key_rows"));
+        });
+        text.Store(sums, dquery, walk.Batch, seq, heads, walk.Head, walk.First, seq, scale);
         return w.Finish();
     }
 }

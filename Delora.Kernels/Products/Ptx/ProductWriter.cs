@@ -9,9 +9,6 @@ namespace Delora.Kernels;
 /// </summary>
 internal abstract class ProductWriter
 {
-    // Rows of tiles that neighboring groups share: what they read stays in the second-level cache.
-    private const int RasterRows = 8;
-
     private readonly B64 _c, _bias, _splitBytes;
     private readonly B32 _accumulate;
 
@@ -227,17 +224,12 @@ internal abstract class ProductWriter
         }
     }
 
-    /// <summary>The first row and column of the group's tile. Groups go down a few rows of tiles before they go on to the next column.</summary>
+    /// <summary>The first row and column of the group's tile.</summary>
     private void FindTile()
     {
         using (W.Scope("Which tile of c"))
         {
-            B32 tileRows = ((M + (Tile.Rows - 1)) / Tile.Rows).As("tile_rows"), tileColumns = ((N + (Tile.Columns - 1)) / Tile.Columns).As("tile_columns");
-            B32 group = W.Group('x'), band = (tileColumns * RasterRows).As("band");
-            B32 first = (group / band * RasterRows).As("first_of_band"), inBand = (group % band).As("in_band");
-            B32 rows = W.Min(tileRows - first, RasterRows).As("rows_of_band");
-            W.Emit("mul.lo.s32", FirstRow, first + inBand % rows, Tile.Rows);
-            W.Emit("mul.lo.s32", FirstColumn, inBand / rows, Tile.Columns);
+            TileRaster.Find(W, W.Group('x'), TileRaster.Count(M, N, Tile.Rows, Tile.Columns), Tile.Rows, Tile.Columns, FirstRow, FirstColumn);
         }
     }
 

@@ -10,9 +10,6 @@ namespace Delora.Kernels;
 /// </summary>
 internal sealed partial class WarpgroupWriter
 {
-    // Rows of tiles that neighboring groups share: what they read stays in the second-level cache.
-    private const int RasterRows = 8;
-
     // 168 registers of each thread at first, of which the warps that copy give back most: 40 + 2 · 232 = 3 · 168.
     private const int CopyRegisters = 40, ProductRegisters = 232;
 
@@ -90,23 +87,17 @@ internal sealed partial class WarpgroupWriter
         return _tile < _tiles;
     });
 
-    /// <summary>Where a tile is. Tiles go down a few rows of tiles before they go on to the next column.</summary>
+    /// <summary>Where a tile is.</summary>
     private void FindTile()
     {
         using (_w.Scope("Which tile of c"))
         {
-            B32 tileRows = Quotient(_m, WarpgroupVariant.Rows).As("tile_rows"), tileColumns = Quotient(_n, _variant.Columns).As("tile_columns");
-            B32 ofMatrix = tileRows * tileColumns, inMatrix = (_tile % ofMatrix).As("in_matrix"), band = (tileColumns * RasterRows).As("band");
+            (B32 Rows, B32 Columns) tiles = TileRaster.Count(_m, _n, WarpgroupVariant.Rows, _variant.Columns);
+            B32 ofMatrix = tiles.Rows * tiles.Columns, inMatrix = (_tile % ofMatrix).As("in_matrix");
             _w.Set(_batch, _tile / ofMatrix);
-            B32 first = (inMatrix / band * RasterRows).As("first_of_band"), inBand = (inMatrix % band).As("in_band");
-            B32 rows = _w.Min(tileRows - first, RasterRows).As("rows_of_band");
-            _w.Emit("mul.lo.s32", _firstRow, first + inBand % rows, WarpgroupVariant.Rows);
-            _w.Emit("mul.lo.s32", _firstColumn, inBand / rows, _variant.Columns);
+            TileRaster.Find(_w, inMatrix, tiles, WarpgroupVariant.Rows, _variant.Columns, _firstRow, _firstColumn);
         }
     }
-
-    /// <summary>length / part, rounded up.</summary>
-    private static B32 Quotient(B32 length, int part) => (length + (part - 1)) / part;
 
     /// <summary>The barrier object that says that the stage's tile has come; the one that says that it was multiplied lies behind those of all stages.</summary>
     private B32 Full() => _w.MultiplyAdd(_stage, BarrierBytes, _barriers).As("full");
