@@ -77,6 +77,7 @@ public sealed class CudaApiTests
             """;
         Assert.Empty(PtxSignature.Read(Text, "first").Parameters);
         Assert.Equal([new(8, 8), new(128, 64), new(2, 2), new(8, 8)], PtxSignature.Read(Text, "second").Parameters);
+        Assert.Equal([0, 64, 192, 200], PtxSignature.Read(Text, "second").Offsets);
         Assert.Throws<Delora.Core.DeviceException>(() => PtxSignature.Read(Text));
         Assert.Throws<Delora.Core.DeviceException>(() => PtxSignature.Read(Text, "third"));
         Assert.Throws<Delora.Core.DeviceException>(() => PtxSignature.Read(".entry x(.param .texref t)"));
