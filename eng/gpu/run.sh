@@ -53,7 +53,7 @@ fi
 [ -n "$(ldconfig -p 2>/dev/null | grep -m1 'libssl\.so' || ls /usr/lib*/libssl.so* /usr/lib/*/libssl.so* 2>/dev/null)" ] \
     || echo "libssl was not found: recorded training steps need it (package openssl or libssl3)."
 rm -f "$out"/*.jsonl "$out"/*.log
-{ echo "$found"; nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader 2>/dev/null; uname -sr; } | tee "$out/machine.txt"
+{ echo "$found"; timeout 20 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader 2>/dev/null; uname -sr; } | tee "$out/machine.txt"
 
 failed=0 last=0
 note() { # PART STATUS SECONDS
