@@ -17,7 +17,7 @@ using Delora.Bench.Compare.Gpu;
 // frozen decode        tokens of a Llama, one at a time, likewise
 // compare cpu [TEXT]   Delora beside libtorch (what has TEXT in its name), in turn; writes artifacts/compare-cpu.json
 // compare gpu …  Delora's side of the comparison on a GPU, its plan for the peers, and the two joined (docs/gpu.md); --only product: the products
-// validate DEVICE   every op's benchmarks against the reference, nothing timed
+// validate DEVICE [N]   every op's benchmarks (without the first N) against the reference, nothing timed
 // list           classes, their benchmarks, shapes
 // anything else  BenchmarkDotNet's own options, for instance --filter '*Gelu*'
 Type[] classes = [.. typeof(OpBenchmarks).Assembly.GetTypes()
@@ -53,6 +53,8 @@ switch (args)
         return GpuRun.Run(rest);
     case ["validate", var device]:
         return ValidateRun.Run(classes, device);
+    case ["validate", var device, var first] when int.TryParse(first, out int number) && number >= 0:
+        return ValidateRun.Run(classes, device, number);
     case ["compare-side"]:
         return CompareRun.RunSide();
     case ["list"]:

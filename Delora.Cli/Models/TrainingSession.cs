@@ -166,7 +166,10 @@ internal sealed class TrainingSession<TModel, TRows, TBatch, TEvaluation>(CliCon
         }
 
         if (tuner.Model.Device is GpuDevice gpu)
+        {
             foreach (string kernel in gpu.SpillingKernels) console.Warn($"the kernel {kernel}");
+            foreach (string fallback in gpu.Fallbacks) console.Warn(fallback);
+        }
         if (result.SkippedSteps > 0)
             console.Output.WriteLine($"Left out: {Printable.Count(result.SkippedSteps)} steps whose loss or gradient was not finite");
         console.Output.WriteLine($"Peak memory: {Printable.Bytes(memory.Statistics.PeakBytesInUse)}, weights included");

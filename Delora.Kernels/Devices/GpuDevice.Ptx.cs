@@ -163,7 +163,7 @@ public sealed partial class GpuDevice
                 PtxSignature signature = PtxSignature.Read(ptx, entry);
                 IPtxModule module = _ptx!.Load(name, ptx);
                 _ptxModules.Add(module);
-                return new PtxKernel(name, module.GetFunction(signature.Entry), signature);
+                return new PtxKernel(name, module.GetFunction(signature), signature);
             }
             catch (Exception error)
             {

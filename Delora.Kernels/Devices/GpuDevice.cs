@@ -128,7 +128,7 @@ public sealed partial class GpuDevice : Device
     }
 
     /// <inheritdoc/>
-    protected internal override void FreeBlock(MemoryBlock block) => ((GpuMemoryBlock)block).Buffer.Dispose();
+    protected internal override void FreeBlock(MemoryBlock block) => CleanUp(((GpuMemoryBlock)block).Buffer);
 
     /// <inheritdoc/>
     protected internal override void CopyFromHost(ReadOnlySpan<byte> source, MemoryBlock destination, long byteOffset)
@@ -205,9 +205,22 @@ public sealed partial class GpuDevice : Device
             return;
         }
         DisposePtx();
-        _stream.Dispose();
-        Accelerator.Dispose();
+        CleanUp(_stream);
+        CleanUp(Accelerator);
         _context.Dispose();
+    }
+
+    /// <summary>After a fault of a CUDA kernel every call fails, and who cleans up must get to the end: the error has been told, or is on its way.</summary>
+    private void CleanUp(IDisposable owned)
+    {
+        try
+        {
+            owned.Dispose();
+        }
+        catch (AcceleratorException) when (_ptx is not null)
+        {
+            // What it held goes with the context.
+        }
     }
 
     private ArrayView<byte> Slice(MemoryBlock block, long offset, long length)

@@ -44,13 +44,36 @@ internal static partial class NvidiaAssembler
             return new(
                 Registers().Matches(report).Cast<Match>().Max(Number), sizes.Max(size => Number(size.Groups[1])),
                 sizes.Max(size => Number(size.Groups[2]) + Number(size.Groups[3])), report,
-                disassemble ? Disassemble(binary) : null);
+                disassemble ? Dump(binary, "--dump-sass") : null);
         }
         finally
         {
             File.Delete(source);
             File.Delete(binary);
         }
+    }
+
+    /// <summary>The parameters of a text's only entry in the card's memory, in their order: where they lie, and how many bytes a launch copies of each.</summary>
+    internal static (int Offset, int Size)[] Parameters(string text, string architecture)
+    {
+        Assert.SkipWhen(Path is null, Missing);
+        string source = System.IO.Path.GetTempFileName(), binary = System.IO.Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(source, text);
+            (int code, string report) = Run(Path!, $"-arch={architecture}", "-o", binary, source);
+            Assert.True(code == 0, report);
+            string? dump = Dump(binary, "--dump-elf");
+            Assert.SkipWhen(dump is null, "cuobjdump is not beside ptxas");
+            return [.. ParameterInfo().Matches(dump!).OrderBy(match => Hex(match.Groups[1])).Select(match => (Hex(match.Groups[2]), Hex(match.Groups[3])))];
+        }
+        finally
+        {
+            File.Delete(source);
+            File.Delete(binary);
+        }
+
+        static int Hex(Group digits) => int.Parse(digits.ValueSpan, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
     }
 
     /// <summary>Assembles a text for the target that it names; without an assembler nothing happens.</summary>
@@ -60,13 +83,13 @@ internal static partial class NvidiaAssembler
         Assemble(text, text.Split('\n').First(line => line.StartsWith(".target", StringComparison.Ordinal))[8..].Trim());
     }
 
-    private static string? Disassemble(string binary)
+    private static string? Dump(string binary, string what)
     {
         string dump = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(Path) ?? "", OperatingSystem.IsWindows() ? "cuobjdump.exe" : "cuobjdump");
         if (!File.Exists(dump)) return null;
-        (int code, string machine) = Run(dump, "--dump-sass", binary);
-        Assert.True(code == 0, machine);
-        return machine;
+        (int code, string text) = Run(dump, what, binary);
+        Assert.True(code == 0, text);
+        return text;
     }
 
     private static int Number(Capture match) => int.Parse(match.ValueSpan, CultureInfo.InvariantCulture);
@@ -82,6 +105,9 @@ internal static partial class NvidiaAssembler
 
     [GeneratedRegex(@"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")]
     private static partial Regex StackAndSpills();
+
+    [GeneratedRegex(@"Ordinal : 0x(\w+)\s+Offset\s+: 0x(\w+)\s+Size\s+: 0x(\w+)")]
+    private static partial Regex ParameterInfo();
 
     [GeneratedRegex(@"\d+(?= registers)")]
     private static partial Regex Registers();

@@ -19,7 +19,8 @@ public sealed partial class WarpgroupProductTests
             var rows = new TheoryData<string, string, string>();
             foreach (var row in TestDevices.CudaNames)
                 foreach (string type in (string[])["BFloat16", "Float16"])
-                    foreach (string layout in Enum.GetNames<MatMulLayout>()) rows.Add(new TheoryDataRow<string, string, string>(row.Data, type, layout) { Skip = row.Skip });
+                    foreach (string layout in Enum.GetNames<MatMulLayout>())
+                        rows.Add(new TheoryDataRow<string, string, string>(row.Data, type, layout) { Skip = row.Skip, Traits = { ["Device"] = [row.Data] } });
             return rows;
         }
     }

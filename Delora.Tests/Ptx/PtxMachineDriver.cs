@@ -117,7 +117,7 @@ internal sealed class PtxMachineDriver(
 
     private sealed class Module(PtxMachineDriver driver, PtxLoadedText text) : IPtxModule
     {
-        public IPtxFunction GetFunction(string entry) => Guarded(() => new Function(driver, text.Entry(entry)));
+        public IPtxFunction GetFunction(PtxSignature signature) => Guarded(() => new Function(driver, text.Entry(signature.Entry)));
 
         public void Dispose() => text.Unload();
     }

@@ -8,7 +8,7 @@ namespace Delora.Bench.Compare.Gpu;
 
 /// <summary>
 /// Delora's side of the comparison on a GPU, and the joining with the peers' side. Every row is written as soon as it is known, one line of JSON: a run
-/// that is cut off keeps what it has.
+/// that is cut off keeps what it has. After a fault of the device a new process goes on with the next row.
 /// </summary>
 internal static class GpuRun
 {
@@ -18,6 +18,7 @@ internal static class GpuRun
     private const string Usage =
         """
         compare gpu [--device NAME] [--rehearse] [--only TEXT] [--seconds S] [--to FILE]   Delora's rows; FILE gets a line of JSON for each
+                    [--skip N]                                                         without the first N, whose lines are in FILE
         compare gpu device [--device NAME]                                                 what it is; 3 where it is not there
         compare gpu plan [--rehearse] [--only TEXT]                                        the rows, for the peers
         compare gpu curve FOLDER [--device NAME] [--rehearse]                              losses of 200 steps; FOLDER gets what a peer starts from
@@ -31,6 +32,7 @@ internal static class GpuRun
         string device = "auto", only = "", to = Path.Combine("artifacts", "compare-gpu.jsonl");
         bool rehearse = false;
         double seconds = 1;
+        int skip = 0;
         var words = new List<string>();
         for (int i = 0; i < args.Length; i++)
             switch (args[i])
@@ -40,6 +42,7 @@ internal static class GpuRun
                 case "--only" when i + 1 < args.Length: only = args[++i]; break;
                 case "--to" when i + 1 < args.Length: to = args[++i]; break;
                 case "--seconds" when i + 1 < args.Length && double.TryParse(args[i + 1], CultureInfo.InvariantCulture, out seconds) && seconds > 0: i++; break;
+                case "--skip" when i + 1 < args.Length && int.TryParse(args[i + 1], out skip) && skip >= 0: i++; break;
                 default: words.Add(args[i]); break;
             }
         IEnumerable<GpuCase> cases = (rehearse ? GpuPlan.Rehearsal : GpuPlan.Full)
@@ -47,7 +50,7 @@ internal static class GpuRun
         switch (words)
         {
             case []:
-                return Find(device) is { } info ? Measure(cases, info, rehearse ? 0.02 : seconds, to) : NoDevice;
+                return Find(device) is { } info ? Measure([.. cases], skip, info, rehearse ? 0.02 : seconds, to, args) : NoDevice;
             case ["plan"]:
                 foreach (GpuCase @case in cases) Console.WriteLine(JsonSerializer.Serialize(@case, Json));
                 return 0;
@@ -81,32 +84,40 @@ internal static class GpuRun
         return null;
     }
 
-    private static int Measure(IEnumerable<GpuCase> cases, DeviceInfo info, double seconds, string path)
+    private static int Measure(GpuCase[] cases, int skip, DeviceInfo info, double seconds, string path, string[] args)
     {
         if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
-        using var file = new StreamWriter(path) { AutoFlush = true };
         Device device = Devices.Get(info.Selector);
-        Console.WriteLine($"{info}");
-        int failed = 0;
-        // Where there are no graphs, every step is taken launch by launch.
-        bool hasGraphs = device is GpuDevice { Driver: not null };
-        foreach (GpuCase @case in cases.Where(@case => hasGraphs || @case.Kind != GpuPlan.Eager))
+        int failed = 0, lost = cases.Length;
+        using (var file = new StreamWriter(path, append: skip > 0) { AutoFlush = true })
         {
-            GpuResult result;
-            try
+            Console.WriteLine($"{info}");
+            // Where there are no graphs, every step is taken launch by launch.
+            bool hasGraphs = device is GpuDevice { Driver: not null };
+            for (int i = skip; i < lost; i++)
             {
-                result = Measure(@case, device, seconds);
+                if (!hasGraphs && cases[i].Kind == GpuPlan.Eager) continue;
+                GpuResult result;
+                try
+                {
+                    result = Measure(cases[i], device, seconds);
+                }
+                // A row that cannot be had is a line with its reason; the others are still measured.
+                catch (Exception error) when (error is DeloraException or InvalidOperationException or OutOfMemoryException)
+                {
+                    failed++;
+                    result = new(cases[i].Name, cases[i].Shape, "delora", 0, Error: error.Message);
+                    if (Successor.IsNeeded(device)) lost = i + 1;
+                }
+                file.WriteLine(JsonSerializer.Serialize(result, Json));
+                Console.WriteLine(Line(result));
+                device.Memory.Trim();
             }
-            // A row that cannot be had is a line with its reason; the others are still measured.
-            catch (Exception error) when (error is DeloraException or InvalidOperationException or OutOfMemoryException)
-            {
-                failed++;
-                result = new(@case.Name, @case.Shape, "delora", 0, Error: error.Message);
-            }
-            file.WriteLine(JsonSerializer.Serialize(result, Json));
-            Console.WriteLine(Line(result));
-            device.Memory.Trim();
         }
+        if (lost < cases.Length)
+            _ = Successor.Run([
+                "compare", "gpu", .. args.Where((word, i) => word != "--skip" && (i == 0 || args[i - 1] != "--skip")),
+                "--skip", lost.ToString(CultureInfo.InvariantCulture)]);
         return failed == 0 ? 0 : 1;
     }
 

@@ -98,11 +98,6 @@ internal static unsafe partial class CudaApi
 {
     private const string Library = "cuda";
 
-    // CU_LAUNCH_PARAM_*: the keys of the list that cuLaunchKernel takes as "extra".
-    internal const nint ParameterEnd = 0;
-    internal const nint ParameterBufferPointer = 1;
-    internal const nint ParameterBufferSize = 2;
-
     [LibraryImport(Library, EntryPoint = "cuGetErrorName")]
     internal static partial CudaResult GetErrorName(CudaResult error, byte** name);
 

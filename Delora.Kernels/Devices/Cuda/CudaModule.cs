@@ -42,13 +42,13 @@ internal sealed unsafe class CudaModule : IPtxModule
         }
     }
 
-    public IPtxFunction GetFunction(string entry)
+    public IPtxFunction GetFunction(PtxSignature signature)
     {
         ObjectDisposedException.ThrowIf(_module == 0, this);
         _driver.Bind();
         nint function;
-        CudaDriver.Check(CudaApi.ModuleGetFunction(&function, _module, entry), $"{_name}: asking for the entry {entry}");
-        return new CudaFunction(_driver, function);
+        CudaDriver.Check(CudaApi.ModuleGetFunction(&function, _module, signature.Entry), $"{_name}: asking for the entry {signature.Entry}");
+        return new CudaFunction(_driver, function, signature.Offsets);
     }
 
     public void Dispose()
@@ -71,14 +71,16 @@ internal sealed unsafe class CudaFunction : IPtxFunction
 {
     private readonly CudaDriver _driver;
     private readonly nint _function;
+    private readonly int[] _offsets;
 
     // What a group may have without being asked for: static and dynamic shared memory together.
     private int _dynamicSharedBytes;
 
-    internal CudaFunction(CudaDriver driver, nint function)
+    internal CudaFunction(CudaDriver driver, nint function, int[] offsets)
     {
         _driver = driver;
         _function = function;
+        _offsets = offsets;
         Info = new PtxFunctionInfo(
             Ask(CudaFunctionAttribute.MaxThreadsPerBlock), Ask(CudaFunctionAttribute.NumRegs), Ask(CudaFunctionAttribute.LocalSizeBytes),
             Ask(CudaFunctionAttribute.SharedSizeBytes));
@@ -97,23 +99,22 @@ internal sealed unsafe class CudaFunction : IPtxFunction
                 $"asking for {launch.DynamicSharedBytes} bytes of shared memory beside {Info.StaticSharedBytes} static ones");
             _dynamicSharedBytes = launch.DynamicSharedBytes;
         }
-        nuint length = (nuint)parameters.Length;
+        // One address for each parameter, and not the packed buffer that cuLaunchKernel also takes ("extra"): only the driver knows where the assembler wants them.
+        // ptxas 12.4 puts the first tensor map of a kernel for sm_90a at 0x30, not at 0.
         fixed (byte* buffer = parameters)
         {
-            void** extra = stackalloc void*[]
-            {
-                (void*)CudaApi.ParameterBufferPointer, buffer, (void*)CudaApi.ParameterBufferSize, &length, (void*)CudaApi.ParameterEnd,
-            };
-            CudaDriver.Check(launch.ClusterX == 1 ? Start(launch, extra) : StartClusters(launch, extra), "launching");
+            void** addresses = stackalloc void*[_offsets.Length];
+            for (int i = 0; i < _offsets.Length; i++) addresses[i] = buffer + _offsets[i];
+            CudaDriver.Check(launch.ClusterX == 1 ? Start(launch, addresses) : StartClusters(launch, addresses), "launching");
         }
     }
 
-    private CudaResult Start(PtxLaunch launch, void** extra) =>
+    private CudaResult Start(PtxLaunch launch, void** parameters) =>
         CudaApi.LaunchKernel(
             _function, checked((uint)launch.GridX), checked((uint)launch.GridY), checked((uint)launch.GridZ), checked((uint)launch.GroupX),
-            checked((uint)launch.GroupY), checked((uint)launch.GroupZ), checked((uint)launch.DynamicSharedBytes), _driver.Stream, null, extra);
+            checked((uint)launch.GroupY), checked((uint)launch.GroupZ), checked((uint)launch.DynamicSharedBytes), _driver.Stream, parameters, null);
 
-    private CudaResult StartClusters(PtxLaunch launch, void** extra)
+    private CudaResult StartClusters(PtxLaunch launch, void** parameters)
     {
         var cluster = new CudaLaunchAttribute
         {
@@ -135,7 +136,7 @@ internal sealed unsafe class CudaFunction : IPtxFunction
             Attributes = &cluster,
             AttributeCount = 1,
         };
-        return CudaApi.LaunchKernelEx(&config, _function, null, extra);
+        return CudaApi.LaunchKernelEx(&config, _function, parameters, null);
     }
 
     private int Ask(CudaFunctionAttribute attribute)

@@ -63,6 +63,23 @@ internal sealed unsafe partial class GpuGraph : IDisposable
     /// <summary>The recording of this thread on a device; null where there is none.</summary>
     internal static GpuGraph? Recording(GpuDevice gpu) => Current(gpu) is { _isRecording: true } graph ? graph : null;
 
+    /// <summary>Does something that is no part of the work that this thread rehearses: it may wait for the device, and is not done again.</summary>
+    /// <exception cref="DeviceException">The work is being recorded.</exception>
+    internal static void Aside(string what, Action other)
+    {
+        GpuGraph? current = t_current;
+        if (current is { _isRecording: true }) throw current.Refuse(what);
+        t_current = null;
+        try
+        {
+            other();
+        }
+        finally
+        {
+            t_current = current;
+        }
+    }
+
     /// <summary>Does the work once as ever, and takes note of what recording it needs.</summary>
     internal void Rehearse(Action work)
     {

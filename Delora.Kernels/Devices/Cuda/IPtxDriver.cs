@@ -59,8 +59,9 @@ internal interface IPtxDriver : IDisposable
 internal interface IPtxModule : IDisposable
 {
     /// <summary>An entry (<c>.visible .entry</c>) of the text.</summary>
+    /// <param name="signature">What the text declares of it.</param>
     /// <exception cref="DeviceException">There is none of that name.</exception>
-    IPtxFunction GetFunction(string entry);
+    IPtxFunction GetFunction(PtxSignature signature);
 }
 
 /// <summary>An entry of a loaded PTX text.</summary>
@@ -70,8 +71,8 @@ internal interface IPtxFunction
     PtxFunctionInfo Info { get; }
 
     /// <summary>
-    /// Starts the entry. <paramref name="parameters"/> holds its parameters one after the other, each at the next multiple of its own alignment, as the
-    /// text declares them.
+    /// Starts the entry. <paramref name="parameters"/> holds its parameters one after the other, each at the next multiple of its own alignment
+    /// (<see cref="PtxSignature.Offsets"/>).
     /// </summary>
     /// <exception cref="DeviceException">The launch is refused: too many threads, too much shared memory, a wrong length of the parameters.</exception>
     void Launch(PtxLaunch launch, ReadOnlySpan<byte> parameters);

@@ -14,6 +14,13 @@ internal sealed partial class PtxSignature
     {
         Entry = entry;
         Parameters = parameters;
+        Offsets = new int[parameters.Length];
+        int end = 0;
+        for (int i = 0; i < parameters.Length; i++)
+        {
+            Offsets[i] = KernelLayout.Align(end, parameters[i].Alignment);
+            end = checked(Offsets[i] + parameters[i].Size);
+        }
     }
 
     /// <summary>The name of the entry.</summary>
@@ -21,6 +28,12 @@ internal sealed partial class PtxSignature
 
     /// <summary>The parameters, in order.</summary>
     internal IReadOnlyList<PtxParameter> Parameters { get; }
+
+    /// <summary>
+    /// Where each parameter begins in a launch's bytes, which lie as in a C struct. In the card's memory they may lie otherwise: parameters begin there at an address
+    /// that is no multiple of 64, so that the assembler moves those that want such a multiple.
+    /// </summary>
+    internal int[] Offsets { get; }
 
     /// <summary>Reads the declaration of an entry; without a name, of the only one.</summary>
     /// <exception cref="DeviceException">There is none or more than one, or a parameter is declared as this reader does not know.</exception>

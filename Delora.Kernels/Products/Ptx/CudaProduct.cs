@@ -34,7 +34,7 @@ internal sealed record CudaProduct(
     /// <summary>Makes c as is expected to be done first.</summary>
     internal void Run(GpuDevice gpu)
     {
-        if (WarpgroupProduct.Plan(gpu, this) is { } warpgroups)
+        if (WarpgroupProduct.Plan(gpu, this) is { } warpgroups && WarpgroupTrial.Passes(gpu, this, warpgroups))
         {
             WarpgroupProduct.Run(gpu, this, warpgroups);
             return;

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Delora.Kernels;
+using Delora.Kernels.Ptx;
 using Delora.Tests.KernelCompilation;
 
 namespace Delora.Tests.DeviceTests;
@@ -60,6 +61,22 @@ public sealed class CudaApiTests
         });
     }
 
+    /// <summary>
+    /// The driver copies as many bytes from each address of a launch as the assembler has noted. Where it copies them to is its business: a tensor map lies elsewhere than
+    /// a C struct would have it.
+    /// </summary>
+    [Theory, InlineData("sm_90a", 2), InlineData("sm_90a", 0), InlineData("sm_80", -1)]
+    public void ALaunchGivesTheBytesThatTheAssemblerAsksFor(string architecture, int branchSteps)
+    {
+        PtxText text = branchSteps < 0
+            ? AttentionForwardText.Write(new(MmaType.BFloat16, 64, true, true, 1))
+            : WarpgroupWriter.Write(new(MmaType.BFloat16, MatMulLayout.NT, 128, branchSteps, true));
+        PtxSignature signature = PtxSignature.Read(text.Text);
+        (int Offset, int Size)[] parameters = NvidiaAssembler.Parameters(text.Text, architecture);
+        Assert.Equal(signature.Parameters.Select(parameter => parameter.Size), parameters.Select(parameter => parameter.Size));
+        if (branchSteps >= 0) Assert.NotEqual(signature.Offsets, parameters.Select(parameter => parameter.Offset));
+    }
+
     [Fact]
     public void ADeclarationIsReadWithItsCommentsArraysAndPointers()
     {
@@ -77,6 +94,7 @@ public sealed class CudaApiTests
             """;
         Assert.Empty(PtxSignature.Read(Text, "first").Parameters);
         Assert.Equal([new(8, 8), new(128, 64), new(2, 2), new(8, 8)], PtxSignature.Read(Text, "second").Parameters);
+        Assert.Equal([0, 64, 192, 200], PtxSignature.Read(Text, "second").Offsets);
         Assert.Throws<Delora.Core.DeviceException>(() => PtxSignature.Read(Text));
         Assert.Throws<Delora.Core.DeviceException>(() => PtxSignature.Read(Text, "third"));
         Assert.Throws<Delora.Core.DeviceException>(() => PtxSignature.Read(".entry x(.param .texref t)"));

@@ -109,7 +109,7 @@ internal sealed unsafe class FakePtxDriver : IPtxDriver
 
     private sealed class Module(FakePtxDriver driver) : IPtxModule
     {
-        public IPtxFunction GetFunction(string entry) => new Function(driver, entry);
+        public IPtxFunction GetFunction(PtxSignature signature) => new Function(driver, signature.Entry);
 
         public void Dispose()
         {
