@@ -15,8 +15,8 @@ internal static class GpuLowRankLinear
         MatMulSize down = new(1, rows, rank, weight.In);
         if (dropout is { } mask) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, down, x, a, h, mask: mask);
         else GpuMatrixProduct.Run(gpu, MatMulLayout.NT, down, x, a, h);
-        using DenseWeight operand = weight.Operand();
-        GpuMatrixProduct.Run(gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, operand.Tensor, y, bias, branch: new(h, b, rank));
+        GpuMatrixProduct.Run(
+            gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, weight.Operand, y, bias, branch: new(h, b, rank), scales: weight.OperandScales);
     }
 
     internal static void Backward(GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da,
@@ -34,16 +34,16 @@ internal static class GpuLowRankLinear
             else GpuMatrixProduct.Run(gpu, MatMulLayout.TN, size, v, x, da);
         }
         if (dx is null) return;
-        using DenseWeight operand = weight.Operand();
+        (Tensor w, WeightScales? scales) = (weight.Operand, weight.OperandScales);
         MatMulSize back = new(1, rows, weight.In, weight.Out);
-        if (dropout is not { } branchMask) GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, operand.Tensor, dx, null, accumulateDx, new(v, a, rank));
+        if (dropout is not { } branchMask) GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, new(v, a, rank), scales);
         else if (!GpuMatrixProduct.RunsTexts(gpu))
-            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back, dy, operand.Tensor, v, a, rank, dx, null, accumulateDx, branchMask);
+            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back, dy, w, v, a, rank, dx, null, accumulateDx, branchMask, scales);
         else
         {
-            GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, operand.Tensor, dx, null, accumulateDx);
+            GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, scales: scales);
             // The branch alone: a base of no steps.
-            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back with { K = 0 }, dy, a, v, a, rank, dx, null, true, branchMask);
+            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back with { K = 0 }, dy, a, v, a, rank, dx, null, true, branchMask, null);
         }
     }
 }
