@@ -5,7 +5,7 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// The matrix product of GPU devices. On a CUDA card it is a text of our own, on tensor cores where <see cref="GpuDevice.MatMulPrecision"/> allows
-/// that; on other devices, and where a dropout mask is part of the product, it is ILGPU's kernel. Frozen weights are read as they are kept.
+/// that; on other devices it is ILGPU's kernel. Frozen weights are read as they are kept.
 /// </summary>
 internal static class GpuMatrixProduct
 {
@@ -17,7 +17,7 @@ internal static class GpuMatrixProduct
         GpuDevice gpu, MatMulLayout layout, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false,
         ProductBranch? branch = null, WeightScales? scales = null)
     {
-        if (RunsTexts(gpu) && Math.Max(size.M, Math.Max(size.N, size.K)) < MostPlaces)
+        if (RunsText(gpu, size))
         {
             if (branch is { Rank: 0 }) branch = null;
             new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch, scales).Run(gpu);
@@ -34,8 +34,22 @@ internal static class GpuMatrixProduct
             GpuTiledProduct.Run<TLayout, NoMask>(gpu, size, a, b, branch?.A, branch?.B, branch?.Rank ?? 0, c, bias, accumulate, default, scales);
     }
 
+    /// <summary>c = x̃·bᵀ (NT) for a mask on the left operand, c = aᵀ·x̃ (TN) for one on the right.</summary>
+    internal static void RunMasked(GpuDevice gpu, MaskedSide side, MatMulSize size, Tensor a, Tensor b, Tensor c, DropoutMask mask)
+    {
+        if (RunsText(gpu, size))
+        {
+            MatMulLayout layout = side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN;
+            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, Mask: (side, mask)).Run(gpu);
+        }
+        else if (side == MaskedSide.Left) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, size, a, b, c, mask: mask);
+        else GpuTiledProduct.Run<LayoutTN, RightMask>(gpu, size, a, b, c, mask: mask);
+    }
+
     /// <summary>Whether products of the device are texts of our own.</summary>
     internal static bool RunsTexts(GpuDevice gpu) => gpu.Target is { } target && target.ComputeCapability >= FloatProduct.Capability;
+
+    private static bool RunsText(GpuDevice gpu, MatMulSize size) => RunsTexts(gpu) && Math.Max(size.M, Math.Max(size.N, size.K)) < MostPlaces;
 
     /// <summary>What tensor cores multiply at a precision; null for none.</summary>
     internal static MmaType? TypeOf(MatMulPrecision precision) => precision switch

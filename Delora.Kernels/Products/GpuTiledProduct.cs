@@ -164,17 +164,27 @@ internal static class GpuTiledProduct
         return sums;
     }
 
+    /// <summary>Four neighbors of a row under the mask: one block of random numbers has their factors, or two.</summary>
     private static GpuFloat4 Masked(GpuFloat4 value, DropoutMask mask, int row, int column, int n)
     {
-        long index = (long)row * n + column;
+        ulong element = unchecked(mask.Stream.Offset + (ulong)((long)row * n + column));
+        Philox.Block(mask.Stream.Seed, element >> 2, out uint w0, out uint w1, out uint w2, out uint w3);
+        int further = (int)(element & 3);
+        if (further != 0)
+        {
+            Philox.Block(mask.Stream.Seed, unchecked(element + 3) >> 2, out uint n0, out uint n1, out uint n2, out _);
+            (w0, w1, w2, w3) = further == 1 ? (w1, w2, w3, n0) : further == 2 ? (w2, w3, n0, n1) : (w3, n0, n1, n2);
+        }
         return new()
         {
-            X = value.X * mask.Factor(index),
-            Y = value.Y * mask.Factor(index + 1),
-            Z = value.Z * mask.Factor(index + 2),
-            W = value.W * mask.Factor(index + 3),
+            X = value.X * Factor(mask, w0),
+            Y = value.Y * Factor(mask, w1),
+            Z = value.Z * Factor(mask, w2),
+            W = value.W * Factor(mask, w3),
         };
     }
+
+    private static float Factor(DropoutMask mask, uint word) => Philox.ToUniform(word) >= mask.Probability ? mask.Scale : 0f;
 
     private static void StoreRow(ArrayView<float> c, ArrayView<float> bias, long start, GpuFloat4 value, int row, int column, Measures size)
     {

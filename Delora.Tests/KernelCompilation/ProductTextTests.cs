@@ -77,6 +77,28 @@ public sealed class ProductTextTests
             }
     }
 
+    /// <summary>The small products of a low-rank branch under dropout: threads make the mask of what they store.</summary>
+    [Theory, InlineData("sm_80"), InlineData("sm_90a")]
+    public void ProductsUnderAMaskStayInRegisters(string architecture)
+    {
+        foreach (MaskedSide side in Enum.GetValues<MaskedSide>())
+        {
+            bool left = side == MaskedSide.Left;
+            ProductOperand a = new(DType.Float32, left, 16), b = new(DType.Float32, left, 16), odd = new(DType.Float32, left, 4);
+            // Two groups of a multiprocessor, as its tile asks for.
+            Check(new(MmaType.BFloat16, a, b, null, true, ProductPlan.Small, side), AllRegisters);
+            Check(new(MmaType.BFloat16, odd, odd, null, false, ProductPlan.Middle, side), AllRegisters);
+            Check(new(MmaType.BFloat16, left ? a : new(DType.BFloat16, left, 16), left ? new(DType.BFloat16, left, 16) : b, null, true, ProductPlan.Middle, side), AllRegisters);
+            Check(new(null, a, b, null, true, ProductPlan.FloatSmall, side), FloatSmallTile);
+            Check(new(null, odd, odd, null, false, ProductPlan.FloatLarge, side), AllRegisters);
+        }
+
+        void Check(ProductVariant variant, int registers)
+        {
+            if (Verify(variant, architecture, registers) is { } machine) Assert.NotEqual(0, Count(machine, "IMAD.WIDE.U32") + Count(machine, "IMAD.HI.U32"));
+        }
+    }
+
     [Theory, InlineData("sm_60"), InlineData("sm_80"), InlineData("sm_90a")]
     public void FloatProductsStayInRegisters(string architecture)
     {

@@ -97,6 +97,20 @@ public sealed class CudaProductTests
             }
     }
 
+    /// <summary>A dropout mask on the left operand of h = x̃ A'ᵀ and on the right one of dA' = vᵀ x̃, wherever it begins in its blocks of four.</summary>
+    [Theory, MemberData(nameof(Types))]
+    public void MaskedOperands(string device, string type)
+    {
+        foreach (MaskedSide side in Enum.GetValues<MaskedSide>())
+            foreach (MatMulSize size in new MatMulSize[] { new(1, 33, 5, 72), new(1, 7, 66, 35), new(1, 5, 3, 0), new(1, 1, 1, 1), new(1, 65, 9, 130) })
+                for (uint offset = 8; offset < 12; offset++)
+                    Verify(new(device, type, side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN, size, DType.Float32, DType.Float32, ProductPlan.Small)
+                    {
+                        Mask = (side, new DropoutMask(0.4f, new RandomStream(0x9_1234_5678, offset))),
+                        Splits = offset == 8 ? 2 : 1,
+                    });
+    }
+
     [Fact]
     public void ThePlanFillsTheCardAndCoversTheInnerDimension()
     {
@@ -138,13 +152,14 @@ public sealed class CudaProductTests
             using GpuFrozenWeight? weight = what.Storage is { } storage ? Weight(right, storage) : null;
             var product = new CudaProduct(
                 what.Type, what.Layout, what.Size, left, weight?.Operand ?? right, c, what.HasBias ? offset : null, what.Accumulate,
-                what.Rank == 0 ? null : new ProductBranch(down, up, what.Rank), weight?.OperandScales);
+                what.Rank == 0 ? null : new ProductBranch(down, up, what.Rank), weight?.OperandScales, what.Mask);
             int depth = what.Type is { } type ? new MmaTile(type, 64, true).Depth : FloatTile.Steps, tiles = (k + depth - 1) / depth;
             int ofSplit = Math.Max(1, (tiles + what.Splits - 1) / what.Splits);
             ProductTile tile = what.Type is not null ? what.Tile : what.Tile == ProductPlan.Small ? ProductPlan.FloatSmall : ProductPlan.FloatLarge;
             product.Run(gpu, new ProductPlan(tile, Math.Max(1, (tiles + ofSplit - 1) / ofSplit), ofSplit));
             actual = c.ToArray<float>();
         }
+        if (what.Mask is { } on) (on.Side == MaskedSide.Left ? a : b).Drop(on.Mask);
         for (int q = 0; q < batch; q++)
             for (int i = 0; i < m; i++)
                 for (int j = 0; j < n; j++)
@@ -200,6 +215,8 @@ public sealed class CudaProductTests
 
         internal int Splits { get; init; } = 1;
 
+        internal (MaskedSide Side, DropoutMask Mask)? Mask { get; init; }
+
         /// <summary>The storage of the right operand, where it is a quantized weight.</summary>
         internal FrozenStorage? Storage { get; init; }
     }
@@ -224,6 +241,11 @@ public sealed class CudaProductTests
         internal float[] Values { get; }
 
         internal float this[int batch, int row, int column] => Values[(batch * _rows + row) * _columns + column];
+
+        internal void Drop(DropoutMask mask)
+        {
+            for (int i = 0; i < Values.Length; i++) Values[i] *= mask.Factor(i);
+        }
 
         internal Tensor On(GpuDevice gpu)
         {

@@ -4,7 +4,7 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// The implementation of <see cref="LowRankLinearKernel"/> for GPUs. The dropout mask is made where it is used: on x as its tiles are loaded, and on v A' in
-/// registers, because the product sums the branch first. Products with a mask are ILGPU's; on a CUDA card only these small ones.
+/// registers, because the product sums the branch first. The branch's own product under a mask is ILGPU's, on a CUDA card beside that of the base.
 /// </summary>
 internal static class GpuLowRankLinear
 {
@@ -13,7 +13,7 @@ internal static class GpuLowRankLinear
     {
         int rows = x.Shape[0], rank = a.Shape[0];
         MatMulSize down = new(1, rows, rank, weight.In);
-        if (dropout is { } mask) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, down, x, a, h, mask: mask);
+        if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, MaskedSide.Left, down, x, a, h, mask);
         else GpuMatrixProduct.Run(gpu, MatMulLayout.NT, down, x, a, h);
         GpuMatrixProduct.Run(
             gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, weight.Operand, y, bias, branch: new(h, b, rank), scales: weight.OperandScales);
@@ -30,7 +30,7 @@ internal static class GpuLowRankLinear
         if (da is not null)
         {
             MatMulSize size = new(1, rank, weight.In, rows);
-            if (dropout is { } mask) GpuTiledProduct.Run<LayoutTN, RightMask>(gpu, size, v, x, da, mask: mask);
+            if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, MaskedSide.Right, size, v, x, da, mask);
             else GpuMatrixProduct.Run(gpu, MatMulLayout.TN, size, v, x, da);
         }
         if (dx is null) return;

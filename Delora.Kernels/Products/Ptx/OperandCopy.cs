@@ -62,8 +62,10 @@ internal abstract class OperandCopy
     /// <param name="operand">The operand.</param>
     /// <param name="tile">Its tiles.</param>
     /// <param name="scales">The scales of codes.</param>
-    internal static OperandCopy Create(PtxWriter w, ProductOperand operand, OperandTile tile, B64 scales) =>
-        operand.Codes is not null ? new CodeCopy(w, operand, tile, scales)
+    /// <param name="mask">The dropout mask on it; null for none.</param>
+    internal static OperandCopy Create(PtxWriter w, ProductOperand operand, OperandTile tile, B64 scales, MaskText? mask) =>
+        mask is not null ? new MaskedCopy(w, operand, tile, mask)
+        : operand.Codes is not null ? new CodeCopy(w, operand, tile, scales)
         : operand.Type == tile.StoredType && operand.Width >= 4 ? new AsyncCopy(w, operand, tile) : new StagedCopy(w, operand, tile);
 
     /// <summary>Makes the addresses of the thread's chunks.</summary>
@@ -107,6 +109,10 @@ internal abstract class OperandCopy
         for (int i = 0; i < Count; i++) addresses[i] = i == 0 ? _from[0] : _from[0].Plus(_pitch!, i * RowStep);
         return addresses;
     }
+
+    /// <summary>The address of a chunk of the tile before: between its load and the next.</summary>
+    private protected B64 Loaded(int index) =>
+        _pitch is null ? _from[index] + -(Tile.Depth * Operand.Bits / 8) : _from[0].Plus(_pitch, index * RowStep - Tile.Depth);
 
     /// <summary>Whether a piece of chunk <paramref name="index"/> lies in the operand, of which <paramref name="depthLeft"/> steps are left.</summary>
     private protected Pred IsInside(int index, int piece, B32 depthLeft)

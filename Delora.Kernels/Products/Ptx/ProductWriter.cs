@@ -11,6 +11,7 @@ internal abstract class ProductWriter
 {
     private readonly B64 _scales, _c, _bias, _splitBytes;
     private readonly B32 _accumulate;
+    private readonly MaskText? _mask;
 
     private protected ProductWriter(ProductVariant variant, OperandTile left, OperandTile right, PtxWriter writer, string about)
     {
@@ -26,6 +27,8 @@ internal abstract class ProductWriter
             Branch = (W.Pointer("branch_left", pair.Left.Width), W.Pointer("branch_right", pair.Right.Width), W.Parameter("rank"));
         (M, N, K) = (W.Parameter("m"), W.Parameter("n"), W.Parameter("k"));
         (TilesOfSplit, _accumulate, _splitBytes) = (W.Parameter("tiles_of_split"), W.Parameter("accumulate"), W.LongParameter("split_bytes"));
+        _mask = variant.Mask is not { } side ? null
+            : new MaskText(W, (side == MaskedSide.Left ? left : right).ByDepth ? K : side == MaskedSide.Left ? M : N);
         Thread = W.ThreadX();
         Lane = (Thread & 31).As("lane");
         B32 warp = (Thread >> 5).As("warp");
@@ -126,7 +129,8 @@ internal abstract class ProductWriter
     /// <summary>The copies of both base operands.</summary>
     private protected OperandCopy[] BeginCopies()
     {
-        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile, _scales), right = OperandCopy.Create(W, Variant.Right, RightTile, _scales);
+        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile, _scales, Variant.Mask == MaskedSide.Left ? _mask : null);
+        OperandCopy right = OperandCopy.Create(W, Variant.Right, RightTile, _scales, Variant.Mask == MaskedSide.Right ? _mask : null);
         left.Begin(Thread, Left, M, K, FirstRow, FirstDepth);
         right.Begin(Thread, Right, N, K, FirstColumn, FirstDepth);
         return [left, right];
