@@ -5,22 +5,22 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// The matrix product of GPU devices. On a CUDA card it is a text of our own, on tensor cores where <see cref="GpuDevice.MatMulPrecision"/> allows
-/// that, and reads frozen weights of 16 bits as they lie; on other devices, and where a dropout mask is part of the product, it is ILGPU's kernel.
+/// that; on other devices it is ILGPU's kernel. Frozen weights are read as they are kept.
 /// </summary>
 internal static class GpuMatrixProduct
 {
     // The texts count the bytes of a row in 32 bits, with a sign.
     private const int MostPlaces = 1 << 29;
 
-    /// <summary>c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c.</summary>
+    /// <summary>c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c. With <paramref name="scales"/> b has the codes of a quantized weight, in a batch of one.</summary>
     internal static void Run(
         GpuDevice gpu, MatMulLayout layout, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false,
-        ProductBranch? branch = null)
+        ProductBranch? branch = null, WeightScales? scales = null)
     {
-        if (RunsTexts(gpu) && Math.Max(size.M, Math.Max(size.N, size.K)) < MostPlaces)
+        if (RunsText(gpu, size))
         {
             if (branch is { Rank: 0 }) branch = null;
-            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch).Run(gpu);
+            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch, scales).Run(gpu);
             return;
         }
         switch (layout)
@@ -31,11 +31,25 @@ internal static class GpuMatrixProduct
         }
 
         void Run<TLayout>() where TLayout : struct, IGpuLayout =>
-            GpuTiledProduct.Run<TLayout, NoMask>(gpu, size, a, b, branch?.A, branch?.B, branch?.Rank ?? 0, c, bias, accumulate, default);
+            GpuTiledProduct.Run<TLayout, NoMask>(gpu, size, a, b, branch?.A, branch?.B, branch?.Rank ?? 0, c, bias, accumulate, default, scales);
+    }
+
+    /// <summary>c = x̃·bᵀ (NT) for a mask on the left operand, c = aᵀ·x̃ (TN) for one on the right.</summary>
+    internal static void RunMasked(GpuDevice gpu, MaskedSide side, MatMulSize size, Tensor a, Tensor b, Tensor c, DropoutMask mask)
+    {
+        if (RunsText(gpu, size))
+        {
+            MatMulLayout layout = side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN;
+            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, Mask: (side, mask)).Run(gpu);
+        }
+        else if (side == MaskedSide.Left) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, size, a, b, c, mask: mask);
+        else GpuTiledProduct.Run<LayoutTN, RightMask>(gpu, size, a, b, c, mask: mask);
     }
 
     /// <summary>Whether products of the device are texts of our own.</summary>
     internal static bool RunsTexts(GpuDevice gpu) => gpu.Target is { } target && target.ComputeCapability >= FloatProduct.Capability;
+
+    private static bool RunsText(GpuDevice gpu, MatMulSize size) => RunsTexts(gpu) && Math.Max(size.M, Math.Max(size.N, size.K)) < MostPlaces;
 
     /// <summary>What tensor cores multiply at a precision; null for none.</summary>
     internal static MmaType? TypeOf(MatMulPrecision precision) => precision switch

@@ -122,3 +122,22 @@ internal readonly struct BranchMask : IGpuProductMask
     public static bool OnRight => false;
     public static bool OnBranch => true;
 }
+
+/// <summary>How the numbers of the right operand are kept. Constants of the kernel that is compiled for it.</summary>
+internal interface IGpuRight
+{
+    /// <summary>Whether they are codes that the kernel widens, else float32.</summary>
+    static abstract bool IsCoded { get; }
+}
+
+/// <summary>float32.</summary>
+internal readonly struct PlainRight : IGpuRight
+{
+    public static bool IsCoded => false;
+}
+
+/// <summary>A frozen weight of less than 32 bits, <see cref="GpuCodes"/>.</summary>
+internal readonly struct CodedRight : IGpuRight
+{
+    public static bool IsCoded => true;
+}

@@ -17,27 +17,25 @@ internal static class GpuTiledProduct
     internal static void Run<TLayout, TMask>(
         GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false, DropoutMask mask = default)
         where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask =>
-        Run<TLayout, TMask>(gpu, size, a, b, null, null, 0, c, bias, accumulate, mask);
+        Run<TLayout, TMask, PlainRight>(gpu, size, 0, new(gpu, a, b, null, null, bias, c), accumulate, mask);
 
-    /// <summary>One product with a branch of <paramref name="rank"/> more inner steps.</summary>
+    /// <summary>
+    /// One product with a branch of <paramref name="rank"/> more inner steps over a frozen weight: b in float32 or 16 bits, or with <paramref name="scales"/> its codes.
+    /// </summary>
     internal static void Run<TLayout, TMask>(
         GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, int rank, Tensor c, Tensor? bias, bool accumulate,
-        DropoutMask mask)
+        DropoutMask mask, WeightScales? scales)
         where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
     {
-        int threads = gpu.MaxThreadsPerGroup;
-        Operands operands = new(gpu, a, b, branchA, branchB, bias, c);
-        if (threads < 64) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else if (size.M <= WideTile.Rows) Launch<WideTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else if (threads < 256) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else Launch<SquareTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
+        Operands operands = new(gpu, a, b, branchA, branchB, bias, c, scales);
+        if (b.DType == DType.Float32) Run<TLayout, TMask, PlainRight>(gpu, size, rank, operands, accumulate, mask);
+        else Run<TLayout, TMask, CodedRight>(gpu, size, rank, operands, accumulate, mask);
     }
 
     /// <summary>One product with a given tile.</summary>
-    internal static void Launch<TTile, TLayout, TMask>(
+    internal static void Launch<TTile, TLayout, TMask, TRight>(
         GpuDevice gpu, MatMulSize size, int rank, in Operands operands, bool accumulate, DropoutMask mask)
-        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight
     {
         int tileRows = Tiles(size.M, TTile.Rows), tileColumns = Tiles(size.N, TTile.Columns);
         long groups = checked((long)size.Batch * tileRows * tileColumns);
@@ -54,19 +52,30 @@ internal static class GpuTiledProduct
             HasBias = operands.HasBias ? 1 : 0,
         };
         bool masked = TMask.OnLeft || TMask.OnRight || TMask.OnBranch;
-        gpu.LaunchGroups(Kernel<TTile, TLayout, TMask>, new KernelConfig(checked((int)groups), Threads<TTile>()),
-            operands.A, operands.B, operands.BranchA, operands.BranchB, operands.Bias, operands.C, measures,
+        gpu.LaunchGroups(Kernel<TTile, TLayout, TMask, TRight>, new KernelConfig(checked((int)groups), Threads<TTile>()),
+            operands.A, operands.B, operands.Codes, operands.BranchA, operands.BranchB, operands.Bias, operands.C, measures,
             masked ? new GpuDropoutMask(gpu, mask, operands.C) : new GpuDropoutMask(operands.C));
+    }
+
+    private static void Run<TLayout, TMask, TRight>(GpuDevice gpu, MatMulSize size, int rank, in Operands operands, bool accumulate, DropoutMask mask)
+        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight
+    {
+        int threads = gpu.MaxThreadsPerGroup;
+        if (threads < 64) Launch<SmallTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
+        else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
+        else if (size.M <= WideTile.Rows) Launch<WideTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
+        else if (threads < 256) Launch<SmallTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
+        else Launch<SquareTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
     }
 
     private static int Tiles(int length, int tile) => (int)(((long)length + tile - 1) / tile);
 
     private static int Threads<TTile>() where TTile : struct, IGpuTile => TTile.Rows * TTile.Columns / 16;
 
-    private static void Kernel<TTile, TLayout, TMask>(
-        ArrayView<float> a, ArrayView<float> b, ArrayView<float> branchA, ArrayView<float> branchB, ArrayView<float> bias, ArrayView<float> c,
-        Measures size, GpuDropoutMask given)
-        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+    private static void Kernel<TTile, TLayout, TMask, TRight>(
+        ArrayView<float> a, ArrayView<float> b, GpuCodes codes, ArrayView<float> branchA, ArrayView<float> branchB, ArrayView<float> bias,
+        ArrayView<float> c, Measures size, GpuDropoutMask given)
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight
     {
         ArrayView<float> left = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Rows + Padding));
         ArrayView<float> right = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Columns + Padding));
@@ -80,7 +89,7 @@ internal static class GpuTiledProduct
         int threadRow = row + ThreadRow<TTile>(), threadColumn = column + ThreadColumn<TTile>();
 
         GpuAccumulator sums = default;
-        sums = Accumulate<TTile, TLayout, NoMask>(sums, branchA, branchB, left, right, size.M, size.N, size.Rank, row, column, mask);
+        sums = Accumulate<TTile, TLayout, NoMask, PlainRight>(sums, branchA, branchB, codes, left, right, size.M, size.N, size.Rank, row, column, mask);
         if (TMask.OnBranch)
         {
             sums.Row0 = Masked(sums.Row0, mask, threadRow, threadColumn, size.N);
@@ -88,8 +97,8 @@ internal static class GpuTiledProduct
             sums.Row2 = Masked(sums.Row2, mask, threadRow + 2, threadColumn, size.N);
             sums.Row3 = Masked(sums.Row3, mask, threadRow + 3, threadColumn, size.N);
         }
-        ArrayView<float> batchA = a.SubView(aStart, (long)size.M * size.K), batchB = b.SubView(bStart, (long)size.K * size.N);
-        sums = Accumulate<TTile, TLayout, TMask>(sums, batchA, batchB, left, right, size.M, size.N, size.K, row, column, mask);
+        ArrayView<float> batchA = a.SubView(aStart, (long)size.M * size.K), batchB = TRight.IsCoded ? b : b.SubView(bStart, (long)size.K * size.N);
+        sums = Accumulate<TTile, TLayout, TMask, TRight>(sums, batchA, batchB, codes, left, right, size.M, size.N, size.K, row, column, mask);
 
         StoreRow(c, bias, cStart, sums.Row0, threadRow, threadColumn, size);
         StoreRow(c, bias, cStart, sums.Row1, threadRow + 1, threadColumn, size);
@@ -102,10 +111,10 @@ internal static class GpuTiledProduct
     private static int ThreadColumn<TTile>() where TTile : struct, IGpuTile => Group.IdxX % (TTile.Columns / 4) * 4;
 
     /// <summary>sums + op(a)·op(b) for this thread's 4 × 4 of the tile at (row, column).</summary>
-    private static GpuAccumulator Accumulate<TTile, TLayout, TMask>(
-        GpuAccumulator sums, ArrayView<float> a, ArrayView<float> b, ArrayView<float> left, ArrayView<float> right,
+    private static GpuAccumulator Accumulate<TTile, TLayout, TMask, TRight>(
+        GpuAccumulator sums, ArrayView<float> a, ArrayView<float> b, GpuCodes codes, ArrayView<float> left, ArrayView<float> right,
         int m, int n, int k, int row, int column, DropoutMask mask)
-        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight
     {
         int leftStride = TTile.Rows + Padding, rightStride = TTile.Columns + Padding;
         ArrayView<GpuFloat4> left4 = left.Cast<GpuFloat4>(), right4 = right.Cast<GpuFloat4>();
@@ -136,7 +145,7 @@ internal static class GpuTiledProduct
                 if (j < n && p < k)
                 {
                     long index = TLayout.RightByColumn ? (long)j * k + p : (long)p * n + j;
-                    value = b[index];
+                    value = TRight.IsCoded ? codes.At(TLayout.RightByColumn ? j : p, TLayout.RightByColumn ? p : j) : b[index];
                     if (TMask.OnRight) value *= mask.Factor(index);
                 }
                 right[depth * rightStride + line] = value;
@@ -155,17 +164,27 @@ internal static class GpuTiledProduct
         return sums;
     }
 
+    /// <summary>Four neighbors of a row under the mask: one block of random numbers has their factors, or two.</summary>
     private static GpuFloat4 Masked(GpuFloat4 value, DropoutMask mask, int row, int column, int n)
     {
-        long index = (long)row * n + column;
+        ulong element = unchecked(mask.Stream.Offset + (ulong)((long)row * n + column));
+        Philox.Block(mask.Stream.Seed, element >> 2, out uint w0, out uint w1, out uint w2, out uint w3);
+        int further = (int)(element & 3);
+        if (further != 0)
+        {
+            Philox.Block(mask.Stream.Seed, unchecked(element + 3) >> 2, out uint n0, out uint n1, out uint n2, out _);
+            (w0, w1, w2, w3) = further == 1 ? (w1, w2, w3, n0) : further == 2 ? (w2, w3, n0, n1) : (w3, n0, n1, n2);
+        }
         return new()
         {
-            X = value.X * mask.Factor(index),
-            Y = value.Y * mask.Factor(index + 1),
-            Z = value.Z * mask.Factor(index + 2),
-            W = value.W * mask.Factor(index + 3),
+            X = value.X * Factor(mask, w0),
+            Y = value.Y * Factor(mask, w1),
+            Z = value.Z * Factor(mask, w2),
+            W = value.W * Factor(mask, w3),
         };
     }
+
+    private static float Factor(DropoutMask mask, uint word) => Philox.ToUniform(word) >= mask.Probability ? mask.Scale : 0f;
 
     private static void StoreRow(ArrayView<float> c, ArrayView<float> bias, long start, GpuFloat4 value, int row, int column, Measures size)
     {
@@ -194,12 +213,13 @@ internal static class GpuTiledProduct
     /// <summary>The operands as kernels take them; what is absent is an empty view.</summary>
     internal readonly struct Operands
     {
-        internal Operands(GpuDevice gpu, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, Tensor? bias, Tensor c)
+        internal Operands(
+            GpuDevice gpu, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, Tensor? bias, Tensor c, WeightScales? scales = null)
         {
             A = gpu.View<float>(a);
-            B = gpu.View<float>(b);
             C = gpu.View<float>(c);
             ArrayView<float> none = C.SubView(0, 0);
+            (B, Codes) = b.DType == DType.Float32 ? (gpu.View<float>(b), new GpuCodes(C)) : (none, new GpuCodes(gpu, b, scales, C));
             BranchA = branchA is null ? none : gpu.View<float>(branchA);
             BranchB = branchB is null ? none : gpu.View<float>(branchB);
             Bias = bias is null ? none : gpu.View<float>(bias);
@@ -209,6 +229,8 @@ internal static class GpuTiledProduct
         internal ArrayView<float> A { get; }
 
         internal ArrayView<float> B { get; }
+
+        internal GpuCodes Codes { get; }
 
         internal ArrayView<float> BranchA { get; }
 

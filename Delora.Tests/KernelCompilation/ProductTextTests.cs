@@ -9,7 +9,7 @@ namespace Delora.Tests.KernelCompilation;
 public sealed class ProductTextTests
 {
     // 65536 registers of a multiprocessor for 256 threads, for 3 groups of 128, and for 5 of 64.
-    private const int AllRegisters = 255, SmallTile = 160, FloatSmallTile = 200;
+    private const int AllRegisters = 255, SmallTile = 168, FloatSmallTile = 200;
 
     [Theory, InlineData("sm_80"), InlineData("sm_90a")]
     public void TensorProductsStayInRegisters(string architecture)
@@ -50,6 +50,55 @@ public sealed class ProductTextTests
             }
     }
 
+    /// <summary>Codes of a quantized weight are looked up or converted by the threads that store them, also in the largest tile.</summary>
+    [Theory, InlineData("sm_80"), InlineData("sm_90a")]
+    public void ProductsOfCodesStayInRegisters(string architecture)
+    {
+        foreach (FrozenStorage storage in new[] { FrozenStorage.Int8, FrozenStorage.Nf4 })
+            foreach (bool byDepth in new[] { true, false })
+            {
+                ProductOperand codes = ProductOperand.Coded(storage, byDepth), one = new(DType.Float32, true, 16), smallest = new(DType.Float32, true, 4);
+                var branch = (Branch(true), Branch(byDepth));
+                Check(new(MmaType.BFloat16, new(DType.BFloat16, true, 16), codes, null, true, ProductPlan.Large));
+                Check(new(MmaType.BFloat16, new(DType.BFloat16, true, 16), codes, branch, true, ProductPlan.Large));
+                Check(new(MmaType.BFloat16, smallest, codes, null, false, ProductPlan.Middle));
+                Check(new(MmaType.BFloat16, one, codes, branch, true, ProductPlan.Small));
+                Check(new(MmaType.TensorFloat32, one, codes, branch, true, ProductPlan.Middle));
+                Check(new(null, one, codes, branch, true, ProductPlan.FloatLarge));
+
+                void Check(ProductVariant variant)
+                {
+                    if (Verify(variant, architecture, variant.Tile == ProductPlan.Small ? SmallTile : AllRegisters) is not { } machine) return;
+                    Assert.Equal(variant.Type is not null, Count(machine, "HMMA") > 0);
+                    // Those of divisions alone.
+                    Assert.Equal(Count(machine, "I2F.U32"), Count(machine, "I2F"));
+                    Assert.Equal(storage == FrozenStorage.Nf4, Count(machine, "SHFL.IDX") > 0);
+                }
+            }
+    }
+
+    /// <summary>The small products of a low-rank branch under dropout: threads make the mask of what they store.</summary>
+    [Theory, InlineData("sm_80"), InlineData("sm_90a")]
+    public void ProductsUnderAMaskStayInRegisters(string architecture)
+    {
+        foreach (MaskedSide side in Enum.GetValues<MaskedSide>())
+        {
+            bool left = side == MaskedSide.Left;
+            ProductOperand a = new(DType.Float32, left, 16), b = new(DType.Float32, left, 16), odd = new(DType.Float32, left, 4);
+            // Two groups of a multiprocessor, as its tile asks for.
+            Check(new(MmaType.BFloat16, a, b, null, true, ProductPlan.Small, side), AllRegisters);
+            Check(new(MmaType.BFloat16, odd, odd, null, false, ProductPlan.Middle, side), AllRegisters);
+            Check(new(MmaType.BFloat16, left ? a : new(DType.BFloat16, left, 16), left ? new(DType.BFloat16, left, 16) : b, null, true, ProductPlan.Middle, side), AllRegisters);
+            Check(new(null, a, b, null, true, ProductPlan.FloatSmall, side), FloatSmallTile);
+            Check(new(null, odd, odd, null, false, ProductPlan.FloatLarge, side), AllRegisters);
+        }
+
+        void Check(ProductVariant variant, int registers)
+        {
+            if (Verify(variant, architecture, registers) is { } machine) Assert.NotEqual(0, Count(machine, "IMAD.WIDE.U32") + Count(machine, "IMAD.HI.U32"));
+        }
+    }
+
     [Theory, InlineData("sm_60"), InlineData("sm_80"), InlineData("sm_90a")]
     public void FloatProductsStayInRegisters(string architecture)
     {
@@ -61,6 +110,7 @@ public sealed class ProductTextTests
                          {
                              new(null, new(DType.Float32, left, 16), new(DType.Float32, right, 16), null, true, tile),
                              new(null, new(DType.Float32, left, 4), new(DType.BFloat16, right, 2), null, false, tile),
+                             new(null, new(DType.Float32, left, 4), ProductOperand.Coded(FrozenStorage.Nf4, right), null, false, tile),
                              new(null, new(DType.Float32, left, 16), new(DType.Float16, right, 16), left ? (Branch(left), Branch(right)) : null, true, tile),
                          })
                 {
@@ -84,6 +134,9 @@ public sealed class ProductTextTests
         ProductVariant variant = new(
             MmaType.BFloat16, new(DType.Float32, true, 16), new(DType.BFloat16, false, 8), (Branch(true), Branch(false)), false, ProductPlan.Small);
         Assert.Equal("product_bf16_kf32w16_nbf16w8_branch16_16_odd_64x64", variant.Name);
+        Assert.Equal(
+            "product_f32_kf32w16_nnf4w4_128x128",
+            new ProductVariant(null, Branch(true), ProductOperand.Coded(FrozenStorage.Nf4, false), null, true, ProductPlan.FloatLarge).Name);
         Assert.Equal("product_f32_kf32w16_kf32w16_128x128", new ProductVariant(null, Branch(true), Branch(true), null, true, ProductPlan.FloatLarge).Name);
     }
 

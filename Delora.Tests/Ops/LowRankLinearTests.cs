@@ -8,6 +8,8 @@ public sealed class LowRankLinearTests
 {
     private static readonly DropoutMask s_mask = new(0.3f, new RandomStream(7, 13));
 
+    public static TheoryData<string, FrozenStorage> Stored => TestDevices.Names.With(PlainStorage.All.Where(storage => storage != FrozenStorage.Float32));
+
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]
     public void MatchesTheReference(string name)
     {
@@ -19,6 +21,15 @@ public sealed class LowRankLinearTests
             foreach (DropoutMask? dropout in new DropoutMask?[] { null, s_mask })
                 foreach (bool accumulate in new[] { false, true })
                     Compare(device, rows, inputs, outputs, rank, dropout, accumulate);
+    }
+
+    [Theory, MemberData(nameof(Stored))]
+    public void OverAStoredWeightMatchesTheReference(string name, FrozenStorage storage)
+    {
+        Device device = TestDevices.Get(name);
+        foreach ((int rows, int inputs, int outputs, int rank) in new[] { (1, 1, 1, 1), (33, 31, 32, 8), (5, 129, 127, 4), (3, 65, 66, 33), (2, 12, 1, 2) })
+            foreach (DropoutMask? dropout in new DropoutMask?[] { null, s_mask })
+                Compare(device, rows, inputs, outputs, rank, dropout, dropout is null, storage);
     }
 
     [Fact]
@@ -117,7 +128,9 @@ public sealed class LowRankLinearTests
         Assert.Throws<ArgumentOutOfRangeException>(() => x.LowRankLinear(weight, null, a, good, new DropoutMask(1f, default)));
     }
 
-    private static void Compare(Device device, int rows, int inputs, int outputs, int rank, DropoutMask? dropout, bool accumulate)
+    private static void Compare(
+        Device device, int rows, int inputs, int outputs, int rank, DropoutMask? dropout, bool accumulate,
+        FrozenStorage storage = FrozenStorage.Float32)
     {
         var results = new Tensor[2][];
         for (int d = 0; d < 2; d++)
@@ -126,7 +139,7 @@ public sealed class LowRankLinearTests
             using Tensor w = LinearAssert.Operand(1, [outputs, inputs], on), x = LinearAssert.Operand(2, [rows, inputs], on);
             using Tensor a = LinearAssert.Operand(3, [rank, inputs], on), b = LinearAssert.Operand(4, [outputs, rank], on);
             using Tensor bias = LinearAssert.Operand(5, [outputs], on), dy = LinearAssert.Operand(6, [rows, outputs], on);
-            using FrozenWeight weight = FrozenWeight.Create(w);
+            using FrozenWeight weight = FrozenWeight.Create(w, storage);
             Tensor h = Tensor.Empty([rows, rank], on.FloatType, on, "h"), y = Tensor.Empty([rows, outputs], on.FloatType, on, "y");
             Tensor dx = Tensor.Empty([rows, inputs], on.FloatType, on, "dx");
             if (accumulate) dx.CopyFrom<float>(LinearAssert.Numbers(7, dx.ElementCount));
@@ -137,7 +150,7 @@ public sealed class LowRankLinearTests
         }
         int terms = (inputs + outputs + rows) * (rank + 1);
         for (int i = 0; i < results[0].Length; i++)
-            LinearAssert.Close(results[0][i], results[1][i], terms, $"[{rows}, {inputs}, {outputs}] rank {rank} dropout {dropout}");
+            LinearAssert.Close(results[0][i], results[1][i], terms, $"[{rows}, {inputs}, {outputs}] rank {rank} dropout {dropout} {storage}");
         foreach (Tensor tensor in results[0].Concat(results[1])) tensor.Dispose();
     }
 }

@@ -1,6 +1,7 @@
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Kernels.Ptx;
+using Delora.Tests.Ops;
 
 namespace Delora.Tests.Products;
 
@@ -70,6 +71,46 @@ public sealed class CudaProductTests
         }
     }
 
+    /// <summary>Codes of a quantized weight, widened on their way: both directions, rows that end within a block, within a group of codes, and between tiles.</summary>
+    [Theory, MemberData(nameof(Types))]
+    public void QuantizedWeights(string device, string type)
+    {
+        foreach (FrozenStorage storage in new[] { FrozenStorage.Int8, FrozenStorage.Nf4 })
+            foreach (MatMulLayout layout in new[] { MatMulLayout.NT, MatMulLayout.NN })
+            {
+                for (int options = 0; options < 8; options++)
+                    Verify(new(device, type, layout, new(1, 7, 67, 70), DType.Float32, DType.UInt8, ProductPlan.Small)
+                    {
+                        Storage = storage,
+                        Rank = (options & 1) == 0 ? 0 : 5,
+                        HasBias = (options & 2) != 0,
+                        Accumulate = (options & 2) != 0,
+                        Splits = (options & 4) != 0 ? 2 : 1,
+                    });
+                foreach (MatMulSize size in new MatMulSize[]
+                         { new(1, 1, 1, 1), new(1, 5, 3, 0), new(1, 0, 5, 3), new(1, 5, 0, 3), new(1, 9, 7, 11), new(1, 3, 129, 257), new(1, 64, 64, 128) })
+                    Verify(new(device, type, layout, size, DType.BFloat16, DType.UInt8, ProductPlan.Small) { Storage = storage, HasBias = true });
+                // float16 differs in one instruction from bfloat16.
+                if (type == nameof(MmaType.Float16)) continue;
+                Verify(new(device, type, layout, new(1, 20, 258, 136), DType.BFloat16, DType.UInt8, ProductPlan.Large) { Storage = storage });
+                Verify(new(device, type, layout, new(1, 72, 126, 75), DType.Float32, DType.UInt8, ProductPlan.Middle) { Storage = storage, Rank = 36 });
+            }
+    }
+
+    /// <summary>A dropout mask on the left operand of h = x̃ A'ᵀ and on the right one of dA' = vᵀ x̃, wherever it begins in its blocks of four.</summary>
+    [Theory, MemberData(nameof(Types))]
+    public void MaskedOperands(string device, string type)
+    {
+        foreach (MaskedSide side in Enum.GetValues<MaskedSide>())
+            foreach (MatMulSize size in new MatMulSize[] { new(1, 33, 5, 72), new(1, 7, 66, 35), new(1, 5, 3, 0), new(1, 1, 1, 1), new(1, 65, 9, 130) })
+                for (uint offset = 8; offset < 12; offset++)
+                    Verify(new(device, type, side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN, size, DType.Float32, DType.Float32, ProductPlan.Small)
+                    {
+                        Mask = (side, new DropoutMask(0.4f, new RandomStream(0x9_1234_5678, offset))),
+                        Splits = offset == 8 ? 2 : 1,
+                    });
+    }
+
     [Fact]
     public void ThePlanFillsTheCardAndCoversTheInnerDimension()
     {
@@ -100,21 +141,25 @@ public sealed class CudaProductTests
         (int batch, int m, int n, int k) = what.Size;
         var gpu = (GpuDevice)TestDevices.Get(what.Device);
         bool leftByRow = what.Layout != MatMulLayout.TN, rightByRow = what.Layout != MatMulLayout.NT;
-        Matrix a = new(batch, leftByRow ? m : k, leftByRow ? k : m, what.Left, 1), b = new(batch, rightByRow ? k : n, rightByRow ? n : k, what.Right, 2);
+        Matrix a = new(batch, leftByRow ? m : k, leftByRow ? k : m, what.Left, 1);
+        Matrix b = new(batch, rightByRow ? k : n, rightByRow ? n : k, what.Storage is null ? what.Right : DType.Float32, 2, what.Storage);
         Matrix before = new(batch, m, n, DType.Float32, 3), bias = new(1, 1, n, DType.Float32, 4);
         Matrix branchA = new(1, m, what.Rank, DType.Float32, 5), branchB = new(1, rightByRow ? what.Rank : n, rightByRow ? n : what.Rank, DType.Float32, 6);
         float[] actual;
         using (Tensor left = a.On(gpu), right = b.On(gpu), offset = bias.On(gpu), down = branchA.On(gpu), up = branchB.On(gpu))
         using (Tensor c = what.Accumulate ? before.On(gpu) : Tensor.Empty([batch, m, n], DType.Float32, gpu))
         {
-            var product = new CudaProduct(what.Type, what.Layout, what.Size, left, right, c, what.HasBias ? offset : null, what.Accumulate,
-                what.Rank == 0 ? null : new ProductBranch(down, up, what.Rank));
+            using GpuFrozenWeight? weight = what.Storage is { } storage ? Weight(right, storage) : null;
+            var product = new CudaProduct(
+                what.Type, what.Layout, what.Size, left, weight?.Operand ?? right, c, what.HasBias ? offset : null, what.Accumulate,
+                what.Rank == 0 ? null : new ProductBranch(down, up, what.Rank), weight?.OperandScales, what.Mask);
             int depth = what.Type is { } type ? new MmaTile(type, 64, true).Depth : FloatTile.Steps, tiles = (k + depth - 1) / depth;
             int ofSplit = Math.Max(1, (tiles + what.Splits - 1) / what.Splits);
             ProductTile tile = what.Type is not null ? what.Tile : what.Tile == ProductPlan.Small ? ProductPlan.FloatSmall : ProductPlan.FloatLarge;
             product.Run(gpu, new ProductPlan(tile, Math.Max(1, (tiles + ofSplit - 1) / ofSplit), ofSplit));
             actual = c.ToArray<float>();
         }
+        if (what.Mask is { } on) (on.Side == MaskedSide.Left ? a : b).Drop(on.Mask);
         for (int q = 0; q < batch; q++)
             for (int i = 0; i < m; i++)
                 for (int j = 0; j < n; j++)
@@ -144,6 +189,12 @@ public sealed class CudaProductTests
         };
     }
 
+    private static GpuFrozenWeight Weight(Tensor matrix, FrozenStorage storage)
+    {
+        using Tensor weight = matrix.View([matrix.Shape[1], matrix.Shape[2]], 0);
+        return (GpuFrozenWeight)FrozenWeight.Create(weight, storage);
+    }
+
     private static float Stored(float value, DType type) => type switch
     {
         DType.BFloat16 => (float)(BFloat16)value,
@@ -163,30 +214,43 @@ public sealed class CudaProductTests
         internal bool Accumulate { get; init; }
 
         internal int Splits { get; init; } = 1;
+
+        internal (MaskedSide Side, DropoutMask Mask)? Mask { get; init; }
+
+        /// <summary>The storage of the right operand, where it is a quantized weight.</summary>
+        internal FrozenStorage? Storage { get; init; }
     }
 
-    /// <summary>Matrices of random numbers that their storage type has.</summary>
+    /// <summary>Matrices of random numbers that their storage type, or a quantized storage, has.</summary>
     private sealed class Matrix
     {
         private readonly int _batch, _rows, _columns;
         private readonly DType _type;
+        private readonly float[] _given;
 
-        internal Matrix(int batch, int rows, int columns, DType type, ulong seed)
+        internal Matrix(int batch, int rows, int columns, DType type, ulong seed, FrozenStorage? storage = null)
         {
             (_batch, _rows, _columns, _type) = (batch, rows, columns, type);
             Values = new float[batch * rows * columns];
             new Generator(seed).FillUniform(Values, -1, 1);
             for (int i = 0; i < Values.Length; i++) Values[i] = Stored(Values[i], type);
+            _given = Values;
+            if (storage is { } kept) Values = PlainStorage.Of(Values, columns, kept);
         }
 
         internal float[] Values { get; }
 
         internal float this[int batch, int row, int column] => Values[(batch * _rows + row) * _columns + column];
 
+        internal void Drop(DropoutMask mask)
+        {
+            for (int i = 0; i < Values.Length; i++) Values[i] *= mask.Factor(i);
+        }
+
         internal Tensor On(GpuDevice gpu)
         {
             Shape shape = [_batch, _rows, _columns];
-            if (_type == DType.Float32) return Tensor.From(Values, shape, gpu);
+            if (_type == DType.Float32) return Tensor.From(_given, shape, gpu);
             if (_type == DType.Float16) return Tensor.From(Values.Select(value => (Half)value).ToArray(), shape, gpu);
             return Tensor.From(Values.Select(value => (BFloat16)value).ToArray(), shape, gpu);
         }

@@ -66,7 +66,7 @@ public sealed class GpuTiledProductTests
         foreach (bool accumulate in new[] { false, true })
         {
             float[] expected = Product(Devices.Reference, (a, b, c, bias) => MatMulKernel.Forward(a, b, c, layout, bias, accumulate));
-            float[] actual = Product(gpu, (a, b, c, bias) => GpuTiledProduct.Launch<TTile, TLayout, NoMask>(
+            float[] actual = Product(gpu, (a, b, c, bias) => GpuTiledProduct.Launch<TTile, TLayout, NoMask, PlainRight>(
                 gpu, size, 0, new GpuTiledProduct.Operands(gpu, a, b, null, null, bias, c), accumulate, default));
             Close(expected, actual, $"{typeof(TTile).Name} {layout} {size} accumulate {accumulate}");
 

@@ -1,6 +1,7 @@
 using Delora.Bench;
 using Delora.Core;
 using Delora.Kernels;
+using Delora.Tests.Ops;
 using Delora.Tests.Ptx;
 
 namespace Delora.Tests.Products;
@@ -11,6 +12,8 @@ public sealed class MatMulPrecisionTests
     private const int Rows = 21, In = 40, Out = 24, Rank = 3;
 
     public static TheoryData<string> Cards => TestDevices.CudaNames;
+
+    public static TheoryData<string, FrozenStorage> Stored => TestDevices.GpuNames.With(PlainStorage.All);
 
     public static TheoryData<string, MatMulPrecision> Cases => TestDevices.CudaNames.With(Enum.GetValues<MatMulPrecision>());
 
@@ -24,7 +27,7 @@ public sealed class MatMulPrecisionTests
         // Twice the unit roundoff for each of at most three products in a row, of sums of at most Rows · Out numbers below 1.
         double unit = precision switch { MatMulPrecision.Float32 => Math.ScaleB(1, -21), MatMulPrecision.BFloat16 => Math.ScaleB(1, -8), _ => Math.ScaleB(1, -11) };
         foreach ((FrozenStorage storage, DropoutMask? mask) in
-            from storage in (FrozenStorage[])[FrozenStorage.Float32, FrozenStorage.BFloat16, FrozenStorage.Float16, FrozenStorage.Int8]
+            from storage in (FrozenStorage[])[FrozenStorage.Float32, FrozenStorage.BFloat16, FrozenStorage.Float16, FrozenStorage.Int8, FrozenStorage.Nf4]
             from mask in (DropoutMask?[])[null, new DropoutMask(0.4f, new RandomStream(7, 123))]
             select (storage, mask))
         {
@@ -46,18 +49,27 @@ public sealed class MatMulPrecisionTests
         }
     }
 
-    /// <summary>A product in 16 bits of a weight that is kept in them needs no memory for another copy of it.</summary>
-    [Theory, MemberData(nameof(Cards))]
-    public void AWeightOf16BitsIsReadAsItLies(string name)
+    /// <summary>Products and lookups of a frozen weight need no memory for another copy of it, whatever it is kept in.</summary>
+    [Theory, MemberData(nameof(Stored))]
+    public void AWeightIsReadAsItLies(string name, FrozenStorage storage)
     {
-        Device gpu = TestDevices.Get(name);
-        using var scope = new PrecisionScope(gpu, MatMulPrecision.BFloat16);
-        using Tensor w = Values([Out, In], 2, gpu), x = Values([Rows, In], 1, gpu), y = Tensor.Empty([Rows, Out], DType.Float32, gpu);
-        using FrozenWeight weight = FrozenWeight.Create(w, FrozenStorage.BFloat16);
-        long before = gpu.Memory.Statistics.BytesInUse;
-        gpu.Memory.ResetPeak();
-        FrozenLinearKernel.Forward(x, weight, null, y);
-        Assert.Equal(before, gpu.Memory.Statistics.PeakBytesInUse);
+        var gpu = (GpuDevice)TestDevices.Get(name);
+        MatMulPrecision[] precisions = GpuMatrixProduct.RunsTexts(gpu) ? Enum.GetValues<MatMulPrecision>() : [MatMulPrecision.Float32];
+        foreach (MatMulPrecision precision in precisions)
+        {
+            using var scope = new PrecisionScope(gpu, precision);
+            using Tensor w = Values([Out, In], 2, gpu), x = Values([Rows, In], 1, gpu), y = Tensor.Empty([Rows, Out], DType.Float32, gpu);
+            using Tensor dx = Tensor.Empty([Rows, In], DType.Float32, gpu), ids = Tensor.From([3, 0], [2], gpu), rows = Tensor.Empty([2, In], DType.Float32, gpu);
+            using FrozenWeight weight = FrozenWeight.Create(w, storage);
+            long before = gpu.Memory.Statistics.BytesInUse;
+            gpu.Memory.ResetPeak();
+            FrozenLinearKernel.Forward(x, weight, null, y);
+            FrozenLinearKernel.Backward(y, weight, dx);
+            Assert.Equal(before, gpu.Memory.Statistics.PeakBytesInUse);
+            weight.Rows(ids, rows);
+            // A count of ids that are out of range, and no number of the weight.
+            Assert.InRange(gpu.Memory.Statistics.PeakBytesInUse - before, 0, Out * In / 2);
+        }
     }
 
     [Fact]
@@ -84,18 +96,37 @@ public sealed class MatMulPrecisionTests
         using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "a card");
         gpu.MatMulPrecision = MatMulPrecision.BFloat16;
         using Device twin = Devices.Planning(gpu);
-        long peak = Peak(gpu);
-        // x [8, 16] in 16 bits, and nothing else.
-        Assert.Equal(DeviceAllocator.SizeClass(8 * 16 * 2), peak);
-        Assert.Equal(peak, Peak(twin));
+        foreach (FrozenStorage? storage in (FrozenStorage?[])[null, FrozenStorage.Int8, FrozenStorage.Nf4])
+        {
+            (long Forward, long Backward) peak = Peak(gpu, storage);
+            // x [8, 16] in 16 bits, and nothing else.
+            Assert.Equal(DeviceAllocator.SizeClass(8 * 16 * 2), peak.Forward);
+            // The inner dimension is split: some of [8, 16] in float32.
+            Assert.InRange(peak.Backward, 2 * 8 * 16 * 4, 64 * 8 * 16 * 4);
+            Assert.Equal(peak, Peak(twin, storage));
+        }
 
-        static long Peak(Device device)
+        static (long Forward, long Backward) Peak(Device device, FrozenStorage? storage)
         {
             using Tensor x = Values([8, 16], 1, device), w = Values([1024, 16], 2, device), y = Tensor.Empty([8, 1024], device.FloatType, device);
-            device.Memory.ResetPeak();
+            using FrozenWeight? weight = storage is { } kept ? FrozenWeight.Create(w, kept) : null;
             long before = device.Memory.Statistics.BytesInUse;
-            MatMulKernel.Forward(x, w, y, MatMulLayout.NT);
-            return device.Memory.Statistics.PeakBytesInUse - before;
+            return (Measure(() =>
+            {
+                if (weight is null) MatMulKernel.Forward(x, w, y, MatMulLayout.NT);
+                else FrozenLinearKernel.Forward(x, weight, null, y);
+            }), Measure(() =>
+            {
+                if (weight is null) MatMulKernel.Forward(y, w, x);
+                else FrozenLinearKernel.Backward(y, weight, x);
+            }));
+
+            long Measure(Action product)
+            {
+                device.Memory.ResetPeak();
+                product();
+                return device.Memory.Statistics.PeakBytesInUse - before;
+            }
         }
     }
 

@@ -7,7 +7,7 @@ namespace Delora.Kernels;
 /// ushort.</summary>
 internal static class GpuCast
 {
-    private interface ICodec
+    internal interface ICodec
     {
         static abstract float Read(ushort bits);
 
@@ -30,7 +30,8 @@ internal static class GpuCast
     private static void Convert<TFrom, TTo>(GpuDevice gpu, ArrayView<ushort> x, ArrayView<ushort> y)
         where TFrom : struct, ICodec where TTo : struct, ICodec => gpu.Launch(ConvertKernel<TFrom, TTo>, x.Length, x, y);
 
-    private static ArrayView<ushort> Bits(GpuDevice gpu, Tensor tensor) =>
+    /// <summary>Numbers of 16 bits by their bits.</summary>
+    internal static ArrayView<ushort> Bits(GpuDevice gpu, Tensor tensor) =>
         tensor.DType == DType.BFloat16 ? gpu.View<BFloat16>(tensor).Cast<ushort>() : gpu.View<System.Half>(tensor).Cast<ushort>();
 
     private static void Narrow<TCodec>(GpuDevice gpu, Tensor x, ArrayView<ushort> y) where TCodec : struct, ICodec =>
@@ -49,7 +50,7 @@ internal static class GpuCast
         where TFrom : struct, ICodec where TTo : struct, ICodec =>
         y[i] = TTo.Write(TFrom.Read(x[i]));
 
-    private readonly struct BFloat16Codec : ICodec
+    internal readonly struct BFloat16Codec : ICodec
     {
         public static float Read(ushort bits) => Interop.IntAsFloat((uint)bits << 16);
 
@@ -61,7 +62,7 @@ internal static class GpuCast
         }
     }
 
-    private readonly struct Float16Codec : ICodec
+    internal readonly struct Float16Codec : ICodec
     {
         public static float Read(ushort bits)
         {

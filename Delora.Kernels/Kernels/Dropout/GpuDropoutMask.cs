@@ -1,5 +1,6 @@
 using Delora.Core;
 using ILGPU;
+using ILGPU.Runtime;
 
 namespace Delora.Kernels;
 
@@ -20,6 +21,16 @@ internal readonly struct GpuDropoutMask
     {
         (_start, ulong recorded) = GpuGraph.RandomStart(gpu, mask.Stream, any.SubView(0, 0).Cast<ulong>());
         _mask = new(mask.Probability, new(mask.Stream.Seed, unchecked(mask.Stream.Offset - recorded)));
+    }
+
+    /// <summary>The address of what is added to a stream's offset when the kernel runs, 0 for nothing, and what is to be taken from the offset for that.</summary>
+    /// <param name="gpu">The device.</param>
+    /// <param name="stream">Where the random numbers come from.</param>
+    /// <param name="any">Any tensor of the device.</param>
+    internal static (nint Start, ulong Recorded) Start(GpuDevice gpu, RandomStream stream, Tensor any)
+    {
+        (ArrayView<ulong> start, ulong recorded) = GpuGraph.RandomStart(gpu, stream, gpu.View<float>(any).SubView(0, 0).Cast<ulong>());
+        return (start.Length == 0 ? 0 : start.LoadEffectiveAddressAsPtr(), recorded);
     }
 
     /// <summary>No mask.</summary>

@@ -3,17 +3,19 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Quantized weights row by row: a row's codes follow each other. Of 4 bits, each 64 numbers (or what a row's end leaves) share half as many bytes, their first
-/// half in the low bits.
+/// Quantized weights row by row: a row's codes follow each other, two of 4 bits in a byte, the first in its low bits. Rows have whole groups of <see
+/// cref="Together"/> codes, the last of them zeros where there are no numbers, so that GPU kernels read a group at once.
 /// </summary>
 internal static unsafe class EncodedRows
 {
     /// <summary>Numbers that are encoded at a time.</summary>
     private const int PieceElements = 1 << 20;
 
+    /// <summary>Codes that lie in as many bytes as each has bits.</summary>
+    internal const int Together = 8;
+
     /// <summary>Bytes of a row's codes.</summary>
-    public static int RowBytes(FrozenStorage storage, int @in) =>
-        storage == FrozenStorage.Nf4 ? @in / Nf4Codec.BlockSize * (Nf4Codec.BlockSize / 2) + (@in % Nf4Codec.BlockSize + 1) / 2 : @in;
+    public static int RowBytes(FrozenStorage storage, int @in) => checked((int)(((long)@in + Together - 1) / Together * StoredPanels.BitsOf(storage)));
 
     /// <summary>Encodes a weight of any device on the host, some rows at a time.</summary>
     /// <param name="weight">[out, in]; in float64 it is rounded to float32 first.</param>
@@ -49,42 +51,25 @@ internal static unsafe class EncodedRows
     /// <summary>The numbers of a quantized row.</summary>
     public static void Decode(FrozenStorage storage, byte* codes, float* scales, int @in, float* row)
     {
-        int block = Segment(storage, @in);
-        for (int start = 0; start < @in; start += block)
-        {
-            int count = Math.Min(block, @in - start);
-            CodePlace place = Place(codes, storage, start, count);
-            if (storage == FrozenStorage.Int8) WeightRows.Decode<Int8Codec>(row, 1, @in, start, count, scales, 1, place);
-            else WeightRows.Decode<Nf4Codec>(row, 1, @in, start, count, scales, 1, place);
-        }
+        CodePlace place = new() { At = codes, Step = 1, Count = @in };
+        if (storage == FrozenStorage.Int8) WeightRows.Decode<Int8Codec>(row, 1, @in, 0, @in, scales, 1, place);
+        else WeightRows.Decode<Nf4PairCodec>(row, 1, @in, 0, @in, scales, 1, place);
     }
 
     private static void EncodeRow(FrozenStorage storage, float* row, int @in, float* scales, byte* codes, ref RowError error)
     {
         switch (storage)
         {
-            case FrozenStorage.BFloat16: Encode<BFloat16Codec>(storage, row, @in, scales, codes, ref error); break;
-            case FrozenStorage.Float16: Encode<Float16Codec>(storage, row, @in, scales, codes, ref error); break;
-            case FrozenStorage.Int8: Encode<Int8Codec>(storage, row, @in, scales, codes, ref error); break;
-            default: Encode<Nf4Codec>(storage, row, @in, scales, codes, ref error); break;
+            case FrozenStorage.BFloat16: Encode<BFloat16Codec>(row, @in, scales, codes, ref error); break;
+            case FrozenStorage.Float16: Encode<Float16Codec>(row, @in, scales, codes, ref error); break;
+            case FrozenStorage.Int8: Encode<Int8Codec>(row, @in, scales, codes, ref error); break;
+            default: Encode<Nf4PairCodec>(row, @in, scales, codes, ref error); break;
         }
     }
 
-    private static void Encode<TCodec>(FrozenStorage storage, float* row, int @in, float* scales, byte* codes, ref RowError error)
-        where TCodec : struct, IWeightCodec
+    private static void Encode<TCodec>(float* row, int @in, float* scales, byte* codes, ref RowError error) where TCodec : struct, IWeightCodec
     {
         WeightRows.SetScales<TCodec>(row, @in, scales, 1);
-        int block = Segment(storage, @in);
-        for (int start = 0; start < @in; start += block)
-        {
-            int count = Math.Min(block, @in - start);
-            WeightRows.Encode<TCodec>(row, @in, start, count, scales, 1, Place(codes, storage, start, count), ref error);
-        }
+        WeightRows.Encode<TCodec>(row, @in, 0, @in, scales, 1, new CodePlace { At = codes, Step = 1, Count = @in }, ref error);
     }
-
-    /// <summary>Numbers whose codes lie together.</summary>
-    private static int Segment(FrozenStorage storage, int @in) => storage == FrozenStorage.Nf4 ? Nf4Codec.BlockSize : @in;
-
-    private static CodePlace Place(byte* codes, FrozenStorage storage, int start, int count) =>
-        new() { At = codes + (storage == FrozenStorage.Nf4 ? start / 2 : start), Step = 1, Count = count };
 }

@@ -4,47 +4,42 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The frozen weight of GPU devices: row-major, as the products read it in both directions. Those of CUDA cards read 16 bits as they lie; other
-/// storages than float32 are else widened to a tensor of the device for the time of a product.
+/// The frozen weight of GPU devices: row-major, as the products read it in both directions. What a storage rounds is widened where it is used: no product and no
+/// lookup makes a copy of the weight.
 /// </summary>
 internal sealed class GpuFrozenWeight(Tensor weight, FrozenStorage storage) : TensorFrozenWeight(weight, storage)
 {
-    /// <summary>W [out, in] as an operand of <see cref="GpuMatrixProduct"/>, to be disposed after use.</summary>
-    internal DenseWeight Operand() => HalfPrecision is { } half && GpuMatrixProduct.RunsTexts((GpuDevice)Device) ? new(half, owned: false) : Dense();
+    /// <summary>The right operand of <see cref="GpuMatrixProduct"/>: W [out, in] as it is kept.</summary>
+    internal Tensor Operand => Codes;
+
+    /// <summary>The scales of a quantized operand; null for another.</summary>
+    internal WeightScales? OperandScales => Scales is null ? null : new(Storage, Scales);
+
+    private protected override void RowsCore(Tensor ids, Tensor y)
+    {
+        if (Storage == FrozenStorage.Float32)
+        {
+            base.RowsCore(ids, y);
+            return;
+        }
+        var gpu = (GpuDevice)Device;
+        gpu.LaunchGroups(RowsKernel, GpuScatter.RowConfig(gpu, ids.ElementCount, In), gpu.View<int>(ids), gpu.View<float>(y), Numbers(gpu, y), In);
+    }
 
     private protected override void Decode(Tensor codes, Tensor scales, Tensor weight)
     {
         var gpu = (GpuDevice)Device;
-        ArrayView<byte> code = gpu.View<byte>(codes);
-        ArrayView<float> scale = gpu.View<float>(scales), to = gpu.View<float>(weight);
-        if (Storage == FrozenStorage.Int8)
-        {
-            gpu.Launch(Int8Kernel, weight.ElementCount, code, scale, to, In);
-            return;
-        }
-        using Tensor levels = Tensor.From(Nf4Codec.Levels, [Nf4Codec.Levels.Length], gpu, "NF4 levels");
-        gpu.Launch(Nf4Kernel, weight.ElementCount, code, scale, gpu.View<float>(levels), to, new Nf4Rows(In, codes.Shape[1], scales.Shape[1]));
+        gpu.Launch(DecodeKernel, weight.ElementCount, gpu.View<float>(weight), Numbers(gpu, weight), In);
     }
 
-    private static void Int8Kernel(Index1D i, ArrayView<byte> codes, ArrayView<float> scales, ArrayView<float> weight, int columns)
+    private GpuCodes Numbers(GpuDevice gpu, Tensor any) => new(gpu, Codes, OperandScales, gpu.View<float>(any));
+
+    private static void RowsKernel(ArrayView<int> ids, ArrayView<float> y, GpuCodes weight, int columns)
     {
-        int code = codes[i];
-        weight[i] = (code < 128 ? code : code - 256) * scales[i / columns];
+        int row = ids[Grid.IdxX];
+        long to = (long)Grid.IdxX * columns;
+        for (int c = Group.IdxX; c < columns; c += Group.DimX) y[to + c] = weight.At(row, c);
     }
 
-    private static void Nf4Kernel(
-        Index1D i, ArrayView<byte> codes, ArrayView<float> scales, ArrayView<float> levels, ArrayView<float> weight, Nf4Rows rows)
-    {
-        int row = i / rows.Columns, column = i % rows.Columns, block = column / Nf4Codec.BlockSize, at = column % Nf4Codec.BlockSize;
-        int left = rows.Columns - block * Nf4Codec.BlockSize, count = left < Nf4Codec.BlockSize ? left : Nf4Codec.BlockSize, half = (count + 1) / 2;
-        int place = row * rows.Bytes + block * (Nf4Codec.BlockSize / 2);
-        int code = at < half ? codes[place + at] & 15 : codes[place + at - half] >> 4;
-        weight[i] = levels[code] * scales[row * rows.Blocks + block];
-    }
-
-    /// <summary>Measures of a row: numbers, bytes of codes, scales.</summary>
-    internal readonly struct Nf4Rows(int columns, int bytes, int blocks)
-    {
-        public readonly int Columns = columns, Bytes = bytes, Blocks = blocks;
-    }
+    private static void DecodeKernel(Index1D i, ArrayView<float> to, GpuCodes weight, int columns) => to[i] = weight.At(i / columns, i % columns);
 }

@@ -4,17 +4,15 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// A frozen weight kept row by row: the reference device's, and the portable one of GPUs. In float32 it is the tensor that it was; else codes and scales,
-/// [out, in] of 16 bits or [out, bytes of a row], from which a product, or a lookup of rows, makes a tensor of the whole weight for the time of its call.
+/// [out, in] of 16 bits or [out, bytes of a row]. The reference device makes a tensor of the whole weight from them for the time of a call; products and lookups
+/// of GPUs read them as they lie.
 /// </summary>
 internal abstract class TensorFrozenWeight : FrozenWeight
 {
-    private readonly Tensor _codes;
-    private readonly Tensor? _scales;
-
     private protected TensorFrozenWeight(Tensor weight, FrozenStorage storage)
         : base(weight.Device, weight.Shape[0], weight.Shape[1], storage, FrozenDirections.One)
     {
-        _codes = storage switch
+        Codes = storage switch
         {
             FrozenStorage.Float32 => Make([Out, In], weight.DType),
             FrozenStorage.BFloat16 => Make([Out, In], DType.BFloat16),
@@ -23,7 +21,7 @@ internal abstract class TensorFrozenWeight : FrozenWeight
         };
         try
         {
-            if (storage.IsQuantized) _scales = Make([Out, StoredPanels.ScalesOf(storage, In)], DType.Float32);
+            if (storage.IsQuantized) Scales = Make([Out, StoredPanels.ScalesOf(storage, In)], DType.Float32);
             SetWeight(weight);
         }
         catch
@@ -33,8 +31,14 @@ internal abstract class TensorFrozenWeight : FrozenWeight
         }
     }
 
+    /// <summary>The numbers [out, in] as they are kept, or the codes of a quantized storage, [out, <see cref="EncodedRows.RowBytes"/>].</summary>
+    private protected Tensor Codes { get; }
+
+    /// <summary>[out, scales of a row]; null where the storage is not quantized.</summary>
+    private protected Tensor? Scales { get; }
+
     /// <inheritdoc/>
-    public override long ByteLength => base.ByteLength + _codes.ByteLength + (_scales?.ByteLength ?? 0);
+    public override long ByteLength => base.ByteLength + Codes.ByteLength + (Scales?.ByteLength ?? 0);
 
     /// <inheritdoc/>
     public override Tensor ToTensor(string name = "weight")
@@ -56,21 +60,18 @@ internal abstract class TensorFrozenWeight : FrozenWeight
     public override void Dispose()
     {
         base.Dispose();
-        _codes.Dispose();
-        _scales?.Dispose();
+        Codes.Dispose();
+        Scales?.Dispose();
     }
 
     /// <summary>W [out, in] as a tensor, to be disposed after use.</summary>
-    internal DenseWeight Dense() => Storage == FrozenStorage.Float32 ? new(_codes, owned: false) : new(ToTensor(nameof(FrozenWeight)), owned: true);
-
-    /// <summary>W [out, in] in 16 bits as it is kept; null in another storage.</summary>
-    private protected Tensor? HalfPrecision => Storage is FrozenStorage.BFloat16 or FrozenStorage.Float16 ? _codes : null;
+    internal DenseWeight Dense() => Storage == FrozenStorage.Float32 ? new(Codes, owned: false) : new(ToTensor(nameof(FrozenWeight)), owned: true);
 
     private protected override WeightError WriteCore(Tensor weight)
     {
         // On the host, and without memory of the device.
-        if (Storage != FrozenStorage.Float32) return Device.IsPlanning ? default : EncodedRows.Write(weight, Storage, _codes, _scales);
-        _codes.CopyFrom(weight);
+        if (Storage != FrozenStorage.Float32) return Device.IsPlanning ? default : EncodedRows.Write(weight, Storage, Codes, Scales);
+        Codes.CopyFrom(weight);
         return default;
     }
 
@@ -91,9 +92,9 @@ internal abstract class TensorFrozenWeight : FrozenWeight
 
     private void Fill(Tensor weight)
     {
-        if (Storage == FrozenStorage.Float32) weight.CopyFrom(_codes);
-        else if (_scales is null) CastKernel.Forward(_codes, weight);
-        else Decode(_codes, _scales, weight);
+        if (Storage == FrozenStorage.Float32) weight.CopyFrom(Codes);
+        else if (Scales is null) CastKernel.Forward(Codes, weight);
+        else Decode(Codes, Scales, weight);
     }
 
     private Tensor Make(Shape shape, DType dtype) => Tensor.Empty(shape, dtype, Device, nameof(FrozenWeight)).Own();

@@ -108,13 +108,8 @@ internal readonly unsafe struct Nf4Codec : IWeightCodec
     /// <summary>Numbers that share a scale.</summary>
     internal const int BlockSize = 64;
 
-    /// <summary>QLoRA, appendix E: quantiles of the standard normal distribution, 8 above and 7 below an exact 0, scaled to [−1, 1].</summary>
-    internal static readonly float[] Levels =
-    [
-        -1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f,
-        -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
-        0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f,
-    ];
+    /// <summary><see cref="Level"/> of every code.</summary>
+    internal static readonly float[] Levels = [.. Enumerable.Range(0, 1 << Bits).Select(Level)];
 
     /// <summary>Halfway between neighbors; the last is never exceeded.</summary>
     private static readonly double[] s_bounds =
@@ -141,6 +136,18 @@ internal readonly unsafe struct Nf4Codec : IWeightCodec
 
     public static float Decode(uint code, float scale) => Levels[code] * scale;
 
+    /// <summary>
+    /// QLoRA, appendix E: quantiles of the standard normal distribution, 8 above and 7 below an exact 0, scaled to [−1, 1]. Without a table, which GPU kernels
+    /// would have to be given.
+    /// </summary>
+    internal static float Level(int code) => code < 8
+        ? code < 4
+            ? code < 2 ? code == 0 ? -1.0f : -0.6961928009986877f : code == 2 ? -0.5250730514526367f : -0.39491748809814453f
+            : code < 6 ? code == 4 ? -0.28444138169288635f : -0.18477343022823334f : code == 6 ? -0.09105003625154495f : 0.0f
+        : code < 12
+            ? code < 10 ? code == 8 ? 0.07958029955625534f : 0.16093020141124725f : code == 10 ? 0.24611230194568634f : 0.33791524171829224f
+            : code < 14 ? code == 12 ? 0.44070982933044434f : 0.5626170039176941f : code == 14 ? 0.7229568362236023f : 1.0f;
+
     public static uint Get(byte* codes, int i, int count) => i < Half(count) ? codes[i] & 15u : (uint)codes[i - Half(count)] >> 4;
 
     public static void Put(byte* codes, int i, int count, uint code)
@@ -151,4 +158,24 @@ internal readonly unsafe struct Nf4Codec : IWeightCodec
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Half(int count) => (count + 1) >> 1;
+}
+
+/// <summary><see cref="Nf4Codec"/> with neighbors in one byte, the first in its low bits.</summary>
+internal readonly unsafe struct Nf4PairCodec : IWeightCodec
+{
+    public static int Bits => Nf4Codec.Bits;
+
+    public static int Block(int length) => Nf4Codec.Block(length);
+
+    public static float Scale(float largest) => Nf4Codec.Scale(largest);
+
+    public static uint Encode(float value, float scale) => Nf4Codec.Encode(value, scale);
+
+    public static float Decode(uint code, float scale) => Nf4Codec.Decode(code, scale);
+
+    public static uint Get(byte* codes, int i, int count) => (uint)codes[i >> 1] >> Shift(i) & 15u;
+
+    public static void Put(byte* codes, int i, int count, uint code) => codes[i >> 1] |= (byte)(code << Shift(i));
+
+    private static int Shift(int i) => (i & 1) * Nf4Codec.Bits;
 }

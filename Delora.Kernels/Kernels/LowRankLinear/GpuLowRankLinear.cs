@@ -4,7 +4,7 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// The implementation of <see cref="LowRankLinearKernel"/> for GPUs. The dropout mask is made where it is used: on x as its tiles are loaded, and on v A' in
-/// registers, because the product sums the branch first. Products with a mask are ILGPU's; on a CUDA card only these small ones.
+/// registers, because the product sums the branch first. The branch's own product under a mask is ILGPU's, on a CUDA card beside that of the base.
 /// </summary>
 internal static class GpuLowRankLinear
 {
@@ -13,10 +13,10 @@ internal static class GpuLowRankLinear
     {
         int rows = x.Shape[0], rank = a.Shape[0];
         MatMulSize down = new(1, rows, rank, weight.In);
-        if (dropout is { } mask) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, down, x, a, h, mask: mask);
+        if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, MaskedSide.Left, down, x, a, h, mask);
         else GpuMatrixProduct.Run(gpu, MatMulLayout.NT, down, x, a, h);
-        using DenseWeight operand = weight.Operand();
-        GpuMatrixProduct.Run(gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, operand.Tensor, y, bias, branch: new(h, b, rank));
+        GpuMatrixProduct.Run(
+            gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, weight.Operand, y, bias, branch: new(h, b, rank), scales: weight.OperandScales);
     }
 
     internal static void Backward(GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da,
@@ -30,20 +30,20 @@ internal static class GpuLowRankLinear
         if (da is not null)
         {
             MatMulSize size = new(1, rank, weight.In, rows);
-            if (dropout is { } mask) GpuTiledProduct.Run<LayoutTN, RightMask>(gpu, size, v, x, da, mask: mask);
+            if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, MaskedSide.Right, size, v, x, da, mask);
             else GpuMatrixProduct.Run(gpu, MatMulLayout.TN, size, v, x, da);
         }
         if (dx is null) return;
-        using DenseWeight operand = weight.Operand();
+        (Tensor w, WeightScales? scales) = (weight.Operand, weight.OperandScales);
         MatMulSize back = new(1, rows, weight.In, weight.Out);
-        if (dropout is not { } branchMask) GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, operand.Tensor, dx, null, accumulateDx, new(v, a, rank));
+        if (dropout is not { } branchMask) GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, new(v, a, rank), scales);
         else if (!GpuMatrixProduct.RunsTexts(gpu))
-            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back, dy, operand.Tensor, v, a, rank, dx, null, accumulateDx, branchMask);
+            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back, dy, w, v, a, rank, dx, null, accumulateDx, branchMask, scales);
         else
         {
-            GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, operand.Tensor, dx, null, accumulateDx);
+            GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, scales: scales);
             // The branch alone: a base of no steps.
-            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back with { K = 0 }, dy, a, v, a, rank, dx, null, true, branchMask);
+            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back with { K = 0 }, dy, a, v, a, rank, dx, null, true, branchMask, null);
         }
     }
 }

@@ -5,8 +5,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A product for a CUDA card: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, where a and b may be float32, bfloat16 or float16, and the low-rank
-/// branch, which lies like them, is float32.
+/// A product for a CUDA card: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, where a and b may be float32, bfloat16 or float16, b the codes of a quantized
+/// weight, too, and the low-rank branch, which lies like them, is float32.
 /// </summary>
 /// <param name="Type">What tensor cores multiply; null for float32 arithmetic without them.</param>
 /// <param name="Layout">How a and b lie.</param>
@@ -17,9 +17,11 @@ namespace Delora.Kernels;
 /// <param name="Bias">[n]; null for none.</param>
 /// <param name="Accumulate">Whether to add to c.</param>
 /// <param name="Branch">The branch's operands and their inner dimension; null for none. Not in a batch.</param>
+/// <param name="Scales">The scales of b's codes; null where b has numbers. Not in a batch.</param>
+/// <param name="Mask">A dropout mask on a or b, which is float32 then; null for none. Not in a batch, and not with a branch.</param>
 internal sealed record CudaProduct(
     MmaType? Type, MatMulLayout Layout, MatMulSize Size, Tensor A, Tensor B, Tensor C, Tensor? Bias = null, bool Accumulate = false,
-    ProductBranch? Branch = null)
+    ProductBranch? Branch = null, WeightScales? Scales = null, (MaskedSide Side, DropoutMask Mask)? Mask = null)
 {
     // What a grid may have along its second and third axis.
     private const int MostGroups = 65535;
@@ -39,7 +41,8 @@ internal sealed record CudaProduct(
             WarpgroupProduct.Run(gpu, this, warpgroups);
             return;
         }
-        using Tensor? a = RoundedBefore(gpu, A, Size.N / ProductPlan.Large.Columns), b = RoundedBefore(gpu, B, Size.M / ProductPlan.Large.Rows);
+        using Tensor? a = Mask?.Side == MaskedSide.Left ? null : RoundedBefore(gpu, A, Size.N / ProductPlan.Large.Columns);
+        using Tensor? b = Mask?.Side == MaskedSide.Right ? null : RoundedBefore(gpu, B, Size.M / ProductPlan.Large.Rows);
         CudaProduct product = this with { A = a ?? A, B = b ?? B };
         product.Run(gpu, product.Plan(gpu));
     }
@@ -51,23 +54,31 @@ internal sealed record CudaProduct(
     internal void Run(GpuDevice gpu, ProductPlan plan)
     {
         if (C.ElementCount == 0) return;
+        if ((Scales is not null || Mask is not null) && Size.Batch != 1 || Mask is not null && Branch is not null)
+            throw new ArgumentException($"A quantized weight or a mask in a batch of {Size.Batch}, or a mask with a branch.", nameof(plan));
         ProductTile tile = plan.Tile;
         int tiles = checked(ProductPlan.Quotient(Size.M, tile.Rows) * ProductPlan.Quotient(Size.N, tile.Columns));
         using Tensor? parts = plan.Splits == 1 ? null : Tensor.Empty([plan.Splits, Size.Batch, Size.M, Size.N], DType.Float32, gpu, "parts of a product");
         Tensor output = parts ?? C;
-        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), IsWide(gpu, output), tile);
+        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), IsWide(gpu, output), tile, Mask?.Side);
         PtxKernel kernel = gpu.LoadPtx(s_names.GetOrAdd(variant, static variant => variant.Name), _ => ProductWriter.Write(variant).Text);
+        MaskArguments? mask = Mask is { } masked ? MaskArguments.Of(gpu, masked.Mask, C) : null;
+        nint scales = Scales is { } given ? gpu.Address(given.Tensor) : 0;
         nint a = gpu.Address(A), b = gpu.Address(B), c = gpu.Address(output), bias = Bias is null || parts is not null ? 0 : gpu.Address(Bias);
         long splitBytes = parts is null ? 0 : C.ByteLength;
         int accumulate = Accumulate && parts is null ? 1 : 0;
         for (int batch = 0; batch < Size.Batch; batch += MostGroups)
         {
             var launch = new PtxLaunch(tiles, plan.Splits, Math.Min(MostGroups, Size.Batch - batch), tile.Threads, 1, 1, tile.SharedBytes);
-            if (Branch is { } branch)
+            if (mask is { } on)
                 gpu.LaunchPtx(kernel, launch, (
-                    a, b, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank,
+                    a, b, scales, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes,
+                    on.Start, on.Seed, on.Offset, on.Threshold, on.Scale));
+            else if (Branch is { } branch)
+                gpu.LaunchPtx(kernel, launch, (
+                    a, b, scales, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank,
                     Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
-            else gpu.LaunchPtx(kernel, launch, (a, b, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
+            else gpu.LaunchPtx(kernel, launch, (a, b, scales, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
             a += checked((nint)((long)MostGroups * Size.M * Size.K * A.DType.Size));
             b += checked((nint)((long)MostGroups * Size.K * Size.N * B.DType.Size));
             c += checked((nint)((long)MostGroups * Size.M * Size.N * sizeof(float)));
@@ -97,14 +108,15 @@ internal sealed record CudaProduct(
     private bool AllowsLarge(GpuDevice gpu)
     {
         int staged = (A.DType == StoredType ? 0 : 1) + (B.DType == StoredType ? 0 : 1);
-        return staged == 0 || (staged == 1 && Math.Min(Left(gpu).Width, Right(gpu).Width) == 16);
+        return staged == 0 || (staged == 1 && Mask is null && Left(gpu).Width == 16 && (Scales is not null || Right(gpu).Width == 16));
     }
 
     private bool IsWide(GpuDevice gpu, Tensor output) => ProductOperand.WidthOf(DType.Float32, gpu.Address(output), Size.N) >= (Type is null ? 16 : 8);
 
     private ProductOperand Left(GpuDevice gpu) => Operand(gpu, A, Layout != MatMulLayout.TN, Size.M, Size.K);
 
-    private ProductOperand Right(GpuDevice gpu) => Operand(gpu, B, Layout == MatMulLayout.NT, Size.N, Size.K);
+    private ProductOperand Right(GpuDevice gpu) => Scales is { } scales
+        ? ProductOperand.Coded(scales.Storage, Layout == MatMulLayout.NT) : Operand(gpu, B, Layout == MatMulLayout.NT, Size.N, Size.K);
 
     private (ProductOperand Left, ProductOperand Right)? BranchOperands(GpuDevice gpu) => Branch is not { } branch ? null : (
         Operand(gpu, branch.A, Layout != MatMulLayout.TN, Size.M, branch.Rank), Operand(gpu, branch.B, Layout == MatMulLayout.NT, Size.N, branch.Rank));

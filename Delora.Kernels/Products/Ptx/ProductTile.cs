@@ -31,13 +31,21 @@ internal readonly record struct ProductTile(int Rows, int Columns, int WarpRows,
 }
 
 /// <summary>An operand of a product as it lies in global memory.</summary>
-/// <param name="Type">The type of its numbers: float32, bfloat16 or float16.</param>
+/// <param name="Type">The type of its numbers: float32, bfloat16 or float16; of codes, bytes.</param>
 /// <param name="ByDepth">
 /// Whether numbers along the inner dimension are neighbors (a row-major left operand, a transposed right one); else those along c's rows or columns are.
 /// </param>
 /// <param name="Width">Bytes that are copied at a time: 16, 8, 4 or 2, as the alignment of all rows allows.</param>
-internal readonly record struct ProductOperand(DType Type, bool ByDepth, int Width)
+/// <param name="Codes">The quantized storage whose codes the operand has (<see cref="EncodedRows"/>); null where it has numbers.</param>
+internal readonly record struct ProductOperand(DType Type, bool ByDepth, int Width, FrozenStorage? Codes = null)
 {
+    /// <summary>Bits of a number.</summary>
+    internal int Bits => Codes is { } storage ? StoredPanels.BitsOf(storage) : 8 * Type.Size;
+
+    /// <summary>The codes of a quantized weight, whose rows are aligned to <see cref="EncodedRows.Together"/> of them.</summary>
+    internal static ProductOperand Coded(FrozenStorage storage, bool byDepth) =>
+        new(DType.UInt8, byDepth, EncodedRows.Together * StoredPanels.BitsOf(storage) / 8, storage);
+
     /// <summary>The widest copy that an operand allows: its address and the length of its rows are multiples of it.</summary>
     /// <param name="type">The type of its numbers.</param>
     /// <param name="address">Where it begins.</param>
@@ -56,8 +64,10 @@ internal readonly record struct ProductOperand(DType Type, bool ByDepth, int Wid
 /// <param name="Branch">The operands of the low-rank branch, float32 in the order of the base's; null for none.</param>
 /// <param name="WideOutput">Whether neighbors of c are stored at once, two by tensor cores, else four: its rows are aligned to that.</param>
 /// <param name="Tile">The shares of groups and warps.</param>
+/// <param name="Mask">The operand that a dropout mask lies on; null for none.</param>
 internal sealed record ProductVariant(
-    MmaType? Type, ProductOperand Left, ProductOperand Right, (ProductOperand Left, ProductOperand Right)? Branch, bool WideOutput, ProductTile Tile)
+    MmaType? Type, ProductOperand Left, ProductOperand Right, (ProductOperand Left, ProductOperand Right)? Branch, bool WideOutput, ProductTile Tile,
+    MaskedSide? Mask = null)
 {
     /// <summary>A name for the kernel that says all of this.</summary>
     internal string Name
@@ -65,7 +75,8 @@ internal sealed record ProductVariant(
         get
         {
             string branch = Branch is { } pair ? $"_branch{pair.Left.Width}_{pair.Right.Width}" : "";
-            return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{(WideOutput ? "" : "_odd")}_{Tile.Rows}x{Tile.Columns}";
+            string mask = Mask is { } side ? $"_masked_{(side == MaskedSide.Left ? "left" : "right")}" : "";
+            return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{mask}{(WideOutput ? "" : "_odd")}_{Tile.Rows}x{Tile.Columns}";
         }
     }
 
@@ -82,10 +93,11 @@ internal sealed record ProductVariant(
 
     private static string Word(ProductOperand operand)
     {
-        string type = operand.Type switch
+        string type = (operand.Type, operand.Codes) switch
         {
-            DType.BFloat16 => "bf16",
-            DType.Float16 => "f16",
+            (_, { } storage) => storage.Name,
+            (DType.BFloat16, _) => "bf16",
+            (DType.Float16, _) => "f16",
             _ => "f32",
         };
         return $"{(operand.ByDepth ? "k" : "n")}{type}w{operand.Width}";

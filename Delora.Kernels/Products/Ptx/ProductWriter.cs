@@ -9,8 +9,9 @@ namespace Delora.Kernels;
 /// </summary>
 internal abstract class ProductWriter
 {
-    private readonly B64 _c, _bias, _splitBytes;
+    private readonly B64 _scales, _c, _bias, _splitBytes;
     private readonly B32 _accumulate;
+    private readonly MaskText? _mask;
 
     private protected ProductWriter(ProductVariant variant, OperandTile left, OperandTile right, PtxWriter writer, string about)
     {
@@ -21,11 +22,13 @@ internal abstract class ProductWriter
         W.About($"{left.Depth} steps of the inner dimension at a time.");
         W.About("Grid: tiles of c, parts of the inner dimension, batch.");
         (Left, Right) = (W.Pointer("left", variant.Left.Width), W.Pointer("right", variant.Right.Width));
-        (_c, _bias) = (W.Pointer("c"), W.Pointer("bias"));
+        (_scales, _c, _bias) = (W.Pointer("scales"), W.Pointer("c"), W.Pointer("bias"));
         if (variant.Branch is { } pair)
             Branch = (W.Pointer("branch_left", pair.Left.Width), W.Pointer("branch_right", pair.Right.Width), W.Parameter("rank"));
         (M, N, K) = (W.Parameter("m"), W.Parameter("n"), W.Parameter("k"));
         (TilesOfSplit, _accumulate, _splitBytes) = (W.Parameter("tiles_of_split"), W.Parameter("accumulate"), W.LongParameter("split_bytes"));
+        _mask = variant.Mask is not { } side ? null
+            : new MaskText(W, (side == MaskedSide.Left ? left : right).ByDepth ? K : side == MaskedSide.Left ? M : N);
         Thread = W.ThreadX();
         Lane = (Thread & 31).As("lane");
         B32 warp = (Thread >> 5).As("warp");
@@ -39,7 +42,7 @@ internal abstract class ProductWriter
         using (W.Scope("Which matrices of the batch"))
         {
             MoveToBatch(Left, M, K, variant.Left.Type);
-            MoveToBatch(Right, K, N, variant.Right.Type);
+            if (variant.Right.Codes is null) MoveToBatch(Right, K, N, variant.Right.Type);
         }
         FirstDepth = (Split * TilesOfSplit * left.Depth).As("first_depth");
         DepthLeft = W.Min(K - FirstDepth, TilesOfSplit * left.Depth).As("depth_left");
@@ -126,7 +129,8 @@ internal abstract class ProductWriter
     /// <summary>The copies of both base operands.</summary>
     private protected OperandCopy[] BeginCopies()
     {
-        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile), right = OperandCopy.Create(W, Variant.Right, RightTile);
+        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile, _scales, Variant.Mask == MaskedSide.Left ? _mask : null);
+        OperandCopy right = OperandCopy.Create(W, Variant.Right, RightTile, _scales, Variant.Mask == MaskedSide.Right ? _mask : null);
         left.Begin(Thread, Left, M, K, FirstRow, FirstDepth);
         right.Begin(Thread, Right, N, K, FirstColumn, FirstDepth);
         return [left, right];

@@ -7,16 +7,16 @@ namespace Delora.Kernels;
 /// Copies of an operand that is rounded or widened on its way, or whose rows are aligned to 2 bytes: a tile is loaded into registers, and stored to
 /// shared memory a step later, when it has arrived.
 /// </summary>
-internal sealed class StagedCopy : OperandCopy
+internal class StagedCopy : OperandCopy
 {
     private readonly PtxRegister[][] _numbers;
     private readonly int _registersOfPiece;
 
     internal StagedCopy(PtxWriter w, ProductOperand operand, OperandTile tile) : base(w, operand, tile)
     {
-        int bytes = tile.ChunkNumbers * operand.Type.Size, register = Width == 2 ? 2 : 4;
+        int register = Width == 2 ? 2 : 4;
         _registersOfPiece = Width / register;
-        _numbers = [.. Enumerable.Range(0, Count).Select(chunk => Registers($"raw{chunk}_", bytes / register))];
+        _numbers = [.. Enumerable.Range(0, Count).Select(chunk => Registers($"raw{chunk}_", ChunkBytes / register))];
     }
 
     /// <summary>Starts loading the next tile, of which <paramref name="depthLeft"/> steps are left.</summary>
@@ -30,16 +30,22 @@ internal sealed class StagedCopy : OperandCopy
             PtxLabel edge = W.Label("edge"), end = W.Label("after_edge");
             W.Branch(edge, !whole);
             for (int i = 0; i < Count; i++)
+            {
                 for (int piece = 0; piece < Pieces; piece++) W.LoadConstant(from[i].At(piece * Width), Piece(i, piece));
+                LoadScale(i, null);
+            }
             W.Branch(end);
             W.Place(edge);
             for (int i = 0; i < Count; i++)
+            {
                 for (int piece = 0; piece < Pieces; piece++)
                 {
                     Pred inside = IsInside(i, piece, depthLeft);
                     foreach (PtxRegister number in Piece(i, piece)) W.Set(number, number is F32 ? (PtxOperand)0f : 0);
                     using (W.When(inside)) W.LoadConstant(from[i].At(piece * Width), Piece(i, piece));
                 }
+                LoadScale(i, depthLeft);
+            }
             W.Place(end);
             Advance();
         }
@@ -51,22 +57,31 @@ internal sealed class StagedCopy : OperandCopy
         using (W.Scope("The tile that has arrived, in the product's type, to shared memory"))
         {
             PtxAddress[] places = Places(to);
-            for (int i = 0; i < Count; i++) Tile.Store(W, places[i], Converted(_numbers[i]));
+            for (int i = 0; i < Count; i++) Tile.Store(W, places[i], Converted(_numbers[i], i));
         }
+    }
+
+    /// <summary>Loads what a chunk's numbers are multiplied by, where there is such a thing.</summary>
+    /// <param name="chunk">The chunk.</param>
+    /// <param name="depthLeft">Steps that are left; null where all of the tile is in the operand.</param>
+    private protected virtual void LoadScale(int chunk, B32? depthLeft)
+    {
+    }
+
+    /// <summary>The four registers of a chunk in the product's type.</summary>
+    /// <param name="numbers">The registers that it was loaded to.</param>
+    /// <param name="chunk">The chunk.</param>
+    private protected virtual PtxRegister[] Converted(PtxRegister[] numbers, int chunk)
+    {
+        if (Operand.Type == DType.Float32) return Tile.Rounded(W, (F32[])numbers);
+        B32[] pairs = numbers as B32[] ?? [.. numbers.Chunk(2).Select(pair => W.Result<B32>("mov.b32", PtxOperand.Vector(pair)))];
+        return Operand.Type == Tile.StoredType ? pairs : Tile.Rounded(W, [.. pairs.SelectMany(Widened)]);
     }
 
     private PtxRegister[] Registers(string name, int count) =>
         Operand.Type == DType.Float32 ? W.New<F32>(name, count) : Width == 2 ? W.New<B16>(name, count) : W.New<B32>(name, count);
 
     private PtxRegister[] Piece(int chunk, int piece) => _numbers[chunk][(piece * _registersOfPiece)..((piece + 1) * _registersOfPiece)];
-
-    /// <summary>The four registers of a chunk in the product's type.</summary>
-    private PtxRegister[] Converted(PtxRegister[] numbers)
-    {
-        if (Operand.Type == DType.Float32) return Tile.Rounded(W, (F32[])numbers);
-        B32[] pairs = numbers as B32[] ?? [.. numbers.Chunk(2).Select(pair => W.Result<B32>("mov.b32", PtxOperand.Vector(pair)))];
-        return Operand.Type == Tile.StoredType ? pairs : Tile.Rounded(W, [.. pairs.SelectMany(Widened)]);
-    }
 
     /// <summary>Two 16-bit numbers as float32, which has them all.</summary>
     private F32[] Widened(B32 pair)

@@ -51,7 +51,7 @@ internal static class WarpgroupProduct
     /// <summary>Whether copies of tiles can read the operands, as they are or rounded.</summary>
     internal static bool Suits(GpuDevice gpu, CudaProduct product)
     {
-        if (StoredType(product) is not { } type) return false;
+        if (StoredType(product) is not { } type || product.Mask is not null) return false;
         MatMulSize size = product.Size;
         return Reads(product.A, size.K, size.M, product.Layout != MatMulLayout.TN, size.N / 256)
             && Reads(product.B, size.K, size.N, product.Layout == MatMulLayout.NT, size.M / WarpgroupVariant.Rows)
