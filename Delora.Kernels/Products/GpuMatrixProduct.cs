@@ -12,26 +12,45 @@ internal static class GpuMatrixProduct
     // The texts count the bytes of a row in 32 bits, with a sign.
     private const int MostPlaces = 1 << 29;
 
-    /// <summary>c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c.</summary>
+    /// <summary>c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + residual, or + c.</summary>
     internal static void Run(
         GpuDevice gpu, MatMulLayout layout, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false,
-        ProductBranch? branch = null)
+        ProductBranch? branch = null, Epilogue epilogue = default)
     {
         if (RunsTexts(gpu) && Math.Max(size.M, Math.Max(size.N, size.K)) < MostPlaces)
         {
             if (branch is { Rank: 0 }) branch = null;
-            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch).Run(gpu);
+            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch, epilogue).Run(gpu);
             return;
         }
+        // The product of linear layers makes f(z) itself; for the other layouts that would be a kernel more for each tile and activation.
+        bool afterwards = layout != MatMulLayout.NT && epilogue.Activation != ActivationKind.None;
+        Tensor output = afterwards ? epilogue.ProductIn(c) : c;
+        Tensor? before = accumulate ? c : afterwards ? null : epilogue.Residual, kept = afterwards ? null : epilogue.Preactivation;
+        GpuTiledProduct.Operands operands = new(gpu, a, b, branch?.A, branch?.B, bias, output, before, kept);
+        int rank = branch?.Rank ?? 0;
         switch (layout)
         {
-            case MatMulLayout.NN: Run<LayoutNN>(); break;
-            case MatMulLayout.NT: Run<LayoutNT>(); break;
-            default: Run<LayoutTN>(); break;
+            case MatMulLayout.NN: GpuTiledProduct.Run<LayoutNN, NoMask, NoActivation>(gpu, size, rank, operands, default); break;
+            case MatMulLayout.TN: GpuTiledProduct.Run<LayoutTN, NoMask, NoActivation>(gpu, size, rank, operands, default); break;
+            default: RunLinear(gpu, size, rank, operands, epilogue.Activation); break;
         }
+        if (afterwards) epilogue.MakeAfterwards(c);
+    }
 
-        void Run<TLayout>() where TLayout : struct, IGpuLayout =>
-            GpuTiledProduct.Run<TLayout, NoMask>(gpu, size, a, b, branch?.A, branch?.B, branch?.Rank ?? 0, c, bias, accumulate, default);
+    private static void RunLinear(GpuDevice gpu, MatMulSize size, int rank, in GpuTiledProduct.Operands operands, ActivationKind activation)
+    {
+        switch (activation)
+        {
+            case ActivationKind.None: GpuTiledProduct.Run<LayoutNT, NoMask, NoActivation>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Relu: GpuTiledProduct.Run<LayoutNT, NoMask, CpuRelu.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Gelu: GpuTiledProduct.Run<LayoutNT, NoMask, CpuGelu.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.GeluTanh: GpuTiledProduct.Run<LayoutNT, NoMask, CpuGeluTanh.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Silu: GpuTiledProduct.Run<LayoutNT, NoMask, CpuSilu.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Tanh: GpuTiledProduct.Run<LayoutNT, NoMask, CpuTanh.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Sigmoid: GpuTiledProduct.Run<LayoutNT, NoMask, CpuSigmoid.ForwardOp>(gpu, size, rank, operands, default); break;
+            default: throw ActivationKinds.Unknown(activation);
+        }
     }
 
     /// <summary>Whether products of the device are texts of our own.</summary>

@@ -4,7 +4,7 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The matrix product of GPU devices: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c. The second pair of operands is the low-rank branch: more
+/// The matrix product of GPU devices: c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + before. The second pair of operands is the low-rank branch: more
 /// steps of the same inner loop, so that c is written once. A group computes a tile of c from tiles of the operands in shared memory, a
 /// thread 4 × 4 of it in registers, unrolled by hand because ILGPU unrolls nothing. The order of every sum depends on the shapes and the device's kind alone.
 /// </summary>
@@ -17,27 +17,30 @@ internal static class GpuTiledProduct
     internal static void Run<TLayout, TMask>(
         GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false, DropoutMask mask = default)
         where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask =>
-        Run<TLayout, TMask>(gpu, size, a, b, null, null, 0, c, bias, accumulate, mask);
+        Run<TLayout, TMask, NoActivation>(gpu, size, 0, new(gpu, a, b, null, null, bias, c, accumulate ? c : null), mask);
 
     /// <summary>One product with a branch of <paramref name="rank"/> more inner steps.</summary>
     internal static void Run<TLayout, TMask>(
         GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, int rank, Tensor c, Tensor? bias, bool accumulate,
         DropoutMask mask)
-        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask =>
+        Run<TLayout, TMask, NoActivation>(gpu, size, rank, new(gpu, a, b, branchA, branchB, bias, c, accumulate ? c : null), mask);
+
+    /// <summary>One product that ends with an activation.</summary>
+    internal static void Run<TLayout, TMask, TActivation>(GpuDevice gpu, MatMulSize size, int rank, in Operands operands, DropoutMask mask)
+        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TActivation : struct, ICpuUnaryOp
     {
         int threads = gpu.MaxThreadsPerGroup;
-        Operands operands = new(gpu, a, b, branchA, branchB, bias, c);
-        if (threads < 64) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else if (size.M <= WideTile.Rows) Launch<WideTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else if (threads < 256) Launch<SmallTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
-        else Launch<SquareTile, TLayout, TMask>(gpu, size, rank, operands, accumulate, mask);
+        if (threads < 64) Launch<SmallTile, TLayout, TMask, TActivation>(gpu, size, rank, operands, mask);
+        else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask, TActivation>(gpu, size, rank, operands, mask);
+        else if (size.M <= WideTile.Rows) Launch<WideTile, TLayout, TMask, TActivation>(gpu, size, rank, operands, mask);
+        else if (threads < 256) Launch<SmallTile, TLayout, TMask, TActivation>(gpu, size, rank, operands, mask);
+        else Launch<SquareTile, TLayout, TMask, TActivation>(gpu, size, rank, operands, mask);
     }
 
     /// <summary>One product with a given tile.</summary>
-    internal static void Launch<TTile, TLayout, TMask>(
-        GpuDevice gpu, MatMulSize size, int rank, in Operands operands, bool accumulate, DropoutMask mask)
-        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+    internal static void Launch<TTile, TLayout, TMask, TActivation>(GpuDevice gpu, MatMulSize size, int rank, in Operands operands, DropoutMask mask)
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TActivation : struct, ICpuUnaryOp
     {
         int tileRows = Tiles(size.M, TTile.Rows), tileColumns = Tiles(size.N, TTile.Columns);
         long groups = checked((long)size.Batch * tileRows * tileColumns);
@@ -50,12 +53,13 @@ internal static class GpuTiledProduct
             Rank = rank,
             TileRows = tileRows,
             TileColumns = tileColumns,
-            Accumulate = accumulate ? 1 : 0,
+            HasBefore = operands.Before.Length > 0 ? 1 : 0,
+            IsKept = operands.Kept.Length > 0 ? 1 : 0,
             HasBias = operands.HasBias ? 1 : 0,
         };
         bool masked = TMask.OnLeft || TMask.OnRight || TMask.OnBranch;
-        gpu.LaunchGroups(Kernel<TTile, TLayout, TMask>, new KernelConfig(checked((int)groups), Threads<TTile>()),
-            operands.A, operands.B, operands.BranchA, operands.BranchB, operands.Bias, operands.C, measures,
+        gpu.LaunchGroups(Kernel<TTile, TLayout, TMask, TActivation>, new KernelConfig(checked((int)groups), Threads<TTile>()),
+            operands.A, operands.B, operands.BranchA, operands.BranchB, operands.Bias, operands.C, operands.Before, operands.Kept, measures,
             masked ? new GpuDropoutMask(gpu, mask, operands.C) : new GpuDropoutMask(operands.C));
     }
 
@@ -63,10 +67,10 @@ internal static class GpuTiledProduct
 
     private static int Threads<TTile>() where TTile : struct, IGpuTile => TTile.Rows * TTile.Columns / 16;
 
-    private static void Kernel<TTile, TLayout, TMask>(
+    private static void Kernel<TTile, TLayout, TMask, TActivation>(
         ArrayView<float> a, ArrayView<float> b, ArrayView<float> branchA, ArrayView<float> branchB, ArrayView<float> bias, ArrayView<float> c,
-        Measures size, GpuDropoutMask given)
-        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+        ArrayView<float> before, ArrayView<float> kept, Measures size, GpuDropoutMask given)
+        where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TActivation : struct, ICpuUnaryOp
     {
         ArrayView<float> left = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Rows + Padding));
         ArrayView<float> right = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Columns + Padding));
@@ -91,10 +95,10 @@ internal static class GpuTiledProduct
         ArrayView<float> batchA = a.SubView(aStart, (long)size.M * size.K), batchB = b.SubView(bStart, (long)size.K * size.N);
         sums = Accumulate<TTile, TLayout, TMask>(sums, batchA, batchB, left, right, size.M, size.N, size.K, row, column, mask);
 
-        StoreRow(c, bias, cStart, sums.Row0, threadRow, threadColumn, size);
-        StoreRow(c, bias, cStart, sums.Row1, threadRow + 1, threadColumn, size);
-        StoreRow(c, bias, cStart, sums.Row2, threadRow + 2, threadColumn, size);
-        StoreRow(c, bias, cStart, sums.Row3, threadRow + 3, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row0, threadRow, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row1, threadRow + 1, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row2, threadRow + 2, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row3, threadRow + 3, threadColumn, size);
     }
 
     private static int ThreadRow<TTile>() where TTile : struct, IGpuTile => Group.IdxX / (TTile.Columns / 4) * 4;
@@ -167,34 +171,41 @@ internal static class GpuTiledProduct
         };
     }
 
-    private static void StoreRow(ArrayView<float> c, ArrayView<float> bias, long start, GpuFloat4 value, int row, int column, Measures size)
+    private static void StoreRow<TActivation>(
+        ArrayView<float> c, ArrayView<float> bias, ArrayView<float> before, ArrayView<float> kept, long start, GpuFloat4 value, int row, int column, Measures size)
+        where TActivation : struct, ICpuUnaryOp
     {
         if (row >= size.M) return;
         long index = start + (long)row * size.N + column;
-        Store(c, bias, index, value.X, column, size);
-        Store(c, bias, index + 1, value.Y, column + 1, size);
-        Store(c, bias, index + 2, value.Z, column + 2, size);
-        Store(c, bias, index + 3, value.W, column + 3, size);
+        Store<TActivation>(c, bias, before, kept, index, value.X, column, size);
+        Store<TActivation>(c, bias, before, kept, index + 1, value.Y, column + 1, size);
+        Store<TActivation>(c, bias, before, kept, index + 2, value.Z, column + 2, size);
+        Store<TActivation>(c, bias, before, kept, index + 3, value.W, column + 3, size);
     }
 
-    private static void Store(ArrayView<float> c, ArrayView<float> bias, long index, float value, int column, Measures size)
+    private static void Store<TActivation>(
+        ArrayView<float> c, ArrayView<float> bias, ArrayView<float> before, ArrayView<float> kept, long index, float value, int column, Measures size)
+        where TActivation : struct, ICpuUnaryOp
     {
         if (column >= size.N) return;
         if (size.HasBias != 0) value += bias[column];
-        if (size.Accumulate != 0) value += c[index];
+        if (size.IsKept != 0) kept[index] = value;
+        value = default(TActivation).Apply(new GpuValue(value)).Value;
+        if (size.HasBefore != 0) value += before[index];
         c[index] = value;
     }
 
     /// <summary>Sizes and flags as kernels take them.</summary>
     internal struct Measures
     {
-        internal int M, N, K, Rank, TileRows, TileColumns, Accumulate, HasBias;
+        internal int M, N, K, Rank, TileRows, TileColumns, HasBefore, IsKept, HasBias;
     }
 
     /// <summary>The operands as kernels take them; what is absent is an empty view.</summary>
     internal readonly struct Operands
     {
-        internal Operands(GpuDevice gpu, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, Tensor? bias, Tensor c)
+        internal Operands(
+            GpuDevice gpu, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, Tensor? bias, Tensor c, Tensor? before, Tensor? kept = null)
         {
             A = gpu.View<float>(a);
             B = gpu.View<float>(b);
@@ -203,6 +214,8 @@ internal static class GpuTiledProduct
             BranchA = branchA is null ? none : gpu.View<float>(branchA);
             BranchB = branchB is null ? none : gpu.View<float>(branchB);
             Bias = bias is null ? none : gpu.View<float>(bias);
+            Before = before is null ? none : gpu.View<float>(before);
+            Kept = kept is null ? none : gpu.View<float>(kept);
             HasBias = bias is not null;
         }
 
@@ -217,6 +230,12 @@ internal static class GpuTiledProduct
         internal ArrayView<float> Bias { get; }
 
         internal ArrayView<float> C { get; }
+
+        /// <summary>What is added to the result: c itself, or a residual.</summary>
+        internal ArrayView<float> Before { get; }
+
+        /// <summary>Receives what the activation is of.</summary>
+        internal ArrayView<float> Kept { get; }
 
         internal bool HasBias { get; }
     }

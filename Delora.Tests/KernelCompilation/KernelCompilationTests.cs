@@ -22,8 +22,8 @@ public sealed partial class KernelCompilationTests
     {
         string[] names = [.. KernelCatalog.All.Select(GpuDevice.KernelName)];
         Assert.Contains("GpuMap.UnaryKernel<ForwardOp>", names);
-        Assert.Contains("GpuTiledProduct.Kernel<SquareTile, LayoutNN, BranchMask>", names);
-        Assert.Contains("GpuTiledProduct.Kernel<SmallTile, LayoutTN, RightMask>", names);
+        Assert.Contains("GpuTiledProduct.Kernel<SquareTile, LayoutNN, BranchMask, NoActivation>", names);
+        Assert.Contains("GpuTiledProduct.Kernel<SmallTile, LayoutTN, RightMask, NoActivation>", names);
         Assert.All(KernelCatalog.All, kernel => Assert.False(kernel.ContainsGenericParameters));
     }
 

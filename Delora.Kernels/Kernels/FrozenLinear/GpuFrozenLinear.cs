@@ -5,10 +5,10 @@ namespace Delora.Kernels;
 /// <summary>The implementation of <see cref="FrozenLinearKernel"/> for GPUs.</summary>
 internal static class GpuFrozenLinear
 {
-    internal static void Forward(GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor? bias, Tensor y)
+    internal static void Forward(GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor? bias, Tensor y, in Epilogue epilogue)
     {
         using DenseWeight operand = weight.Operand();
-        GpuMatrixProduct.Run(gpu, MatMulLayout.NT, new(1, x.Shape[0], weight.Out, weight.In), x, operand.Tensor, y, bias);
+        GpuMatrixProduct.Run(gpu, MatMulLayout.NT, new(1, x.Shape[0], weight.Out, weight.In), x, operand.Tensor, y, bias, epilogue: epilogue);
     }
 
     internal static void Backward(GpuDevice gpu, Tensor dy, GpuFrozenWeight weight, Tensor dx, bool accumulate)

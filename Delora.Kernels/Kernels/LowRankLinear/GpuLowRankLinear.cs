@@ -9,14 +9,16 @@ namespace Delora.Kernels;
 internal static class GpuLowRankLinear
 {
     internal static void Forward(
-        GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout)
+        GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout,
+        in Epilogue epilogue)
     {
         int rows = x.Shape[0], rank = a.Shape[0];
         MatMulSize down = new(1, rows, rank, weight.In);
         if (dropout is { } mask) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, down, x, a, h, mask: mask);
         else GpuMatrixProduct.Run(gpu, MatMulLayout.NT, down, x, a, h);
         using DenseWeight operand = weight.Operand();
-        GpuMatrixProduct.Run(gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, operand.Tensor, y, bias, branch: new(h, b, rank));
+        GpuMatrixProduct.Run(
+            gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, operand.Tensor, y, bias, branch: new(h, b, rank), epilogue: epilogue);
     }
 
     internal static void Backward(GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da,

@@ -56,8 +56,10 @@ internal readonly record struct ProductOperand(DType Type, bool ByDepth, int Wid
 /// <param name="Branch">The operands of the low-rank branch, float32 in the order of the base's; null for none.</param>
 /// <param name="WideOutput">Whether neighbors of c are stored at once, two by tensor cores, else four: its rows are aligned to that.</param>
 /// <param name="Tile">The shares of groups and warps.</param>
+/// <param name="Activation">What is made of the sums before they are stored.</param>
 internal sealed record ProductVariant(
-    MmaType? Type, ProductOperand Left, ProductOperand Right, (ProductOperand Left, ProductOperand Right)? Branch, bool WideOutput, ProductTile Tile)
+    MmaType? Type, ProductOperand Left, ProductOperand Right, (ProductOperand Left, ProductOperand Right)? Branch, bool WideOutput, ProductTile Tile,
+    ActivationKind Activation = ActivationKind.None)
 {
     /// <summary>A name for the kernel that says all of this.</summary>
     internal string Name
@@ -65,7 +67,7 @@ internal sealed record ProductVariant(
         get
         {
             string branch = Branch is { } pair ? $"_branch{pair.Left.Width}_{pair.Right.Width}" : "";
-            return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{(WideOutput ? "" : "_odd")}_{Tile.Rows}x{Tile.Columns}";
+            return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{(WideOutput ? "" : "_odd")}{ActivationText.Suffix(Activation)}_{Tile.Rows}x{Tile.Columns}";
         }
     }
 
