@@ -19,15 +19,17 @@ public static partial class Functions
         return y.Keep();
     }
 
+    /// <summary>db = Σ over the rows of dy [N, out], where the bias needs it.</summary>
+    private static void AddBiasGradient(GradientFlow flow, Tensor? bias, Tensor dy)
+    {
+        if (flow.Needs(bias)) AddBiasKernel.Backward(dy, flow.Target(bias, out bool accumulate), accumulate);
+    }
+
     private sealed class AddBiasFunction(Tensor x, Tensor bias, Tensor y) : Function
     {
         protected internal override void Backward(GradientFlow flow)
         {
-            if (flow.Needs(bias))
-            {
-                Tensor dBias = flow.Target(bias, out bool accumulate);
-                AddBiasKernel.Backward(flow.Of(y), dBias, accumulate);
-            }
+            AddBiasGradient(flow, bias, flow.Of(y));
             if (flow.Needs(x)) flow.Add(x, flow.Take(y));
         }
     }

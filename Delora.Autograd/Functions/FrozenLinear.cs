@@ -5,40 +5,32 @@ namespace Delora.Autograd;
 
 public static partial class Functions
 {
-    /// <summary>A linear layer over a frozen weight: y = x Wᵀ + bias; see <see cref="FrozenLinearKernel"/>. W gets no gradient.</summary>
+    /// <summary>A linear layer over a frozen weight: y = f(x Wᵀ + bias) + residual; see <see cref="FrozenLinearKernel"/>. W gets no gradient.</summary>
     /// <param name="x">[…, in]</param>
     /// <param name="weight">W [out, in]</param>
     /// <param name="bias">[out]; null for none.</param>
+    /// <param name="activation">f.</param>
+    /// <param name="residual">[…, out]; null for none.</param>
     /// <returns>[…, out]</returns>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
-    public static Tensor FrozenLinear(this Tensor x, FrozenWeight weight, Tensor? bias = null)
+    public static Tensor FrozenLinear(
+        this Tensor x, FrozenWeight weight, Tensor? bias = null, ActivationKind activation = ActivationKind.None, Tensor? residual = null)
     {
-        Tape? tape = Tape.For(x, bias);
-        using var y = new Output(OutputShape(x, weight.Out), x);
-        using (Tensor rows = AsRows(x), result = AsRows(y)) FrozenLinearKernel.Forward(rows, weight, bias, result);
-        tape?.Record(new FrozenLinearFunction(x, weight, bias, y), y);
-        return y.Keep();
-    }
-
-    /// <summary>The shape of x with another last dimension.</summary>
-    private static Shape OutputShape(Tensor x, int columns)
-    {
-        if (x.Shape.Rank == 0) throw new ShapeException($"A linear layer wants at least one dimension: '{x.Name}' is a scalar.");
-        return x.Shape.WithColumns(columns);
-    }
-
-    /// <summary>A view of x with its leading dimensions flattened into one: [N, columns].</summary>
-    private static Tensor AsRows(Tensor x) => x.View([checked((int)x.Shape.Rows), x.Shape.Columns]);
-
-    private sealed class FrozenLinearFunction(Tensor x, FrozenWeight weight, Tensor? bias, Tensor y) : Function
-    {
-        protected internal override void Backward(GradientFlow flow)
+        if (activation != ActivationKind.None && residual is not null) return AddResidual(x.FrozenLinear(weight, bias, activation), residual);
+        return EndLinear(x, OutputShape(x, weight.Out), activation, residual, Tape.For(x, bias, residual), (y, end) =>
         {
-            using Tensor dy = AsRows(flow.Of(y));
-            AddBiasGradient(flow, bias, dy);
+            using Tensor rows = AsRows(x);
+            FrozenLinearKernel.Forward(rows, weight, bias, y, end);
+        }, end => new FrozenLinearFunction(x, weight, bias, end), nameof(FrozenLinear));
+    }
+
+    private sealed class FrozenLinearFunction(Tensor x, FrozenWeight weight, Tensor? bias, LinearEnd end) : LinearEndFunction(bias, end)
+    {
+        protected override void Backward(GradientFlow flow, Tensor dz)
+        {
             if (!flow.Needs(x)) return;
             using Tensor dx = AsRows(flow.Target(x, out bool accumulate));
-            FrozenLinearKernel.Backward(dy, weight, dx, accumulate);
+            FrozenLinearKernel.Backward(dz, weight, dx, accumulate);
         }
     }
 }

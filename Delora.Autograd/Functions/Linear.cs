@@ -5,38 +5,40 @@ namespace Delora.Autograd;
 
 public static partial class Functions
 {
-    /// <summary>A linear layer: y = x Wᵀ + bias; see <see cref="MatMulKernel"/>.</summary>
+    /// <summary>A linear layer: y = f(x Wᵀ + bias) + residual; see <see cref="MatMulKernel"/>.</summary>
     /// <param name="x">[…, in]</param>
     /// <param name="weight">W [out, in]</param>
     /// <param name="bias">[out]; null for none.</param>
+    /// <param name="activation">f.</param>
+    /// <param name="residual">[…, out]; null for none.</param>
+    /// <param name="isTransposed">Whether the weight is given as Wᵀ [in, out].</param>
     /// <returns>[…, out]</returns>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
-    public static Tensor Linear(this Tensor x, Tensor weight, Tensor? bias = null)
+    public static Tensor Linear(
+        this Tensor x, Tensor weight, Tensor? bias = null, ActivationKind activation = ActivationKind.None, Tensor? residual = null, bool isTransposed = false)
     {
+        if (activation != ActivationKind.None && residual is not null) return AddResidual(x.Linear(weight, bias, activation, null, isTransposed), residual);
         Check.HasRank("Linear", weight, 2);
-        Tape? tape = Tape.For(x, weight, bias);
-        using var y = new Output(OutputShape(x, weight.Shape[0]), x);
-        using (Tensor rows = AsRows(x), result = AsRows(y)) MatMulKernel.Forward(rows, weight, result, MatMulLayout.NT, bias);
-        tape?.Record(new LinearFunction(x, weight, bias, y), y);
-        return y.Keep();
-    }
-
-    /// <summary>db = Σ over the rows of dy [N, out], where the bias needs it.</summary>
-    private static void AddBiasGradient(GradientFlow flow, Tensor? bias, Tensor dy)
-    {
-        if (flow.Needs(bias)) AddBiasKernel.Backward(dy, flow.Target(bias, out bool accumulate), accumulate);
-    }
-
-    private sealed class LinearFunction(Tensor x, Tensor weight, Tensor? bias, Tensor y) : Function
-    {
-        protected internal override void Backward(GradientFlow flow)
+        return EndLinear(x, OutputShape(x, weight.Shape[isTransposed ? 1 : 0]), activation, residual, Tape.For(x, weight, bias, residual), (y, end) =>
         {
-            using Tensor dy = AsRows(flow.Of(y)), rows = AsRows(x);
-            AddBiasGradient(flow, bias, dy);
-            if (flow.Needs(weight)) MatMulKernel.Forward(dy, rows, flow.Target(weight, out bool add), MatMulLayout.TN, accumulate: add);
+            using Tensor rows = AsRows(x);
+            MatMulKernel.Forward(rows, weight, y, isTransposed ? MatMulLayout.NN : MatMulLayout.NT, bias, epilogue: end);
+        }, end => new LinearFunction(x, weight, bias, isTransposed, end), nameof(Linear));
+    }
+
+    private sealed class LinearFunction(Tensor x, Tensor weight, Tensor? bias, bool isTransposed, LinearEnd end) : LinearEndFunction(bias, end)
+    {
+        protected override void Backward(GradientFlow flow, Tensor dz)
+        {
+            using Tensor rows = AsRows(x);
+            if (flow.Needs(weight))
+            {
+                (Tensor left, Tensor right) = isTransposed ? (rows, dz) : (dz, rows);
+                MatMulKernel.Forward(left, right, flow.Target(weight, out bool add), MatMulLayout.TN, accumulate: add);
+            }
             if (!flow.Needs(x)) return;
             using Tensor dx = AsRows(flow.Target(x, out bool accumulate));
-            MatMulKernel.Forward(dy, weight, dx, MatMulLayout.NN, accumulate: accumulate);
+            MatMulKernel.Forward(dz, weight, dx, isTransposed ? MatMulLayout.NT : MatMulLayout.NN, accumulate: accumulate);
         }
     }
 }

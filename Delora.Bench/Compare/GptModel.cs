@@ -113,8 +113,8 @@ internal sealed class GptModel : IDisposable
             int heads = _model._shape.Heads, batch = x.Shape[0], seq = x.Shape[1], width = x.Shape[2];
             Tensor n = _norm1.Forward(x);
             Tensor y = Heads(_q.Forward(n)).Attention(Heads(_k.Forward(n)), Heads(_v.Forward(n)));    // [batch, seq, heads, dim]
-            x = x.Add(_o.Forward(y.Reshape([batch, seq, width])));
-            return x.Add(_down.Forward(_up.Forward(_norm2.Forward(x)).Gelu()));
+            x = _o.Forward(y.Reshape([batch, seq, width]), ActivationKind.None, x);
+            return _down.Forward(_up.Forward(_norm2.Forward(x), ActivationKind.Gelu), ActivationKind.None, x);
 
             Tensor Heads(Tensor t) => t.Reshape([batch, seq, heads, width / heads]);
         }

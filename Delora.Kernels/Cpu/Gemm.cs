@@ -78,6 +78,8 @@ public static unsafe class Gemm
                 $"Gemm: the stored operand is [{p.Stored.K}, {p.Stored.N}] for {p.Stored.Level} and one product without another packed operand, "
                 + $"the product wants [{p.K}, {p.N}] for {level}, batch {p.Batch}.");
         }
+        if (p.Accumulate && p.Finish != null)
+            throw new ArgumentException("Gemm: what is made of a complete C has no place where C is accumulated.");
         if (p.Batch > 1 && (p.Rank > 0 || p.FilterTarget != GemmFilterTarget.None))
             throw new ArgumentException("Gemm: a batch takes neither a low-rank branch nor a filter.");
         if (p.FilterTarget != GemmFilterTarget.None && p.Filter == null)

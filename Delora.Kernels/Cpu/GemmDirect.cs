@@ -94,6 +94,7 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
             }
             accumulate = true;
         }
+        P.Complete(c, m, columns);
     }
 
     /// <summary>All rows of C over a block of K: register tiles of full height, then thin ones.</summary>
@@ -135,6 +136,7 @@ internal unsafe struct GemmBase : IRangeBody
                 values.Clear();
             if (P.Bias != null)
                 TensorPrimitives.Add(values, new ReadOnlySpan<float>(P.Bias, P.N), values);
+            P.Complete(c, 1, P.N);
         }
     }
 }
@@ -161,6 +163,7 @@ internal unsafe struct GemmReduction : IRangeBody
                 if (P.Accumulate && P.Bias != null)
                     GemmTiles<MicroKernel128>.AddBias(c, P.CRow, P.Bias, 1, P.N);
                 Add(Partials + i * P.N, P.N, P.Accumulate ? c : P.Bias, c);
+                P.Complete(c, 1, P.N);
             }
     }
 
@@ -179,6 +182,7 @@ internal unsafe struct GemmReduction : IRangeBody
                 for (int r = 0; r < rows; r++, c += P.CRow)
                     *c = P.Accumulate ? *c + bias + sums[r] : bias + sums[r];
             }
+            P.Complete(P.C + i * P.CRow, rows, P.N);
         }
     }
 

@@ -133,6 +133,7 @@ internal static unsafe partial class GemmDriver<TKernel>
         parts.CBatch = (nint)parts.M * parts.N;
         parts.Bias = null;
         parts.Accumulate = false;
+        parts.Finish = null;
         return parts;
     }
 

@@ -131,6 +131,21 @@ public unsafe struct GemmProblem
     /// <summary>First argument of <see cref="Filter"/>.</summary>
     public void* FilterState;
 
+    /// <summary>
+    /// Makes something of a block of C that is complete, by whoever completed it: (<see cref="FinishState"/>, block, distance between its rows, rows,
+    /// columns). Null for nothing. Every element is in one such block. Not where C is accumulated.
+    /// </summary>
+    internal delegate*<void*, float*, nint, int, int, void> Finish;
+
+    /// <summary>First argument of <see cref="Finish"/>.</summary>
+    internal void* FinishState;
+
+    /// <summary>Says that rows of C, from <paramref name="c"/> on, are complete.</summary>
+    internal readonly void Complete(float* c, int rows, int columns)
+    {
+        if (Finish != null) Finish(FinishState, c, CRow, rows, columns);
+    }
+
     /// <summary>Where the batch is cut from one product's K: the whole K, of which the last element gets what is left. Else 0.</summary>
     internal int WholeK;
 

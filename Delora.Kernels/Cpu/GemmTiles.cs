@@ -159,6 +159,7 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
         }
         if (P.Rank > 0 && !JoinsBranch)
             Branch(i0, rows, j0, columns, c, scratch);
+        P.Complete(c, rows, columns);
     }
 
     /// <summary>The first row of tile <paramref name="i"/> of <paramref name="tiles"/>: panels of rows, spread evenly.</summary>

@@ -43,6 +43,10 @@ internal static unsafe class CpuMap
         }
     }
 
+    /// <summary>A row of y = f(x), of those who have threads already.</summary>
+    internal static void Row<TOp, TVector>(float* x, float* y, int count) where TOp : struct, ICpuUnaryOp where TVector : unmanaged, ISimd<TVector> =>
+        new UnaryBody<TOp, TVector> { X = x, Y = y }.Run(0, count, 0);
+
     private static void Unary<TOp, TVector>(CpuDevice cpu, TOp op, Tensor x, Tensor y)
         where TOp : struct, ICpuUnaryOp where TVector : unmanaged, ISimd<TVector>
     {

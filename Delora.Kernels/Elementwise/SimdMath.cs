@@ -14,6 +14,23 @@ namespace Delora.Kernels;
 /// </remarks>
 internal static class SimdMath
 {
+    /// <summary>Up to where tanh is a polynomial.</summary>
+    internal const float TanhBorder = 0.625f;
+
+    /// <summary>The u of Φ's tail is 1/(1 + this · |x|).</summary>
+    internal const float NormalWidth = 0.25455844f;
+
+    private const float TanhP4 = -0.00566075434f, TanhP3 = 0.02060197298f, TanhP2 = -0.0537292179f, TanhP1 = 0.1333132879f, TanhP0 = -0.3333327831f;
+
+    private const float NormalP6 = -0.1717330195f, NormalP5 = 0.5984676712f, NormalP4 = -0.4147524503f, NormalP3 = 0.4816375524f, NormalP2 = 0.08169124748f,
+        NormalP1 = 0.2231439547f, NormalP0 = 0.2015449954f;
+
+    /// <summary>tanh x = x + x³ p(x²) up to <see cref="TanhBorder"/>: the coefficients of p, the highest power first.</summary>
+    internal static ReadOnlySpan<float> TanhSmall => [TanhP4, TanhP3, TanhP2, TanhP1, TanhP0];
+
+    /// <summary>1 − Φ(|x|) = ½ e^(−x²/2) u p(u): the coefficients of p, the highest power first.</summary>
+    internal static ReadOnlySpan<float> NormalTail => [NormalP6, NormalP5, NormalP4, NormalP3, NormalP2, NormalP1, NormalP0];
+
     /// <summary>e^x: error at most 2 ulp.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static T Exp<T>(T x) where T : unmanaged, ISimd<T>
@@ -89,13 +106,13 @@ internal static class SimdMath
     {
         T magnitude = T.Abs(x);
         T square = x * x;
-        T p = T.MultiplyAdd(T.Set(-0.00566075434f), square, T.Set(0.02060197298f));
-        p = T.MultiplyAdd(p, square, T.Set(-0.0537292179f));
-        p = T.MultiplyAdd(p, square, T.Set(0.1333132879f));
-        p = T.MultiplyAdd(p, square, T.Set(-0.3333327831f));
+        T p = T.MultiplyAdd(T.Set(TanhP4), square, T.Set(TanhP3));
+        p = T.MultiplyAdd(p, square, T.Set(TanhP2));
+        p = T.MultiplyAdd(p, square, T.Set(TanhP1));
+        p = T.MultiplyAdd(p, square, T.Set(TanhP0));
         T small = T.MultiplyAdd(p * square, x, x);
         T large = T.Set(1f) - T.Set(2f) / (Exp(magnitude + magnitude) + T.Set(1f));
-        return T.Select(T.GreaterThan(magnitude, T.Set(0.625f)), WithSign(large, x), small);
+        return T.Select(T.GreaterThan(magnitude, T.Set(TanhBorder)), WithSign(large, x), small);
     }
 
     /// <summary>1/(1 + e^−x): error at most 4 ulp, in the negative tail as well.</summary>
@@ -128,13 +145,13 @@ internal static class SimdMath
     {
         T e = ExpNonPositive(x * x * T.Set(-0.5f));
         // erfc t = e^(−t²) u p(u) with t = |x|/√2 and u = 1/(1 + 0.36 t), the form of Abramowitz and Stegun 7.1.26; p is fitted for t ≤ 4.3.
-        T u = T.Set(1f) / T.MultiplyAdd(T.Abs(x), T.Set(0.25455844f), T.Set(1f));
-        T p = T.MultiplyAdd(T.Set(-0.1717330195f), u, T.Set(0.5984676712f));
-        p = T.MultiplyAdd(p, u, T.Set(-0.4147524503f));
-        p = T.MultiplyAdd(p, u, T.Set(0.4816375524f));
-        p = T.MultiplyAdd(p, u, T.Set(0.08169124748f));
-        p = T.MultiplyAdd(p, u, T.Set(0.2231439547f));
-        p = T.MultiplyAdd(p, u, T.Set(0.2015449954f));
+        T u = T.Set(1f) / T.MultiplyAdd(T.Abs(x), T.Set(NormalWidth), T.Set(1f));
+        T p = T.MultiplyAdd(T.Set(NormalP6), u, T.Set(NormalP5));
+        p = T.MultiplyAdd(p, u, T.Set(NormalP4));
+        p = T.MultiplyAdd(p, u, T.Set(NormalP3));
+        p = T.MultiplyAdd(p, u, T.Set(NormalP2));
+        p = T.MultiplyAdd(p, u, T.Set(NormalP1));
+        p = T.MultiplyAdd(p, u, T.Set(NormalP0));
         T tail = e * T.Set(0.5f) * (p * u);
         return (T.Select(T.GreaterThan(x, T.Set(0f)), T.Set(1f) - tail, tail), T.Set(0.39894228f) * e);
     }

@@ -12,26 +12,32 @@ internal static class GpuMatrixProduct
     // The texts count the bytes of a row in 32 bits, with a sign.
     private const int MostPlaces = 1 << 29;
 
-    /// <summary>c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c. With <paramref name="scales"/> b has the codes of a quantized weight, in a batch of one.</summary>
+    /// <summary>
+    /// c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + residual, or + c. With <paramref name="scales"/> b has the codes of a quantized weight, in a batch of one.
+    /// </summary>
     internal static void Run(
         GpuDevice gpu, MatMulLayout layout, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false,
-        ProductBranch? branch = null, WeightScales? scales = null)
+        ProductBranch? branch = null, WeightScales? scales = null, Epilogue epilogue = default)
     {
         if (RunsText(gpu, size))
         {
             if (branch is { Rank: 0 }) branch = null;
-            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch, scales).Run(gpu);
+            new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, bias, accumulate, branch, scales, null, epilogue).Run(gpu);
             return;
         }
+        // The product of linear layers makes f(z) itself; for the other layouts that would be a kernel more for each tile and activation.
+        bool afterwards = layout != MatMulLayout.NT && epilogue.Activation != ActivationKind.None;
+        Tensor output = afterwards ? epilogue.ProductIn(c) : c;
+        Tensor? before = accumulate ? c : afterwards ? null : epilogue.Residual, kept = afterwards ? null : epilogue.Preactivation;
+        GpuTiledProduct.Operands operands = new(gpu, a, b, output, branch, bias, before, kept, scales);
+        int rank = branch?.Rank ?? 0;
         switch (layout)
         {
-            case MatMulLayout.NN: Run<LayoutNN>(); break;
-            case MatMulLayout.NT: Run<LayoutNT>(); break;
-            default: Run<LayoutTN>(); break;
+            case MatMulLayout.NN: GpuTiledProduct.Run<LayoutNN, NoMask, NoActivation>(gpu, size, rank, operands, default); break;
+            case MatMulLayout.TN: GpuTiledProduct.Run<LayoutTN, NoMask, NoActivation>(gpu, size, rank, operands, default); break;
+            default: RunLinear(gpu, size, rank, operands, epilogue.Activation); break;
         }
-
-        void Run<TLayout>() where TLayout : struct, IGpuLayout =>
-            GpuTiledProduct.Run<TLayout, NoMask>(gpu, size, a, b, branch?.A, branch?.B, branch?.Rank ?? 0, c, bias, accumulate, default, scales);
+        if (afterwards) epilogue.MakeAfterwards(c);
     }
 
     /// <summary>c = x̃·bᵀ (NT) for a mask on the left operand, c = aᵀ·x̃ (TN) for one on the right.</summary>
@@ -41,9 +47,26 @@ internal static class GpuMatrixProduct
         {
             MatMulLayout layout = side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN;
             new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, Mask: (side, mask)).Run(gpu);
+            return;
         }
-        else if (side == MaskedSide.Left) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, size, a, b, c, mask: mask);
-        else GpuTiledProduct.Run<LayoutTN, RightMask>(gpu, size, a, b, c, mask: mask);
+        GpuTiledProduct.Operands operands = new(gpu, a, b, c);
+        if (side == MaskedSide.Left) GpuTiledProduct.Run<LayoutNT, LeftMask, NoActivation>(gpu, size, 0, operands, mask);
+        else GpuTiledProduct.Run<LayoutTN, RightMask, NoActivation>(gpu, size, 0, operands, mask);
+    }
+
+    private static void RunLinear(GpuDevice gpu, MatMulSize size, int rank, in GpuTiledProduct.Operands operands, ActivationKind activation)
+    {
+        switch (activation)
+        {
+            case ActivationKind.None: GpuTiledProduct.Run<LayoutNT, NoMask, NoActivation>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Relu: GpuTiledProduct.Run<LayoutNT, NoMask, CpuRelu.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Gelu: GpuTiledProduct.Run<LayoutNT, NoMask, CpuGelu.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.GeluTanh: GpuTiledProduct.Run<LayoutNT, NoMask, CpuGeluTanh.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Silu: GpuTiledProduct.Run<LayoutNT, NoMask, CpuSilu.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Tanh: GpuTiledProduct.Run<LayoutNT, NoMask, CpuTanh.ForwardOp>(gpu, size, rank, operands, default); break;
+            case ActivationKind.Sigmoid: GpuTiledProduct.Run<LayoutNT, NoMask, CpuSigmoid.ForwardOp>(gpu, size, rank, operands, default); break;
+            default: throw ActivationKinds.Unknown(activation);
+        }
     }
 
     /// <summary>Whether products of the device are texts of our own.</summary>

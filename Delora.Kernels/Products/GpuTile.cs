@@ -78,6 +78,12 @@ internal readonly struct LayoutTN : IGpuLayout
     public static bool RightByColumn => false;
 }
 
+/// <summary>f(z) = z.</summary>
+internal readonly struct NoActivation : ICpuUnaryOp
+{
+    public TVector Apply<TVector>(TVector x) where TVector : unmanaged, ISimd<TVector> => x;
+}
+
 /// <summary>Where a dropout mask enters a GPU product. Constants of the kernel that is compiled for it.</summary>
 internal interface IGpuProductMask
 {

@@ -4,7 +4,7 @@ using ILGPU;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The matrix product of GPU devices: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c. The second pair of operands is the low-rank branch: more
+/// The matrix product of GPU devices: c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + before. The second pair of operands is the low-rank branch: more
 /// steps of the same inner loop, so that c is written once. A group computes a tile of c from tiles of the operands in shared memory, a
 /// thread 4 × 4 of it in registers, unrolled by hand because ILGPU unrolls nothing. The order of every sum depends on the shapes and the device's kind alone.
 /// </summary>
@@ -13,29 +13,20 @@ internal static class GpuTiledProduct
     // Keeps the float4 reads of the tiles aligned and spreads their transposed writes over the banks.
     private const int Padding = 4;
 
-    /// <summary>One product without a branch.</summary>
-    internal static void Run<TLayout, TMask>(
-        GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, Tensor? bias = null, bool accumulate = false, DropoutMask mask = default)
-        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask =>
-        Run<TLayout, TMask, PlainRight>(gpu, size, 0, new(gpu, a, b, null, null, bias, c), accumulate, mask);
-
     /// <summary>
-    /// One product with a branch of <paramref name="rank"/> more inner steps over a frozen weight: b in float32 or 16 bits, or with <paramref name="scales"/> its codes.
+    /// One product with a branch of <paramref name="rank"/> more inner steps, and an activation of the sum. b is float32, or a frozen weight as it is kept.
     /// </summary>
-    internal static void Run<TLayout, TMask>(
-        GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, int rank, Tensor c, Tensor? bias, bool accumulate,
-        DropoutMask mask, WeightScales? scales)
-        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask
+    internal static void Run<TLayout, TMask, TActivation>(GpuDevice gpu, MatMulSize size, int rank, in Operands operands, DropoutMask mask)
+        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TActivation : struct, ICpuUnaryOp
     {
-        Operands operands = new(gpu, a, b, branchA, branchB, bias, c, scales);
-        if (b.DType == DType.Float32) Run<TLayout, TMask, PlainRight>(gpu, size, rank, operands, accumulate, mask);
-        else Run<TLayout, TMask, CodedRight>(gpu, size, rank, operands, accumulate, mask);
+        if (operands.IsCoded) Run<TLayout, TMask, CodedRight, TActivation>(gpu, size, rank, operands, mask);
+        else Run<TLayout, TMask, PlainRight, TActivation>(gpu, size, rank, operands, mask);
     }
 
     /// <summary>One product with a given tile.</summary>
-    internal static void Launch<TTile, TLayout, TMask, TRight>(
-        GpuDevice gpu, MatMulSize size, int rank, in Operands operands, bool accumulate, DropoutMask mask)
+    internal static void Launch<TTile, TLayout, TMask, TRight, TActivation>(GpuDevice gpu, MatMulSize size, int rank, in Operands operands, DropoutMask mask)
         where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight
+        where TActivation : struct, ICpuUnaryOp
     {
         int tileRows = Tiles(size.M, TTile.Rows), tileColumns = Tiles(size.N, TTile.Columns);
         long groups = checked((long)size.Batch * tileRows * tileColumns);
@@ -48,34 +39,36 @@ internal static class GpuTiledProduct
             Rank = rank,
             TileRows = tileRows,
             TileColumns = tileColumns,
-            Accumulate = accumulate ? 1 : 0,
+            HasBefore = operands.Before.Length > 0 ? 1 : 0,
+            IsKept = operands.Kept.Length > 0 ? 1 : 0,
             HasBias = operands.HasBias ? 1 : 0,
         };
         bool masked = TMask.OnLeft || TMask.OnRight || TMask.OnBranch;
-        gpu.LaunchGroups(Kernel<TTile, TLayout, TMask, TRight>, new KernelConfig(checked((int)groups), Threads<TTile>()),
-            operands.A, operands.B, operands.Codes, operands.BranchA, operands.BranchB, operands.Bias, operands.C, measures,
+        gpu.LaunchGroups(Kernel<TTile, TLayout, TMask, TRight, TActivation>, new KernelConfig(checked((int)groups), Threads<TTile>()),
+            operands.A, operands.B, operands.Codes, operands.BranchA, operands.BranchB, operands.Bias, operands.C, operands.Before, operands.Kept, measures,
             masked ? new GpuDropoutMask(gpu, mask, operands.C) : new GpuDropoutMask(operands.C));
     }
 
-    private static void Run<TLayout, TMask, TRight>(GpuDevice gpu, MatMulSize size, int rank, in Operands operands, bool accumulate, DropoutMask mask)
-        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight
+    private static void Run<TLayout, TMask, TRight, TActivation>(GpuDevice gpu, MatMulSize size, int rank, in Operands operands, DropoutMask mask)
+        where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight where TActivation : struct, ICpuUnaryOp
     {
         int threads = gpu.MaxThreadsPerGroup;
-        if (threads < 64) Launch<SmallTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
-        else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
-        else if (size.M <= WideTile.Rows) Launch<WideTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
-        else if (threads < 256) Launch<SmallTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
-        else Launch<SquareTile, TLayout, TMask, TRight>(gpu, size, rank, operands, accumulate, mask);
+        if (threads < 64) Launch<SmallTile, TLayout, TMask, TRight, TActivation>(gpu, size, rank, operands, mask);
+        else if (size.N <= TallTile.Columns) Launch<TallTile, TLayout, TMask, TRight, TActivation>(gpu, size, rank, operands, mask);
+        else if (size.M <= WideTile.Rows) Launch<WideTile, TLayout, TMask, TRight, TActivation>(gpu, size, rank, operands, mask);
+        else if (threads < 256) Launch<SmallTile, TLayout, TMask, TRight, TActivation>(gpu, size, rank, operands, mask);
+        else Launch<SquareTile, TLayout, TMask, TRight, TActivation>(gpu, size, rank, operands, mask);
     }
 
     private static int Tiles(int length, int tile) => (int)(((long)length + tile - 1) / tile);
 
     private static int Threads<TTile>() where TTile : struct, IGpuTile => TTile.Rows * TTile.Columns / 16;
 
-    private static void Kernel<TTile, TLayout, TMask, TRight>(
+    private static void Kernel<TTile, TLayout, TMask, TRight, TActivation>(
         ArrayView<float> a, ArrayView<float> b, GpuCodes codes, ArrayView<float> branchA, ArrayView<float> branchB, ArrayView<float> bias,
-        ArrayView<float> c, Measures size, GpuDropoutMask given)
+        ArrayView<float> c, ArrayView<float> before, ArrayView<float> kept, Measures size, GpuDropoutMask given)
         where TTile : struct, IGpuTile where TLayout : struct, IGpuLayout where TMask : struct, IGpuProductMask where TRight : struct, IGpuRight
+        where TActivation : struct, ICpuUnaryOp
     {
         ArrayView<float> left = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Rows + Padding));
         ArrayView<float> right = SharedMemory.Allocate<float>(TTile.Depth * (TTile.Columns + Padding));
@@ -100,10 +93,10 @@ internal static class GpuTiledProduct
         ArrayView<float> batchA = a.SubView(aStart, (long)size.M * size.K), batchB = TRight.IsCoded ? b : b.SubView(bStart, (long)size.K * size.N);
         sums = Accumulate<TTile, TLayout, TMask, TRight>(sums, batchA, batchB, codes, left, right, size.M, size.N, size.K, row, column, mask);
 
-        StoreRow(c, bias, cStart, sums.Row0, threadRow, threadColumn, size);
-        StoreRow(c, bias, cStart, sums.Row1, threadRow + 1, threadColumn, size);
-        StoreRow(c, bias, cStart, sums.Row2, threadRow + 2, threadColumn, size);
-        StoreRow(c, bias, cStart, sums.Row3, threadRow + 3, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row0, threadRow, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row1, threadRow + 1, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row2, threadRow + 2, threadColumn, size);
+        StoreRow<TActivation>(c, bias, before, kept, cStart, sums.Row3, threadRow + 3, threadColumn, size);
     }
 
     private static int ThreadRow<TTile>() where TTile : struct, IGpuTile => Group.IdxX / (TTile.Columns / 4) * 4;
@@ -186,44 +179,54 @@ internal static class GpuTiledProduct
 
     private static float Factor(DropoutMask mask, uint word) => Philox.ToUniform(word) >= mask.Probability ? mask.Scale : 0f;
 
-    private static void StoreRow(ArrayView<float> c, ArrayView<float> bias, long start, GpuFloat4 value, int row, int column, Measures size)
+    private static void StoreRow<TActivation>(
+        ArrayView<float> c, ArrayView<float> bias, ArrayView<float> before, ArrayView<float> kept, long start, GpuFloat4 value, int row, int column, Measures size)
+        where TActivation : struct, ICpuUnaryOp
     {
         if (row >= size.M) return;
         long index = start + (long)row * size.N + column;
-        Store(c, bias, index, value.X, column, size);
-        Store(c, bias, index + 1, value.Y, column + 1, size);
-        Store(c, bias, index + 2, value.Z, column + 2, size);
-        Store(c, bias, index + 3, value.W, column + 3, size);
+        Store<TActivation>(c, bias, before, kept, index, value.X, column, size);
+        Store<TActivation>(c, bias, before, kept, index + 1, value.Y, column + 1, size);
+        Store<TActivation>(c, bias, before, kept, index + 2, value.Z, column + 2, size);
+        Store<TActivation>(c, bias, before, kept, index + 3, value.W, column + 3, size);
     }
 
-    private static void Store(ArrayView<float> c, ArrayView<float> bias, long index, float value, int column, Measures size)
+    private static void Store<TActivation>(
+        ArrayView<float> c, ArrayView<float> bias, ArrayView<float> before, ArrayView<float> kept, long index, float value, int column, Measures size)
+        where TActivation : struct, ICpuUnaryOp
     {
         if (column >= size.N) return;
         if (size.HasBias != 0) value += bias[column];
-        if (size.Accumulate != 0) value += c[index];
+        if (size.IsKept != 0) kept[index] = value;
+        value = default(TActivation).Apply(new GpuValue(value)).Value;
+        if (size.HasBefore != 0) value += before[index];
         c[index] = value;
     }
 
     /// <summary>Sizes and flags as kernels take them.</summary>
     internal struct Measures
     {
-        internal int M, N, K, Rank, TileRows, TileColumns, Accumulate, HasBias;
+        internal int M, N, K, Rank, TileRows, TileColumns, HasBefore, IsKept, HasBias;
     }
 
     /// <summary>The operands as kernels take them; what is absent is an empty view.</summary>
     internal readonly struct Operands
     {
         internal Operands(
-            GpuDevice gpu, Tensor a, Tensor b, Tensor? branchA, Tensor? branchB, Tensor? bias, Tensor c, WeightScales? scales = null)
+            GpuDevice gpu, Tensor a, Tensor b, Tensor c, ProductBranch? branch = null, Tensor? bias = null, Tensor? before = null, Tensor? kept = null,
+            WeightScales? scales = null)
         {
             A = gpu.View<float>(a);
             C = gpu.View<float>(c);
             ArrayView<float> none = C.SubView(0, 0);
             (B, Codes) = b.DType == DType.Float32 ? (gpu.View<float>(b), new GpuCodes(C)) : (none, new GpuCodes(gpu, b, scales, C));
-            BranchA = branchA is null ? none : gpu.View<float>(branchA);
-            BranchB = branchB is null ? none : gpu.View<float>(branchB);
+            BranchA = branch is { } left ? gpu.View<float>(left.A) : none;
+            BranchB = branch is { } right ? gpu.View<float>(right.B) : none;
             Bias = bias is null ? none : gpu.View<float>(bias);
+            Before = before is null ? none : gpu.View<float>(before);
+            Kept = kept is null ? none : gpu.View<float>(kept);
             HasBias = bias is not null;
+            IsCoded = b.DType != DType.Float32;
         }
 
         internal ArrayView<float> A { get; }
@@ -240,6 +243,14 @@ internal static class GpuTiledProduct
 
         internal ArrayView<float> C { get; }
 
+        /// <summary>What is added to the result: c itself, or a residual.</summary>
+        internal ArrayView<float> Before { get; }
+
+        /// <summary>Receives what the activation is of.</summary>
+        internal ArrayView<float> Kept { get; }
+
         internal bool HasBias { get; }
+
+        internal bool IsCoded { get; }
     }
 }

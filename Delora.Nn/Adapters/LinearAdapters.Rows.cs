@@ -16,18 +16,19 @@ public sealed partial class LinearAdapters
         return Array.TrueForAll(rows.AdaptersOf(this), adapter => adapter is null);
     }
 
-    /// <summary>y = x Wᵀ + b, and each row's own branch. x [rows, …, in].</summary>
-    private Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias, AdapterRows rows)
+    /// <summary>y = f(x Wᵀ + b, and each row's own branch) + residual. x [rows, …, in].</summary>
+    private Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias, AdapterRows rows, ActivationKind activation, Tensor? residual)
     {
         CheckRows(x, x.Shape.Rank >= 2, rows);
         LinearAdapter?[] adapters = rows.AdaptersOf(this);
         if (adapters is [{ } only])
         {
             (Tensor a, Tensor b) = only.Fold(_layer.IsTraining);
-            return x.LowRankLinear(weight, bias, a, b, only.NextMask(x.ElementCount, _layer.IsTraining));
+            return x.LowRankLinear(weight, bias, a, b, only.NextMask(x.ElementCount, _layer.IsTraining), activation, residual);
         }
         Tensor y = x.FrozenLinear(weight, bias);
-        return y.Add(rows.Assemble([.. adapters.Select((adapter, group) => adapter is null ? null : Branch(adapter, rows.Take(x, group)))]));
+        Tensor branches = rows.Assemble([.. adapters.Select((adapter, group) => adapter is null ? null : Branch(adapter, rows.Take(x, group)))]);
+        return End(y.Add(branches), activation, residual);
     }
 
     /// <summary>The base table's rows [rows, …, dim] of ids [rows, …], and each row's own branch.</summary>

@@ -179,12 +179,19 @@ public sealed partial class LinearAdapters : IDisposable
     internal IEnumerable<LinearAdapter> ActingNow() =>
         Enabled && Merged.Count == 0 && AdapterRows.For(this) is null ? _active.Select(name => _adapters[name]) : [];
 
-    internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias)
+    internal Tensor Forward(Tensor x, FrozenWeight weight, Tensor? bias, ActivationKind activation, Tensor? residual)
     {
-        if (AreIdle()) return x.FrozenLinear(weight, bias);
-        if (AdapterRows.For(this) is { } choice) return Forward(x, weight, bias, choice);
+        if (AreIdle()) return x.FrozenLinear(weight, bias, activation, residual);
+        if (AdapterRows.For(this) is { } choice) return Forward(x, weight, bias, choice, activation, residual);
 
         (Tensor? foldedA, Tensor? foldedB, List<(LinearAdapter Adapter, DropoutMask Mask)> masked) = FoldActive(x.ElementCount);
+        // One product makes all of z, and what comes behind it; of several, each makes a part.
+        if (foldedA is not null && masked.Count == 0) return x.LowRankLinear(weight, bias, foldedA, foldedB!, null, activation, residual);
+        if (foldedA is null && masked is [var (alone, itsMask)])
+        {
+            (Tensor a, Tensor b) = alone.Fold(_layer.IsTraining);
+            return x.LowRankLinear(weight, bias, a, b, itsMask, activation, residual);
+        }
         Tensor? y = null;
         if (foldedA is not null) y = x.LowRankLinear(weight, bias, foldedA, foldedB!);
         foreach ((LinearAdapter adapter, DropoutMask mask) in masked)
@@ -198,7 +205,14 @@ public sealed partial class LinearAdapters : IDisposable
             Tensor rows = x.Dropout(mask.Probability, mask.Stream).Reshape([checked((int)x.Shape.Rows), x.Shape.Columns]);
             y = y.Add(rows.MatMul(a, MatMulLayout.NT).MatMul(b, MatMulLayout.NT).Reshape(y.Shape));
         }
-        return y!;
+        return End(y!, activation, residual);
+    }
+
+    /// <summary>f(z) + residual, where no product made it.</summary>
+    private static Tensor End(Tensor z, ActivationKind activation, Tensor? residual)
+    {
+        Tensor y = HiddenActivation.Apply(activation, z);
+        return residual is null ? y : y.Add(residual);
     }
 
     /// <summary>

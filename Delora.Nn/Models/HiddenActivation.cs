@@ -1,24 +1,25 @@
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
 /// <summary>The elementwise functions of feed-forward parts, by the names that transformers gives them (<c>ACT2FN</c>).</summary>
 internal static class HiddenActivation
 {
-    private static readonly Dictionary<string, Func<Tensor, Tensor>> s_known = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, ActivationKind> s_known = new(StringComparer.Ordinal)
     {
-        ["gelu"] = Functions.Gelu,
-        ["gelu_python"] = Functions.Gelu,
+        ["gelu"] = ActivationKind.Gelu,
+        ["gelu_python"] = ActivationKind.Gelu,
         // One function under three names: the tanh approximation. gelu_fast's rounded √(2/π) differs by 1e-11.
-        ["gelu_new"] = Functions.GeluTanh,
-        ["gelu_pytorch_tanh"] = Functions.GeluTanh,
-        ["gelu_fast"] = Functions.GeluTanh,
-        ["relu"] = Functions.Relu,
-        ["silu"] = Functions.Silu,
-        ["swish"] = Functions.Silu,
-        ["tanh"] = Functions.Tanh,
-        ["sigmoid"] = Functions.Sigmoid,
+        ["gelu_new"] = ActivationKind.GeluTanh,
+        ["gelu_pytorch_tanh"] = ActivationKind.GeluTanh,
+        ["gelu_fast"] = ActivationKind.GeluTanh,
+        ["relu"] = ActivationKind.Relu,
+        ["silu"] = ActivationKind.Silu,
+        ["swish"] = ActivationKind.Silu,
+        ["tanh"] = ActivationKind.Tanh,
+        ["sigmoid"] = ActivationKind.Sigmoid,
     };
 
     /// <summary>All names, for messages.</summary>
@@ -27,5 +28,18 @@ internal static class HiddenActivation
     internal static bool IsKnown(string name) => s_known.ContainsKey(name);
 
     /// <summary>The function of a name that <see cref="IsKnown"/>.</summary>
-    internal static Func<Tensor, Tensor> Of(string name) => s_known[name];
+    internal static ActivationKind Of(string name) => s_known[name];
+
+    /// <summary>f(x) by a function of its own, for where no linear layer ends with it; x itself without an activation.</summary>
+    internal static Tensor Apply(ActivationKind kind, Tensor x) => kind switch
+    {
+        ActivationKind.None => x,
+        ActivationKind.Relu => x.Relu(),
+        ActivationKind.Gelu => x.Gelu(),
+        ActivationKind.GeluTanh => x.GeluTanh(),
+        ActivationKind.Silu => x.Silu(),
+        ActivationKind.Tanh => x.Tanh(),
+        ActivationKind.Sigmoid => x.Sigmoid(),
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "no such activation"),
+    };
 }

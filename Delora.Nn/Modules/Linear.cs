@@ -92,16 +92,22 @@ public sealed partial class Linear : Module, ITensorModule
     /// <param name="x">[.., in]</param>
     /// <returns>[.., out]</returns>
     /// <exception cref="ShapeException">The last dimension of x is not <see cref="In"/>.</exception>
-    public Tensor Forward(Tensor x)
+    public Tensor Forward(Tensor x) => Forward(x, ActivationKind.None);
+
+    /// <summary>y = f(x Wᵀ + b, plus the branches of the active adapters) + residual, in the product itself where one product makes all of z.</summary>
+    /// <param name="x">[.., in]</param>
+    /// <param name="activation">f.</param>
+    /// <param name="residual">[.., out]; null for none.</param>
+    /// <returns>[.., out]</returns>
+    /// <exception cref="ShapeException">The last dimension of x is not <see cref="In"/>, or the residual does not have the shape of y.</exception>
+    public Tensor Forward(Tensor x, ActivationKind activation, Tensor? residual = null)
     {
         if (x.Shape.Rank == 0 || x.Shape.Columns != In)
             throw new ShapeException($"Linear: inner dimensions differ: x {x.Shape}, weight [{Out}, {In}] ({(x.Shape.Rank == 0 ? "scalar" : x.Shape.Columns)} ≠ {In})");
         Tensor? bias = _bias?.Value;
-        if (FrozenWeight is not null && _apart is null) return Adapters.Forward(x, FrozenWeight, bias);
-        if (!IsTransposed) return x.Linear(Weight!, bias);
-        Tensor rows = x.Reshape([checked((int)x.Shape.Rows), In]);
-        Tensor y = rows.MatMul(_weight!).Reshape(new Shape([.. x.Shape.Dims[..^1], Out]));
-        return bias is null ? y : y.AddBias(bias);
+        return FrozenWeight is not null && _apart is null
+            ? Adapters.Forward(x, FrozenWeight, bias, activation, residual)
+            : x.Linear(Weight!, bias, activation, residual, IsTransposed);
     }
 
     /// <summary>

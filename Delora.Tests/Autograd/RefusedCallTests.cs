@@ -53,7 +53,11 @@ public sealed class RefusedCallTests
         ["Embedding"] = [o => o.Matrix.Embedding(o.BadIds), o => o.Row.Embedding(o.BadIds), o => o.Matrix.Embedding(o.Row)],
         ["EmbeddingBag"] = [o => o.Matrix.EmbeddingBag(o.BadIds, o.BadIds), o => o.Matrix.EmbeddingBag(o.Row, o.BadIds)],
         ["FrozenLinear"] =
-            [o => o.Matrix.FrozenLinear(o.Weight, o.One), o => o.Ids.FrozenLinear(o.Weight), o => o.Scalar.FrozenLinear(o.Weight)],
+        [
+            o => o.Matrix.FrozenLinear(o.Weight, o.One), o => o.Ids.FrozenLinear(o.Weight), o => o.Scalar.FrozenLinear(o.Weight),
+            o => o.Matrix.FrozenLinear(o.Weight, residual: o.Row), o => o.Matrix.FrozenLinear(o.Weight, null, ActivationKind.Gelu, o.Row),
+            o => o.Matrix.FrozenLinear(o.Weight, null, (ActivationKind)77),
+        ],
         ["GatherColumns"] =
             [o => o.Matrix.GatherColumns(o.BadIds), o => o.Row.GatherColumns(o.Ids), o => o.Matrix.GatherColumns(o.Row), o => o.Gone.GatherColumns(o.Ids)],
         ["Gelu"] = [o => o.Ids.Gelu(), o => o.Gone.Gelu()],
@@ -65,7 +69,10 @@ public sealed class RefusedCallTests
             o => o.Matrix.LayerNorm(o.Row, o.Elsewhere, 1e-5),
         ],
         ["Linear"] =
-            [o => o.Matrix.Linear(o.Row), o => o.Ids.Linear(o.Square), o => o.Matrix.Linear(o.Square, o.One), o => o.Scalar.Linear(o.Square)],
+        [
+            o => o.Matrix.Linear(o.Row), o => o.Ids.Linear(o.Square), o => o.Matrix.Linear(o.Square, o.One), o => o.Scalar.Linear(o.Square),
+            o => o.Matrix.Linear(o.Square, residual: o.Row), o => o.Matrix.Linear(o.Square, null, ActivationKind.Silu, o.Elsewhere),
+        ],
         ["LinearCrossEntropy"] =
         [
             o => o.Matrix.LinearCrossEntropy(o.Weight, o.BadIds), o => o.Matrix.LinearCrossEntropy(o.Square, o.BadIds),
@@ -76,6 +83,8 @@ public sealed class RefusedCallTests
         [
             o => o.Matrix.LowRankLinear(o.Weight, null, o.Matrix, o.Matrix), o => o.Matrix.LowRankLinear(o.Weight, null, o.Row, o.Row),
             o => o.Matrix.LowRankLinear(o.Weight, o.Elsewhere, o.Square, o.Square), o => o.Ids.LowRankLinear(o.Weight, null, o.Square, o.Square),
+            o => o.Matrix.LowRankLinear(o.Weight, null, o.Square, o.Square, null, ActivationKind.None, o.Row),
+            o => o.Matrix.LowRankLinear(o.Weight, null, o.Square, o.Square, null, ActivationKind.Relu, o.Row),
         ],
         ["MatMul"] = [o => o.Matrix.MatMul(o.Matrix), o => o.Matrix.MatMul(o.Ids), o => o.Elsewhere.MatMul(o.Square)],
         ["Mean"] = [o => o.Ids.Mean(), o => o.Gone.Mean()],

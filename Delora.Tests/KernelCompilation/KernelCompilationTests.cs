@@ -22,8 +22,8 @@ public sealed partial class KernelCompilationTests
     {
         string[] names = [.. KernelCatalog.All.Select(GpuDevice.KernelName)];
         Assert.Contains("GpuMap.UnaryKernel<ForwardOp>", names);
-        Assert.Contains("GpuTiledProduct.Kernel<SquareTile, LayoutNN, BranchMask, CodedRight>", names);
-        Assert.Contains("GpuTiledProduct.Kernel<SmallTile, LayoutTN, RightMask, PlainRight>", names);
+        Assert.Contains("GpuTiledProduct.Kernel<SquareTile, LayoutNN, BranchMask, CodedRight, NoActivation>", names);
+        Assert.Contains("GpuTiledProduct.Kernel<SmallTile, LayoutTN, RightMask, PlainRight, NoActivation>", names);
         Assert.All(KernelCatalog.All, kernel => Assert.False(kernel.ContainsGenericParameters));
     }
 

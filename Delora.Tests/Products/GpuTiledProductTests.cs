@@ -66,8 +66,8 @@ public sealed class GpuTiledProductTests
         foreach (bool accumulate in new[] { false, true })
         {
             float[] expected = Product(Devices.Reference, (a, b, c, bias) => MatMulKernel.Forward(a, b, c, layout, bias, accumulate));
-            float[] actual = Product(gpu, (a, b, c, bias) => GpuTiledProduct.Launch<TTile, TLayout, NoMask, PlainRight>(
-                gpu, size, 0, new GpuTiledProduct.Operands(gpu, a, b, null, null, bias, c), accumulate, default));
+            float[] actual = Product(gpu, (a, b, c, bias) => GpuTiledProduct.Launch<TTile, TLayout, NoMask, PlainRight, NoActivation>(
+                gpu, size, 0, new GpuTiledProduct.Operands(gpu, a, b, c, bias: bias, before: accumulate ? c : null), default));
             Close(expected, actual, $"{typeof(TTile).Name} {layout} {size} accumulate {accumulate}");
 
             float[] Product(Device device, Action<Tensor, Tensor, Tensor, Tensor?> product)

@@ -1,5 +1,6 @@
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Cli;
@@ -47,7 +48,7 @@ internal sealed class SummaryNetwork : Module
     {
         Tensor ids = Tensor.From(texts.Ids, [texts.Ids.Length], Device, "ids");
         Tensor offsets = Tensor.From(texts.Offsets, [texts.Offsets.Length], Device, "offsets");
-        return _head.Forward(_second.Forward(_first.Forward(_embedding.Forward(ids, offsets)).Gelu()).Gelu());
+        return _head.Forward(_second.Forward(_first.Forward(_embedding.Forward(ids, offsets), ActivationKind.Gelu), ActivationKind.Gelu));
     }
 
     /// <summary>Mean cross-entropy of texts, over all families.</summary>

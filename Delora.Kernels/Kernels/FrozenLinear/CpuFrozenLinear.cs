@@ -5,8 +5,8 @@ namespace Delora.Kernels;
 /// <summary>The SIMD implementation of <see cref="FrozenLinearKernel"/>, over panels that were packed once.</summary>
 internal static unsafe class CpuFrozenLinear
 {
-    internal static void Forward(CpuDevice cpu, Tensor x, CpuFrozenWeight weight, Tensor? bias, Tensor y) =>
-        Gemm.Run(cpu, ForwardProblem(x, weight, bias, y));
+    internal static void Forward(CpuDevice cpu, Tensor x, CpuFrozenWeight weight, Tensor? bias, Tensor y, in Epilogue epilogue) =>
+        CpuEpilogue.Run(cpu, ForwardProblem(x, weight, bias, y), epilogue);
 
     internal static void Backward(CpuDevice cpu, Tensor dy, CpuFrozenWeight weight, Tensor dx, bool accumulate) =>
         Gemm.Run(cpu, BackwardProblem(dy, weight, dx, accumulate));

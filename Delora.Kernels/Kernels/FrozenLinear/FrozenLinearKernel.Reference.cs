@@ -4,10 +4,10 @@ namespace Delora.Kernels;
 
 public static partial class FrozenLinearKernel
 {
-    private static void ReferenceForward(Tensor x, ReferenceFrozenWeight weight, Tensor? bias, Tensor y)
+    private static void ReferenceForward(Tensor x, ReferenceFrozenWeight weight, Tensor? bias, Tensor y, Epilogue epilogue)
     {
         using DenseWeight dense = weight.Dense();
-        MatMulKernel.Forward(x, dense.Tensor, y, MatMulLayout.NT, bias);
+        MatMulKernel.Forward(x, dense.Tensor, y, MatMulLayout.NT, bias, epilogue: epilogue);
     }
 
     private static void ReferenceBackward(Tensor dy, ReferenceFrozenWeight weight, Tensor dx, bool accumulate)

@@ -3,30 +3,33 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A linear layer over a frozen weight: y = x Wᵀ + bias, and on the way back dx = dy W. x [N, in], W [out, in], y [N, out].
+/// A linear layer over a frozen weight: y = x Wᵀ + bias, with an <see cref="Epilogue"/> y = f(x Wᵀ + bias) + residual, and on the way back dx = dz W, where dz is
+/// the gradient of x Wᵀ + bias. x [N, in], W [out, in], y [N, out].
 /// </summary>
 public static partial class FrozenLinearKernel
 {
     private const string Op = "FrozenLinear";
 
-    /// <summary>y = x Wᵀ + bias.</summary>
+    /// <summary>y = f(x Wᵀ + bias) + residual.</summary>
     /// <param name="x">[N, in]</param>
     /// <param name="weight">W [out, in]</param>
     /// <param name="bias">[out]; null for none.</param>
     /// <param name="y">[N, out]; must not overlap x.</param>
+    /// <param name="epilogue">f and the residual; neither unless given.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
-    /// <exception cref="ArgumentException">y shares memory with an input.</exception>
-    public static void Forward(Tensor x, FrozenWeight weight, Tensor? bias, Tensor y)
+    /// <exception cref="ArgumentException">An output shares memory with another operand.</exception>
+    public static void Forward(Tensor x, FrozenWeight weight, Tensor? bias, Tensor y, Epilogue epilogue = default)
     {
         CheckOperand(Op, x, weight, weight.In);
         Check.HasShape(Op, y, [x.Shape[0], weight.Out]);
         if (bias is not null) Check.HasShape(Op, bias, [weight.Out]);
         Check.Apart(Op, y, x, bias);
-        switch (Check.Floats(Op, x, bias, y))
+        epilogue.CheckBeside(Op, y, x, bias);
+        switch (Check.Floats(Op, x, bias, y, epilogue.Preactivation, epilogue.Residual))
         {
-            case CpuDevice cpu: CpuFrozenLinear.Forward(cpu, x, (CpuFrozenWeight)weight, bias, y); break;
-            case GpuDevice gpu: GpuFrozenLinear.Forward(gpu, x, (GpuFrozenWeight)weight, bias, y); break;
-            case ReferenceDevice: ReferenceForward(x, (ReferenceFrozenWeight)weight, bias, y); break;
+            case CpuDevice cpu: CpuFrozenLinear.Forward(cpu, x, (CpuFrozenWeight)weight, bias, y, epilogue); break;
+            case GpuDevice gpu: GpuFrozenLinear.Forward(gpu, x, (GpuFrozenWeight)weight, bias, y, epilogue); break;
+            case ReferenceDevice: ReferenceForward(x, (ReferenceFrozenWeight)weight, bias, y, epilogue); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }
     }

@@ -6,7 +6,7 @@ namespace Delora.Kernels;
 /// <summary>The SIMD implementation of <see cref="GeluTanhKernel"/>; the GPU shares its formulas.</summary>
 internal static class CpuGeluTanh
 {
-    private const float Factor = 0.797884561f, Cubic = 0.044715f; // √(2/π)
+    internal const float Factor = 0.797884561f, Cubic = 0.044715f; // √(2/π)
 
     internal static void Forward(CpuDevice cpu, Tensor x, Tensor y) => CpuMap.Unary(cpu, new ForwardOp(), x, y);
 

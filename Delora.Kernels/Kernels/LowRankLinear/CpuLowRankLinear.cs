@@ -9,12 +9,13 @@ namespace Delora.Kernels;
 internal static unsafe class CpuLowRankLinear
 {
     internal static void Forward(
-        CpuDevice cpu, Tensor x, CpuFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout)
+        CpuDevice cpu, Tensor x, CpuFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout,
+        in Epilogue epilogue)
     {
         int rank = a.Shape[0];
         GemmProblem problem = CpuFrozenLinear.ForwardProblem(x, weight, bias, y);
         AddBranch(ref problem, a, b, h, transposed: true);
-        RunMasked(cpu, ref problem, dropout, weight.In, rank > 0 ? GemmFilterTarget.Left : GemmFilterTarget.None);
+        RunMasked(cpu, ref problem, dropout, weight.In, rank > 0 ? GemmFilterTarget.Left : GemmFilterTarget.None, epilogue);
     }
 
     internal static void Backward(
@@ -33,7 +34,7 @@ internal static unsafe class CpuLowRankLinear
         {
             GemmProblem problem = CpuFrozenLinear.BackwardProblem(dy, weight, dx, accumulateDx);
             AddBranch(ref problem, b, a, v, transposed: false);
-            RunMasked(cpu, ref problem, dropout, weight.In, rank > 0 ? GemmFilterTarget.LowRank : GemmFilterTarget.None);
+            RunMasked(cpu, ref problem, dropout, weight.In, rank > 0 ? GemmFilterTarget.LowRank : GemmFilterTarget.None, default);
         }
         if (da is null) return;
         GemmProblem gradient = new()
@@ -50,7 +51,7 @@ internal static unsafe class CpuLowRankLinear
             C = da.Pointer<float>(),
             CRow = weight.In,
         };
-        RunMasked(cpu, ref gradient, dropout, weight.In, GemmFilterTarget.Right);
+        RunMasked(cpu, ref gradient, dropout, weight.In, GemmFilterTarget.Right, default);
     }
 
     /// <summary>H = A·down, C += H·up, where both factors are given as they lie or transposed.</summary>
@@ -67,18 +68,19 @@ internal static unsafe class CpuLowRankLinear
         problem.HRow = h.Shape[1];
     }
 
-    private static void RunMasked(CpuDevice cpu, ref GemmProblem problem, DropoutMask? dropout, int columns, GemmFilterTarget target)
+    private static void RunMasked(
+        CpuDevice cpu, ref GemmProblem problem, DropoutMask? dropout, int columns, GemmFilterTarget target, in Epilogue epilogue)
     {
         if (dropout is not { Probability: > 0 } mask)
         {
-            Gemm.Run(cpu, problem);
+            CpuEpilogue.Run(cpu, problem, epilogue);
             return;
         }
         MaskState state = new() { Mask = mask, Columns = columns };
         problem.FilterTarget = target;
         problem.Filter = &ApplyMask;
         problem.FilterState = &state;
-        Gemm.Run(cpu, problem);
+        CpuEpilogue.Run(cpu, problem, epilogue);
     }
 
     private static void ApplyMask(void* state, float* block, nint stride, long row, long column, int rows, int columns)

@@ -9,14 +9,16 @@ namespace Delora.Kernels;
 internal static class GpuLowRankLinear
 {
     internal static void Forward(
-        GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout)
+        GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout,
+        in Epilogue epilogue)
     {
         int rows = x.Shape[0], rank = a.Shape[0];
         MatMulSize down = new(1, rows, rank, weight.In);
         if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, MaskedSide.Left, down, x, a, h, mask);
         else GpuMatrixProduct.Run(gpu, MatMulLayout.NT, down, x, a, h);
         GpuMatrixProduct.Run(
-            gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, weight.Operand, y, bias, branch: new(h, b, rank), scales: weight.OperandScales);
+            gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, weight.Operand, y, bias, branch: new(h, b, rank), scales: weight.OperandScales,
+            epilogue: epilogue);
     }
 
     internal static void Backward(GpuDevice gpu, Tensor x, GpuFrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da,
@@ -38,12 +40,13 @@ internal static class GpuLowRankLinear
         MatMulSize back = new(1, rows, weight.In, weight.Out);
         if (dropout is not { } branchMask) GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, new(v, a, rank), scales);
         else if (!GpuMatrixProduct.RunsTexts(gpu))
-            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back, dy, w, v, a, rank, dx, null, accumulateDx, branchMask, scales);
+            GpuTiledProduct.Run<LayoutNN, BranchMask, NoActivation>(
+                gpu, back, rank, new(gpu, dy, w, dx, new(v, a, rank), before: accumulateDx ? dx : null, scales: scales), branchMask);
         else
         {
             GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, scales: scales);
             // The branch alone: a base of no steps.
-            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, back with { K = 0 }, dy, a, v, a, rank, dx, null, true, branchMask, null);
+            GpuTiledProduct.Run<LayoutNN, BranchMask, NoActivation>(gpu, back with { K = 0 }, rank, new(gpu, dy, a, dx, new(v, a, rank), before: dx), branchMask);
         }
     }
 }

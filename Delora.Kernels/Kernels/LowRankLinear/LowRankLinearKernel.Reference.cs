@@ -4,13 +4,16 @@ namespace Delora.Kernels;
 
 public static partial class LowRankLinearKernel
 {
-    private static void ReferenceForward(Tensor x, ReferenceFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout)
+    private static void ReferenceForward(Tensor x, ReferenceFrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout,
+        Epilogue epilogue)
     {
         using Tensor? masked = dropout is { } mask ? ReferenceMask(x, mask) : null;
         MatMulKernel.Forward(masked ?? x, a, h, MatMulLayout.NT);
         using DenseWeight dense = weight.Dense();
-        MatMulKernel.Forward(x, dense.Tensor, y, MatMulLayout.NT, bias);
-        MatMulKernel.Forward(h, b, y, MatMulLayout.NT, accumulate: true);
+        Tensor product = epilogue.ProductIn(y);
+        MatMulKernel.Forward(x, dense.Tensor, product, MatMulLayout.NT, bias);
+        MatMulKernel.Forward(h, b, product, MatMulLayout.NT, accumulate: true);
+        epilogue.MakeAfterwards(y);
     }
 
     private static void ReferenceBackward(Tensor x, ReferenceFrozenWeight weight, Tensor a, Tensor b, Tensor h, Tensor dy, Tensor? dx, Tensor? da,

@@ -12,7 +12,7 @@ namespace Delora.Kernels;
 /// <code>
 /// v = g B'      dx = [g | v]·[W ; A']      dB' = gᵀ h      dA' = vᵀ x̃
 /// </code>
-/// (under dropout v A' is masked before it is added to g W). It knows nothing of norms: DeLoRA, LoRA and several adapters side by side along the
+/// (under dropout v A' is masked before it is added to g W). With an <see cref="Epilogue"/> f(y) + residual is stored, and g is the gradient of what f is of. It knows nothing of norms: DeLoRA, LoRA and several adapters side by side along the
 /// rank are the same op. x [N, in], W [out, in], A' [r, in], B' [out, r], h and v [N, r], y and g [N, out].
 /// </summary>
 public static partial class LowRankLinearKernel
@@ -28,9 +28,11 @@ public static partial class LowRankLinearKernel
     /// <param name="h">Output [N, r], kept for the backward pass.</param>
     /// <param name="y">Output [N, out]; must not overlap an input.</param>
     /// <param name="dropout">The mask on x of the low-rank branch; null for none.</param>
+    /// <param name="epilogue">f and the residual; neither unless given.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
     /// <exception cref="ArgumentException">An output shares memory with another operand.</exception>
-    public static void Forward(Tensor x, FrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout = null)
+    public static void Forward(Tensor x, FrozenWeight weight, Tensor? bias, Tensor a, Tensor b, Tensor h, Tensor y, DropoutMask? dropout = null,
+        Epilogue epilogue = default)
     {
         FrozenLinearKernel.CheckOperand(Op, x, weight, weight.In);
         CheckBranch(weight, a, b, x.Shape[0], h);
@@ -38,12 +40,14 @@ public static partial class LowRankLinearKernel
         if (bias is not null) Check.HasShape(Op, bias, [weight.Out]);
         Check.Apart(Op, h, x, a, b, bias, y);
         Check.Apart(Op, y, x, a, b, bias);
+        epilogue.CheckBeside(Op, y, x, a, b, bias, h);
+        if (epilogue.Residual is { } residual) Check.Apart(Op, h, residual);
         dropout = dropout?.Validated();
-        switch (Check.Floats(Op, x, bias, a, b, h, y))
+        switch (Check.Floats(Op, x, bias, a, b, h, y, epilogue.Preactivation, epilogue.Residual))
         {
-            case CpuDevice cpu: CpuLowRankLinear.Forward(cpu, x, (CpuFrozenWeight)weight, bias, a, b, h, y, dropout); break;
-            case GpuDevice gpu: GpuLowRankLinear.Forward(gpu, x, (GpuFrozenWeight)weight, bias, a, b, h, y, dropout); break;
-            case ReferenceDevice: ReferenceForward(x, (ReferenceFrozenWeight)weight, bias, a, b, h, y, dropout); break;
+            case CpuDevice cpu: CpuLowRankLinear.Forward(cpu, x, (CpuFrozenWeight)weight, bias, a, b, h, y, dropout, epilogue); break;
+            case GpuDevice gpu: GpuLowRankLinear.Forward(gpu, x, (GpuFrozenWeight)weight, bias, a, b, h, y, dropout, epilogue); break;
+            case ReferenceDevice: ReferenceForward(x, (ReferenceFrozenWeight)weight, bias, a, b, h, y, dropout, epilogue); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }
     }

@@ -6,11 +6,12 @@ namespace Delora.Kernels;
 internal static unsafe class CpuMatMul
 {
     internal static void Forward(
-        CpuDevice cpu, MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate)
+        CpuDevice cpu, MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate,
+        in Epilogue epilogue)
     {
         (int batch, int m, int n, int k) = size;
         bool ta = layout == MatMulLayout.TN, tb = layout == MatMulLayout.NT;
-        Gemm.Run(cpu, new GemmProblem
+        GemmProblem problem = new()
         {
             M = m,
             N = n,
@@ -29,6 +30,7 @@ internal static unsafe class CpuMatMul
             CBatch = (nint)m * n,
             Bias = bias is null ? null : bias.Pointer<float>(),
             Accumulate = accumulate,
-        });
+        };
+        CpuEpilogue.Run(cpu, problem, epilogue);
     }
 }

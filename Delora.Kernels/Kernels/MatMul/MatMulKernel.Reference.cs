@@ -4,10 +4,11 @@ namespace Delora.Kernels;
 
 public static partial class MatMulKernel
 {
-    private static void ReferenceForward(MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate)
+    private static void ReferenceForward(
+        MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate, Epilogue epilogue)
     {
         (int batch, int m, int n, int k) = size;
-        Span<double> left = a.Span<double>(), right = b.Span<double>(), output = c.Span<double>();
+        Span<double> left = a.Span<double>(), right = b.Span<double>(), output = epilogue.ProductIn(c).Span<double>();
         Span<double> offset = bias is null ? default : bias.Span<double>();
         for (int q = 0; q < batch; q++)
             for (int i = 0; i < m; i++)
@@ -21,5 +22,6 @@ public static partial class MatMulKernel
                     ref double target = ref output[(q * m + i) * n + j];
                     target = accumulate ? target + sum : sum;
                 }
+        epilogue.MakeAfterwards(c);
     }
 }

@@ -17,7 +17,7 @@ public enum MatMulLayout
 
 /// <summary>
 /// Matrix product c = op(a)·op(b) + bias + c, with op by <see cref="MatMulLayout"/>. Two dimensions, or three with a common batch first:
-/// c [batch, m, n]. The bias [n] is added to every row. float32 products accumulate in float32, in an order that depends on the shapes alone.
+/// c [batch, m, n]. The bias [n] is added to every row; with an <see cref="Epilogue"/> c = f(op(a)·op(b) + bias) + residual. float32 products accumulate in float32, in an order that depends on the shapes alone.
 /// </summary>
 public static partial class MatMulKernel
 {
@@ -30,15 +30,25 @@ public static partial class MatMulKernel
     /// <param name="layout">Which operand is transposed.</param>
     /// <param name="bias">[n]; null for none.</param>
     /// <param name="accumulate">Adds to c instead of overwriting it.</param>
+    /// <param name="epilogue">f and the residual; neither unless given.</param>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
-    /// <exception cref="ArgumentException">c shares memory with an input.</exception>
-    public static void Forward(Tensor a, Tensor b, Tensor c, MatMulLayout layout = MatMulLayout.NN, Tensor? bias = null, bool accumulate = false)
+    /// <exception cref="ArgumentException">An output shares memory with another operand, or an epilogue is given where c is added to.</exception>
+    public static void Forward(
+        Tensor a, Tensor b, Tensor c, MatMulLayout layout = MatMulLayout.NN, Tensor? bias = null, bool accumulate = false, Epilogue epilogue = default)
     {
         MatMulSize size = Measure(a, b, layout);
         Check.HasShape(Op, c, OutputShape(a, b, layout));
         if (bias is not null) Check.HasShape(Op, bias, [size.N]);
         Check.Apart(Op, c, a, b, bias);
-        Run(Check.Floats(Op, a, b, c, bias), size, a, b, c, layout, bias, accumulate);
+        epilogue.CheckBeside(Op, c, a, b, bias);
+        if (accumulate && !epilogue.IsNone) throw new ArgumentException($"{Op}: an activation or a residual does not go together with adding to c");
+        switch (Check.Floats(Op, a, b, c, bias, epilogue.Preactivation, epilogue.Residual))
+        {
+            case CpuDevice cpu: CpuMatMul.Forward(cpu, size, a, b, c, layout, bias, accumulate, epilogue); break;
+            case GpuDevice gpu: GpuMatMul.Forward(gpu, size, a, b, c, layout, bias, accumulate, epilogue); break;
+            case ReferenceDevice: ReferenceForward(size, a, b, c, layout, bias, accumulate, epilogue); break;
+            case var other: throw Dispatch.Unknown(Op, other);
+        }
     }
 
     /// <summary>The shape of op(a)·op(b): [m, n], or [batch, m, n].</summary>
@@ -63,17 +73,6 @@ public static partial class MatMulKernel
 
     private static string Operands(Tensor a, Tensor b, MatMulLayout layout) =>
         $"a {a.Shape}{(layout == MatMulLayout.TN ? "ᵀ" : "")} · b {b.Shape}{(layout == MatMulLayout.NT ? "ᵀ" : "")}";
-
-    private static void Run(Device device, MatMulSize size, Tensor a, Tensor b, Tensor c, MatMulLayout layout, Tensor? bias, bool accumulate)
-    {
-        switch (device)
-        {
-            case CpuDevice cpu: CpuMatMul.Forward(cpu, size, a, b, c, layout, bias, accumulate); break;
-            case GpuDevice gpu: GpuMatMul.Forward(gpu, size, a, b, c, layout, bias, accumulate); break;
-            case ReferenceDevice: ReferenceForward(size, a, b, c, layout, bias, accumulate); break;
-            case var other: throw Dispatch.Unknown(Op, other);
-        }
-    }
 }
 
 /// <summary>The measures of a product: c [batch, m, n] = op(a) [batch, m, k] · op(b) [batch, k, n].</summary>

@@ -9,7 +9,7 @@ internal static class CpuRelu
 
     internal static void Backward(CpuDevice cpu, Tensor x, Tensor dy, Tensor dx) => CpuMap.Binary(cpu, new BackwardOp(), x, dy, dx);
 
-    private readonly struct ForwardOp : ICpuUnaryOp
+    internal readonly struct ForwardOp : ICpuUnaryOp
     {
         public TVector Apply<TVector>(TVector x) where TVector : unmanaged, ISimd<TVector> => TVector.Max(x, TVector.Set(0));
     }

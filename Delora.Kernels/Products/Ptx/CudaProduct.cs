@@ -5,8 +5,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A product for a CUDA card: c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, where a and b may be float32, bfloat16 or float16, b the codes of a quantized
-/// weight, too, and the low-rank branch, which lies like them, is float32.
+/// A product for a CUDA card: c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + residual, or + c, where a and b may be float32, bfloat16 or float16, b the codes of a
+/// quantized weight, too, and the low-rank branch, which lies like them, is float32.
 /// </summary>
 /// <param name="Type">What tensor cores multiply; null for float32 arithmetic without them.</param>
 /// <param name="Layout">How a and b lie.</param>
@@ -15,13 +15,14 @@ namespace Delora.Kernels;
 /// <param name="B">The right operand.</param>
 /// <param name="C">The output, float32.</param>
 /// <param name="Bias">[n]; null for none.</param>
-/// <param name="Accumulate">Whether to add to c.</param>
+/// <param name="Accumulate">Whether to add to c; not with an epilogue.</param>
 /// <param name="Branch">The branch's operands and their inner dimension; null for none. Not in a batch.</param>
 /// <param name="Scales">The scales of b's codes; null where b has numbers. Not in a batch.</param>
 /// <param name="Mask">A dropout mask on a or b, which is float32 then; null for none. Not in a batch, and not with a branch.</param>
+/// <param name="Epilogue">f and the residual.</param>
 internal sealed record CudaProduct(
     MmaType? Type, MatMulLayout Layout, MatMulSize Size, Tensor A, Tensor B, Tensor C, Tensor? Bias = null, bool Accumulate = false,
-    ProductBranch? Branch = null, WeightScales? Scales = null, (MaskedSide Side, DropoutMask Mask)? Mask = null)
+    ProductBranch? Branch = null, WeightScales? Scales = null, (MaskedSide Side, DropoutMask Mask)? Mask = null, Epilogue Epilogue = default)
 {
     // What a grid may have along its second and third axis.
     private const int MostGroups = 65535;
@@ -60,28 +61,34 @@ internal sealed record CudaProduct(
         int tiles = checked(ProductPlan.Quotient(Size.M, tile.Rows) * ProductPlan.Quotient(Size.N, tile.Columns));
         using Tensor? parts = plan.Splits == 1 ? null : Tensor.Empty([plan.Splits, Size.Batch, Size.M, Size.N], DType.Float32, gpu, "parts of a product");
         Tensor output = parts ?? C;
-        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), IsWide(gpu, output), tile, Mask?.Side);
+        // What comes behind the sum is made where the sum is complete.
+        (nint before, nint kept) = parts is null ? (Before(gpu), Kept(gpu)) : (0, 0);
+        ActivationKind activation = parts is null ? Epilogue.Activation : ActivationKind.None;
+        bool isWide = ProductOperand.WidthOf(DType.Float32, gpu.Address(output) | before | kept, Size.N) >= (Type is null ? 16 : 8);
+        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), isWide, tile, Mask?.Side, activation);
         PtxKernel kernel = gpu.LoadPtx(s_names.GetOrAdd(variant, static variant => variant.Name), _ => ProductWriter.Write(variant).Text);
         MaskArguments? mask = Mask is { } masked ? MaskArguments.Of(gpu, masked.Mask, C) : null;
         nint scales = Scales is { } given ? gpu.Address(given.Tensor) : 0;
         nint a = gpu.Address(A), b = gpu.Address(B), c = gpu.Address(output), bias = Bias is null || parts is not null ? 0 : gpu.Address(Bias);
         long splitBytes = parts is null ? 0 : C.ByteLength;
-        int accumulate = Accumulate && parts is null ? 1 : 0;
         for (int batch = 0; batch < Size.Batch; batch += MostGroups)
         {
             var launch = new PtxLaunch(tiles, plan.Splits, Math.Min(MostGroups, Size.Batch - batch), tile.Threads, 1, 1, tile.SharedBytes);
             if (mask is { } on)
                 gpu.LaunchPtx(kernel, launch, (
-                    a, b, scales, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes,
+                    a, b, scales, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, before, kept, splitBytes,
                     on.Start, on.Seed, on.Offset, on.Threshold, on.Scale));
             else if (Branch is { } branch)
                 gpu.LaunchPtx(kernel, launch, (
                     a, b, scales, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank,
-                    Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
-            else gpu.LaunchPtx(kernel, launch, (a, b, scales, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, accumulate, splitBytes));
+                    Size.M, Size.N, Size.K, plan.TilesOfSplit, before, kept, splitBytes));
+            else gpu.LaunchPtx(kernel, launch, (a, b, scales, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, before, kept, splitBytes));
             a += checked((nint)((long)MostGroups * Size.M * Size.K * A.DType.Size));
             b += checked((nint)((long)MostGroups * Size.K * Size.N * B.DType.Size));
-            c += checked((nint)((long)MostGroups * Size.M * Size.N * sizeof(float)));
+            nint next = checked((nint)((long)MostGroups * Size.M * Size.N * sizeof(float)));
+            c += next;
+            if (before != 0) before += next;
+            if (kept != 0) kept += next;
         }
         if (parts is not null) AddParts(gpu, parts, plan.Splits);
     }
@@ -89,10 +96,16 @@ internal sealed record CudaProduct(
     private void AddParts(GpuDevice gpu, Tensor parts, int splits)
     {
         long groups = (C.ElementCount + PartialSums.Threads - 1) / PartialSums.Threads;
-        PtxKernel kernel = gpu.LoadPtx(PartialSums.Name, _ => PartialSums.Write().Text);
+        PtxKernel kernel = gpu.LoadPtx(PartialSums.Name(Epilogue.Activation), _ => PartialSums.Write(Epilogue.Activation).Text);
         gpu.LaunchPtx(kernel, new PtxLaunch(checked((int)groups), 1, 1, PartialSums.Threads, 1, 1, 0), (
-            gpu.Address(parts), gpu.Address(C), Bias is null ? (nint)0 : gpu.Address(Bias), C.ElementCount, splits, Size.N, Accumulate ? 1 : 0));
+            gpu.Address(parts), gpu.Address(C), Bias is null ? (nint)0 : gpu.Address(Bias), Before(gpu), Kept(gpu), C.ElementCount, splits, Size.N));
     }
+
+    /// <summary>The address of what is added to the result, c or a residual; 0 for nothing.</summary>
+    internal nint Before(GpuDevice gpu) => Accumulate ? gpu.Address(C) : Epilogue.Residual is { } residual ? gpu.Address(residual) : 0;
+
+    /// <summary>The address where what f is of is kept; 0 where it is not.</summary>
+    internal nint Kept(GpuDevice gpu) => Epilogue.Preactivation is { } kept ? gpu.Address(kept) : 0;
 
     /// <summary>A float32 operand in the 16 bits that are multiplied, the same ones that the product would round it to; null where that does not
     /// pay.</summary>
@@ -110,8 +123,6 @@ internal sealed record CudaProduct(
         int staged = (A.DType == StoredType ? 0 : 1) + (B.DType == StoredType ? 0 : 1);
         return staged == 0 || (staged == 1 && Mask is null && Left(gpu).Width == 16 && (Scales is not null || Right(gpu).Width == 16));
     }
-
-    private bool IsWide(GpuDevice gpu, Tensor output) => ProductOperand.WidthOf(DType.Float32, gpu.Address(output), Size.N) >= (Type is null ? 16 : 8);
 
     private ProductOperand Left(GpuDevice gpu) => Operand(gpu, A, Layout != MatMulLayout.TN, Size.M, Size.K);
 

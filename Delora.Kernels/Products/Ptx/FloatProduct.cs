@@ -74,7 +74,7 @@ internal sealed class FloatProduct : ProductWriter
 
     private protected override void WriteOutput()
     {
-        using (W.Scope("Bias, what c was, and the output"))
+        using (W.Scope("Bias, activation, what was before, and the output"))
         {
             Store(
                 _row, _column, [.. Enumerable.Range(0, 2 * Block).Select(i => i / Block * RowsBetween + i % Block)], [0, ColumnsBetween],

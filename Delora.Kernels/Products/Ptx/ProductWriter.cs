@@ -4,20 +4,19 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// What the texts of all products share, c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c: parameters, which tile of c a group makes, where its threads
+/// What the texts of all products share, c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + before: parameters, which tile of c a group makes, where its threads
 /// are in it, and how the output is stored.
 /// </summary>
 internal abstract class ProductWriter
 {
-    private readonly B64 _scales, _c, _bias, _splitBytes;
-    private readonly B32 _accumulate;
+    private readonly B64 _scales, _c, _bias, _before, _kept, _splitBytes;
     private readonly MaskText? _mask;
 
     private protected ProductWriter(ProductVariant variant, OperandTile left, OperandTile right, PtxWriter writer, string about)
     {
         (Variant, LeftTile, RightTile, W) = (variant, left, right, writer);
         ProductTile tile = variant.Tile;
-        W.About($"c [batch, m, n] = op(a)·op(b) + bias + c in {variant.TypeName} with float32 sums. {about}");
+        W.About($"c [batch, m, n] = f(op(a)·op(b) + bias) + before in {variant.TypeName} with float32 sums. {about}");
         W.About($"A group makes {tile.Rows} × {tile.Columns} of c, a warp {tile.WarpRows} × {tile.WarpColumns} of that,");
         W.About($"{left.Depth} steps of the inner dimension at a time.");
         W.About("Grid: tiles of c, parts of the inner dimension, batch.");
@@ -26,7 +25,9 @@ internal abstract class ProductWriter
         if (variant.Branch is { } pair)
             Branch = (W.Pointer("branch_left", pair.Left.Width), W.Pointer("branch_right", pair.Right.Width), W.Parameter("rank"));
         (M, N, K) = (W.Parameter("m"), W.Parameter("n"), W.Parameter("k"));
-        (TilesOfSplit, _accumulate, _splitBytes) = (W.Parameter("tiles_of_split"), W.Parameter("accumulate"), W.LongParameter("split_bytes"));
+        TilesOfSplit = W.Parameter("tiles_of_split");
+        // What is added, c itself or a residual, and where the sums go that f is of; 0 for neither.
+        (_before, _kept, _splitBytes) = (W.Pointer("before"), W.Pointer("kept"), W.LongParameter("split_bytes"));
         _mask = variant.Mask is not { } side ? null
             : new MaskText(W, (side == MaskedSide.Left ? left : right).ByDepth ? K : side == MaskedSide.Left ? M : N);
         Thread = W.ThreadX();
@@ -168,8 +169,8 @@ internal abstract class ProductWriter
     }
 
     /// <summary>
-    /// Adds bias and c, where they are wanted, and stores: row by row what a thread has of it. A row's loads are on their way together; the next
-    /// row's wait for this one's stores, or they would fill the registers.
+    /// Adds the bias, applies the activation, adds what was before, where they are wanted, and stores: row by row what a thread has of it. A row's loads are on their
+    /// way together; the next row's wait for this one's stores, or they would fill the registers.
     /// </summary>
     /// <param name="row">The thread's first row of c.</param>
     /// <param name="column">The thread's first column of c.</param>
@@ -179,11 +180,13 @@ internal abstract class ProductWriter
     private protected void Store(B32 row, B32 column, int[] rows, int[] columns, Func<int, int, F32[]> sums)
     {
         int width = sums(0, 0).Length;
+        // All three matrices lie alike.
+        B64 toBefore = W.Result<B64>("sub.s64", _before, _c).As("to_before"), toKept = W.Result<B64>("sub.s64", _kept, _c).As("to_kept");
+        Pred hasBefore = W.Result<Pred>("setp.ne.s64", _before, 0L).As("has_before");
         MoveToBatch(_c, M, N, DType.Float32);
         B64 output = W.New<B64>("output");
         W.Emit("mad.lo.s64", output, _splitBytes, W.Long(Split), _c);
         AddBias(column, rows, columns, sums);
-        Pred accumulates = _accumulate > 0;
         Pred[][] inside = [.. columns.Select(first => Enumerable.Range(0, Variant.WideOutput ? 1 : width).Select(i => column + (first + i) < N).ToArray())];
         B64 start = output.Plus(column, sizeof(float));
         B32 pitch = N * sizeof(float);
@@ -196,17 +199,23 @@ internal abstract class ProductWriter
                 Pred[][] guards = [.. inside.Select(column => column.Select(one => one & isRow).ToArray())];
                 F32[][] before = [.. columns.Select(_ => W.New<F32>("before", width))];
                 foreach (F32 number in before.SelectMany(numbers => numbers)) W.Set(number, 0f);
-                Access(before, [.. guards.Select(guard => guard.Select(one => one & accumulates).ToArray())], W.LoadGlobal);
+                Access(address + toBefore, before, [.. guards.Select(guard => guard.Select(one => one & hasBefore).ToArray())], W.LoadGlobal);
+                F32[][] rowSums = [.. columns.Select((_, c) => sums(r, c))];
+                if (Variant.Activation != ActivationKind.None)
+                {
+                    using (W.If(!_kept.Is(0L), "keep")) Access(address + toKept, rowSums, guards, W.StoreGlobal);
+                    foreach (F32 number in rowSums.SelectMany(numbers => numbers)) ActivationText.Apply(W, Variant.Activation, number);
+                }
                 for (int c = 0; c < columns.Length; c++)
-                    for (int i = 0; i < width; i++) W.Emit("add.f32", sums(r, c)[i], sums(r, c)[i], before[c][i]);
-                Access([.. columns.Select((_, c) => sums(r, c))], guards, W.StoreGlobal);
+                    for (int i = 0; i < width; i++) W.Emit("add.f32", rowSums[c][i], rowSums[c][i], before[c][i]);
+                Access(address, rowSums, guards, W.StoreGlobal);
 
-                void Access(F32[][] numbers, Pred[][] where, Action<PtxAddress, PtxRegister[]> access)
+                void Access(B64 from, F32[][] numbers, Pred[][] where, Action<PtxAddress, PtxRegister[]> access)
                 {
                     for (int c = 0; c < columns.Length; c++)
                         for (int i = 0; i < where[c].Length; i++)
                             using (W.When(where[c][i]))
-                                access(address.At(sizeof(float) * (columns[c] + i)), Variant.WideOutput ? numbers[c] : [numbers[c][i]]);
+                                access(from.At(sizeof(float) * (columns[c] + i)), Variant.WideOutput ? numbers[c] : [numbers[c][i]]);
                 }
             }
     }

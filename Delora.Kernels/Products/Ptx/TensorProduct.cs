@@ -96,7 +96,7 @@ internal sealed class TensorProduct : ProductWriter
 
     private protected override void WriteOutput()
     {
-        using (W.Scope("Bias, what c was, and the output"))
+        using (W.Scope("Bias, activation, what was before, and the output"))
         {
             Store(
                 _row, _column, [.. Enumerable.Range(0, 2 * RowBlocks).Select(i => 8 * i)], [.. Enumerable.Range(0, ColumnBlocks).Select(i => 8 * i)],

@@ -67,25 +67,27 @@ internal static class WarpgroupProduct
     {
         (MatMulSize size, DType type) = (product.Size, StoredType(product)!.Value);
         int rank = product.Branch?.Rank ?? 0;
-        bool isPaired = size.N % 2 == 0 && gpu.Address(product.C) % (2 * sizeof(float)) == 0;
+        (nint c, nint before, nint kept) = (gpu.Address(product.C), product.Before(gpu), product.Kept(gpu));
+        bool isPaired = size.N % 2 == 0 && (c | before | kept) % (2 * sizeof(float)) == 0;
         WarpgroupVariant variant = new(
-            type == DType.BFloat16 ? MmaType.BFloat16 : MmaType.Float16, product.Layout, plan.Columns, ProductPlan.Quotient(rank, WarpgroupVariant.StepDepth), isPaired);
+            type == DType.BFloat16 ? MmaType.BFloat16 : MmaType.Float16, product.Layout, plan.Columns, ProductPlan.Quotient(rank, WarpgroupVariant.StepDepth), isPaired,
+            product.Epilogue.Activation);
         PtxKernel kernel = gpu.LoadPtx(variant.Name, _ => WarpgroupWriter.Write(variant).Text);
         using Tensor? a = Rounded(gpu, product.A, type), b = Rounded(gpu, product.B, type);
         TensorMap left = Map(a ?? product.A, size.Batch, size.M, size.K, variant.LeftByDepth, WarpgroupVariant.Rows);
         TensorMap right = Map(b ?? product.B, size.Batch, size.N, size.K, variant.RightByDepth, plan.Columns);
         var launch = new PtxLaunch(plan.Groups, 1, 1, WarpgroupVariant.Threads, 1, 1, variant.SharedBytes);
-        int tiles = checked((int)Tiles(size, plan.Columns)), accumulate = product.Accumulate ? 1 : 0;
-        nint c = gpu.Address(product.C), bias = product.Bias is null ? 0 : gpu.Address(product.Bias);
+        int tiles = checked((int)Tiles(size, plan.Columns));
+        nint bias = product.Bias is null ? 0 : gpu.Address(product.Bias);
         if (product.Branch is not { Rank: > 0 } branch)
         {
-            gpu.LaunchPtx(kernel, launch, (left, right, c, bias, size.M, size.N, size.K, tiles, accumulate));
+            gpu.LaunchPtx(kernel, launch, (left, right, c, bias, size.M, size.N, size.K, tiles, before, kept));
             return;
         }
         using Tensor? down = Rounded(gpu, branch.A, type), up = Rounded(gpu, branch.B, type);
         TensorMap branchLeft = Map(down ?? branch.A, 1, size.M, rank, variant.LeftByDepth, WarpgroupVariant.Rows);
         TensorMap branchRight = Map(up ?? branch.B, 1, size.N, rank, variant.RightByDepth, plan.Columns);
-        gpu.LaunchPtx(kernel, launch, (left, right, branchLeft, branchRight, c, bias, size.M, size.N, size.K, tiles, accumulate));
+        gpu.LaunchPtx(kernel, launch, (left, right, branchLeft, branchRight, c, bias, size.M, size.N, size.K, tiles, before, kept));
 
         // Tiles lie by depth with all their lines, else in parts of 64 lines.
         TensorMap Map(Tensor operand, int batch, int lines, int depth, bool byDepth, int tileLines) => gpu.MakeTensorMap(

@@ -8,7 +8,8 @@ namespace Delora.Kernels;
 /// <param name="Columns">Columns of a group's tile: 256 or 128.</param>
 /// <param name="BranchSteps">Sixteens of the low-rank branch's inner dimension; 0 without a branch.</param>
 /// <param name="PairedOutput">Whether two neighbors of c are stored at once: it has an even number of columns and lies at a multiple of 8 bytes.</param>
-internal sealed record WarpgroupVariant(MmaType Type, MatMulLayout Layout, int Columns, int BranchSteps, bool PairedOutput)
+/// <param name="Activation">What is made of the sums before they are stored.</param>
+internal sealed record WarpgroupVariant(MmaType Type, MatMulLayout Layout, int Columns, int BranchSteps, bool PairedOutput, ActivationKind Activation = ActivationKind.None)
 {
     /// <summary>Rows of a group's tile: 64 for each of two warpgroups.</summary>
     internal const int Rows = 128;
@@ -49,5 +50,5 @@ internal sealed record WarpgroupVariant(MmaType Type, MatMulLayout Layout, int C
     /// <summary>A name for the kernel that says all of this.</summary>
     internal string Name =>
         $"warpgroup_product_{ProductVariant.Word(Type)}_{(LeftByDepth ? 'k' : 'n')}{(RightByDepth ? 'k' : 'n')}{(BranchSteps == 0 ? "" : $"_branch{BranchSteps}")}"
-        + $"{(PairedOutput ? "" : "_odd")}_{Rows}x{Columns}";
+        + $"{(PairedOutput ? "" : "_odd")}{ActivationText.Suffix(Activation)}_{Rows}x{Columns}";
 }

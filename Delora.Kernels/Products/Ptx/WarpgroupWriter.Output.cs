@@ -5,18 +5,20 @@ namespace Delora.Kernels;
 // What becomes of the sums.
 internal sealed partial class WarpgroupWriter
 {
-    // Eights of columns whose numbers of c are on their way at a time: more would fill the registers.
+    // Eights of columns whose numbers from before are on their way at a time: more would fill the registers.
     private const int BlocksAtATime = 8;
 
-    /// <summary>Adds bias and c, where they are wanted, and stores the warpgroup's half of the tile.</summary>
+    /// <summary>Adds the bias, applies the activation, adds what was before, where they are wanted, and stores the warpgroup's half of the tile.</summary>
     private void WriteOutput()
     {
-        using (_w.Scope("Bias, what c was, and the output"))
+        using (_w.Scope("Bias, activation, what was before, and the output"))
         {
             B32 warp = (_thread % PtxWriter.WarpgroupThreads / WarpThreads).As("warp");
             B32 row = (_firstRow + _half * (WarpgroupVariant.Rows / 2) + warp * 16 + _lane / 4).As("row");
             B32 column = (_firstColumn + _lane % 4 * 2).As("column");
             AddBias(column);
+            // All three matrices lie alike.
+            B64 toBefore = _w.Result<B64>("sub.s64", _before, _c).As("to_before"), toKept = _w.Result<B64>("sub.s64", _kept, _c).As("to_kept");
             B64 matrix = (_w.Result<B64>("mul.wide.s32", _m, _n) * _w.Long(_batch)).As("matrix");
             _w.Emit("mad.lo.s64", matrix, matrix, sizeof(float), _c);
             B64 output = matrix.Plus(column, sizeof(float)).As("output");
@@ -27,12 +29,24 @@ internal sealed partial class WarpgroupWriter
                     B32 at = row + 8 * half;
                     Pred isRow = at < _m;
                     B64 address = output.Plus(at, pitch);
-                    using (_w.If(_accumulate > 0, "accumulate"))
-                        for (int block = 0; block < _variant.Columns / 8; block += BlocksAtATime) AddBefore(address, column, isRow, half, block);
-                    for (int block = 0; block < _variant.Columns / 8; block++)
-                        Access(column, isRow, block, Sums(block, half), (i, from) => _w.StoreGlobal(address.At(sizeof(float) * (8 * block + i)), from));
+                    if (_variant.Activation != ActivationKind.None)
+                    {
+                        using (_w.If(!_kept.Is(0L), "keep")) StoreRow(address + toKept, column, isRow, half);
+                        for (int block = 0; block < _variant.Columns / 8; block++)
+                            foreach (F32 sum in Sums(block, half)) ActivationText.Apply(_w, _variant.Activation, sum);
+                    }
+                    using (_w.If(!_before.Is(0L), "before"))
+                        for (int block = 0; block < _variant.Columns / 8; block += BlocksAtATime) AddBefore(address + toBefore, column, isRow, half, block);
+                    StoreRow(address, column, isRow, half);
                 }
         }
+    }
+
+    /// <summary>Stores the sums of the thread's first or second row.</summary>
+    private void StoreRow(B64 address, B32 column, Pred isRow, int half)
+    {
+        for (int block = 0; block < _variant.Columns / 8; block++)
+            Access(column, isRow, block, Sums(block, half), (i, from) => _w.StoreGlobal(address.At(sizeof(float) * (8 * block + i)), from));
     }
 
     private void AddBias(B32 column)
@@ -52,7 +66,7 @@ internal sealed partial class WarpgroupWriter
         }
     }
 
-    /// <summary>Adds what c was at some blocks of a row.</summary>
+    /// <summary>Adds what was before at some blocks of a row.</summary>
     private void AddBefore(B64 address, B32 column, Pred isRow, int half, int firstBlock)
     {
         using (_w.Scope($"What was at columns {8 * firstBlock} and on"))
@@ -72,7 +86,7 @@ internal sealed partial class WarpgroupWriter
     /// <summary>The thread's two neighbors in eight columns, of its first or second row.</summary>
     private F32[] Sums(int block, int half) => _sums[(4 * block + 2 * half)..(4 * block + 2 * half + 2)];
 
-    /// <summary>Both of two neighbors at once, or one after the other, where they are in c.</summary>
+    /// <summary>Both of two neighbors at once, or one after the other, where they are in the matrix.</summary>
     private void Access(B32 column, Pred isRow, int block, F32[] pair, Action<int, PtxRegister[]> access)
     {
         for (int i = 0; i < (_variant.PairedOutput ? 1 : 2); i++)

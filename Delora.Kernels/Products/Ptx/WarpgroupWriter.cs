@@ -3,7 +3,7 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Writes the matrix product for cards of compute capability 9.0, c = op(a)·op(b) + op(a₂)·op(b₂) + bias + c, of 16-bit operands with float32 sums. One thread of a
+/// Writes the matrix product for cards of compute capability 9.0, c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + before, of 16-bit operands with float32 sums. One thread of a
 /// group asks for tiles of the operands, which the card copies to shared memory; two warpgroups multiply them there, each half of the group's rows. Two barrier
 /// objects of each stage say that its tile has come (full) and that both have multiplied it (empty). A group makes one tile of c after the other, and copies for the
 /// next are under way while it stores the last. The order of every sum depends on the sizes alone.
@@ -17,9 +17,9 @@ internal sealed partial class WarpgroupWriter
 
     private readonly WarpgroupVariant _variant;
     private readonly PtxWriter _w;
-    private readonly B64 _leftMap, _rightMap, _c, _bias;
+    private readonly B64 _leftMap, _rightMap, _c, _bias, _before, _kept;
     private readonly (B64 Left, B64 Right)? _branchMaps;
-    private readonly B32 _m, _n, _k, _tiles, _accumulate;
+    private readonly B32 _m, _n, _k, _tiles;
     private readonly B32 _stages, _barriers, _thread, _warpgroup;
     private readonly B32 _stage, _parity, _tile, _batch, _firstRow, _firstColumn;
 
@@ -27,13 +27,14 @@ internal sealed partial class WarpgroupWriter
     {
         _variant = variant;
         _w = new PtxWriter(variant.Name, WarpgroupVariant.Threads, 1, "sm_90a", "8.0");
-        _w.About($"c [batch, m, n] = op(a)·op(b) + bias + c in {ProductVariant.Word(variant.Type)} with float32 sums: a group makes tiles of");
+        _w.About($"c [batch, m, n] = f(op(a)·op(b) + bias) + before in {ProductVariant.Word(variant.Type)} with float32 sums: a group makes tiles of");
         _w.About($"{WarpgroupVariant.Rows} × {variant.Columns} of c, a warpgroup half of their rows, from {variant.Stages} stages of {WarpgroupVariant.Depth} inner steps.");
         (_leftMap, _rightMap) = (_w.MapParameter("left_map"), _w.MapParameter("right_map"));
         if (variant.BranchSteps > 0) _branchMaps = (_w.MapParameter("branch_left_map"), _w.MapParameter("branch_right_map"));
         (_c, _bias) = (_w.Pointer("c"), _w.Pointer("bias"));
         (_m, _n, _k) = (_w.Parameter("m"), _w.Parameter("n"), _w.Parameter("k"));
-        (_tiles, _accumulate) = (_w.Parameter("tiles"), _w.Parameter("accumulate"));
+        // What is added, c itself or a residual, and where the sums go that f is of; 0 for neither.
+        (_tiles, _before, _kept) = (_w.Parameter("tiles"), _w.Pointer("before"), _w.Pointer("kept"));
         _w.SharedBase();
         _stages = _w.AddressOf(_w.Shared("stages", variant.Stages * variant.StageBytes, 1024));
         _barriers = _w.AddressOf(_w.Shared("barriers", 2 * BarrierBytes * variant.Stages));

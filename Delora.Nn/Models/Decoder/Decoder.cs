@@ -1,6 +1,7 @@
 using System.Globalization;
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -151,13 +152,13 @@ internal sealed class DecoderLayer : Module
 
     internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, RotaryPositions positions)
     {
-        x = x.Add(_attention.Forward(_inputNorm.Forward(x), mask, cache, positions));    // [batch, seq, hidden]
-        return x.Add(_mlp.Forward(_attentionNorm.Forward(x)));
+        x = _attention.Forward(_inputNorm.Forward(x), mask, cache, positions, x);    // [batch, seq, hidden]
+        return _mlp.Forward(_attentionNorm.Forward(x), x);
     }
 }
 
 /// <summary>
-/// Causal attention with rotary positions; several query heads share a head of keys and values. Qwen3 norms each head of queries and keys
+/// Causal attention with rotary positions, and what goes around it; several query heads share a head of keys and values. Qwen3 norms each head of queries and keys
 /// before it is turned; in a layer with a window only the nearest keys are seen.
 /// </summary>
 internal sealed class DecoderAttention : Module
@@ -181,7 +182,7 @@ internal sealed class DecoderAttention : Module
         _keyNorm = Register("k_norm", weights.RmsNorm("k_norm", config.RmsNormEps, config.NormOffset));
     }
 
-    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, RotaryPositions positions)
+    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, RotaryPositions positions, Tensor around)
     {
         int batch = x.Shape[0], seq = x.Shape[1], dim = _config.HeadSize, heads = _config.NumAttentionHeads, shared = _config.KeyValueHeads;
         int end = (cache?.Length ?? 0) + seq;
@@ -194,11 +195,11 @@ internal sealed class DecoderAttention : Module
         key = _rotary.Apply(key, positions.Ids, positions.End);
         if (cache is not null) (key, value) = cache.Write(_layer, key, value);           // [batch, capacity, shared, dim]
         Tensor y = query.Attention(key, value, mask, causal: true, keys: end, window: _window);    // [batch, seq, heads, dim]
-        return _output.Forward(y.Reshape([batch, seq, heads * dim]));                    // [batch, seq, hidden]
+        return _output.Forward(y.Reshape([batch, seq, heads * dim]), ActivationKind.None, around);    // [batch, seq, hidden]
     }
 }
 
-/// <summary>down(activation(gate(x)) ∘ up(x)): SwiGLU with silu, GEGLU with gelu (Shazeer, arXiv 2002.05202).</summary>
+/// <summary>down(activation(gate(x)) ∘ up(x)) and what goes around it: SwiGLU with silu, GEGLU with gelu (Shazeer, arXiv 2002.05202).</summary>
 internal sealed class DecoderMlp : Module
 {
     private readonly Linear _gate, _up, _down;
@@ -212,9 +213,10 @@ internal sealed class DecoderMlp : Module
         _down = Register("down_proj", weights.Linear("down_proj"));
     }
 
-    internal Tensor Forward(Tensor x)
+    internal Tensor Forward(Tensor x, Tensor around)
     {
-        Tensor gate = _gate.Forward(x), up = _up.Forward(x);              // [batch, seq, intermediate]
-        return _down.Forward(_activation == DecoderConfig.Silu ? gate.SwiGlu(up) : HiddenActivation.Of(_activation)(gate).Multiply(up));
+        bool isSwiGlu = _activation == DecoderConfig.Silu;
+        Tensor gate = _gate.Forward(x, isSwiGlu ? ActivationKind.None : HiddenActivation.Of(_activation)), up = _up.Forward(x);    // [batch, seq, intermediate]
+        return _down.Forward(isSwiGlu ? gate.SwiGlu(up) : gate.Multiply(up), ActivationKind.None, around);
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -90,7 +91,7 @@ internal sealed class EncoderLayer : Module
     private readonly EncoderAttention _attention;
     private readonly EncoderOutput _attentionOutput, _output;
     private readonly Linear _intermediate;
-    private readonly Func<Tensor, Tensor> _activation;
+    private readonly ActivationKind _activation;
 
     internal EncoderLayer(EncoderConfig config, WeightSource weights, EncoderDropout dropout)
     {
@@ -105,7 +106,7 @@ internal sealed class EncoderLayer : Module
     internal Tensor Forward(Tensor x, Tensor? mask)
     {
         x = _attentionOutput.Forward(_attention.Forward(x, mask), x);                           // [rows, length, hidden]
-        Tensor inner = _activation(_intermediate.Forward(x));                                   // [rows, length, intermediate]
+        Tensor inner = _intermediate.Forward(x, _activation);                                   // [rows, length, intermediate]
         return _output.Forward(inner, x);
     }
 }
@@ -148,8 +149,9 @@ internal sealed class EncoderOutput : Module
         (_dropout, _probability) = (dropout, config.HiddenDropoutProb);
     }
 
-    internal Tensor Forward(Tensor x, Tensor around) =>
-        _norm.Forward(_dropout.Apply(this, _dense.Forward(x), _probability).Add(around));
+    internal Tensor Forward(Tensor x, Tensor around) => _norm.Forward(EncoderDropout.Acts(this, _probability)
+        ? _dropout.Apply(this, _dense.Forward(x), _probability).Add(around)
+        : _dense.Forward(x, ActivationKind.None, around));
 }
 
 /// <summary>tanh(W x + b) of the first token's features x.</summary>
@@ -159,7 +161,7 @@ internal sealed class EncoderPooler : Module
 
     internal EncoderPooler(WeightSource weights) => _dense = Register("dense", weights.Linear("dense"));
 
-    internal Tensor Forward(Tensor first) => _dense.Forward(first).Tanh();                      // [rows, hidden]
+    internal Tensor Forward(Tensor first) => _dense.Forward(first, ActivationKind.Tanh);    // [rows, hidden]
 }
 
 /// <summary>A level of names, with parts and nothing of its own.</summary>
@@ -173,6 +175,8 @@ internal sealed class EncoderDropout
 {
     internal Generator Generator { get; set; } = new(0);
 
+    internal static bool Acts(Module place, double probability) => place.IsTraining && probability > 0;
+
     internal Tensor Apply(Module place, Tensor x, double probability) =>
-        place.IsTraining && probability > 0 ? x.Dropout((float)probability, Generator.Reserve(x.ElementCount)) : x;
+        Acts(place, probability) ? x.Dropout((float)probability, Generator.Reserve(x.ElementCount)) : x;
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Delora.Autograd;
 using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -150,12 +151,12 @@ internal sealed class GPT2Block : Module
 
     internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache)
     {
-        x = x.Add(_attention.Forward(_attentionNorm.Forward(x), mask, cache));    // [batch, seq, hidden]
-        return x.Add(_mlp.Forward(_mlpNorm.Forward(x)));
+        x = _attention.Forward(_attentionNorm.Forward(x), mask, cache, x);    // [batch, seq, hidden]
+        return _mlp.Forward(_mlpNorm.Forward(x), x);
     }
 }
 
-/// <summary>Causal attention; one projection makes queries, keys and values.</summary>
+/// <summary>Causal attention, and what goes around it; one projection makes queries, keys and values.</summary>
 internal sealed class GPT2Attention : Module
 {
     private readonly Linear _joint, _output;
@@ -170,24 +171,24 @@ internal sealed class GPT2Attention : Module
         _output = Register("c_proj", weights.Conv1D("c_proj"));
     }
 
-    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache)
+    internal Tensor Forward(Tensor x, Tensor? mask, KeyValueCache? cache, Tensor around)
     {
         int batch = x.Shape[0], seq = x.Shape[1], hidden = _heads * _dim, end = (cache?.Length ?? 0) + seq;
         Tensor[] parts = _joint.Forward(x).Split(2, hidden, hidden, hidden);           // 3 × [batch, seq, hidden]
         Tensor query = Heads(parts[0]), key = Heads(parts[1]), value = Heads(parts[2]);
         if (cache is not null) (key, value) = cache.Write(_layer, key, value);         // [batch, capacity, heads, dim]
         Tensor y = query.Attention(key, value, mask, causal: true, keys: end, scale: _scale);    // [batch, seq, heads, dim]
-        return _output.Forward(y.Reshape([batch, seq, hidden]));                       // [batch, seq, hidden]
+        return _output.Forward(y.Reshape([batch, seq, hidden]), ActivationKind.None, around);    // [batch, seq, hidden]
 
         Tensor Heads(Tensor part) => part.Reshape([batch, seq, _heads, _dim]);
     }
 }
 
-/// <summary>c_proj(f(c_fc(x))).</summary>
+/// <summary>c_proj(f(c_fc(x))), and what goes around it.</summary>
 internal sealed class GPT2Mlp : Module
 {
     private readonly Linear _up, _down;
-    private readonly Func<Tensor, Tensor> _activation;
+    private readonly ActivationKind _activation;
 
     internal GPT2Mlp(GPT2Config config, WeightSource weights)
     {
@@ -196,5 +197,5 @@ internal sealed class GPT2Mlp : Module
         _down = Register("c_proj", weights.Conv1D("c_proj"));
     }
 
-    internal Tensor Forward(Tensor x) => _down.Forward(_activation(_up.Forward(x)));
+    internal Tensor Forward(Tensor x, Tensor around) => _down.Forward(_up.Forward(x, _activation), ActivationKind.None, around);
 }
