@@ -15,12 +15,16 @@ internal static class InterpretedDevice
         .GetMethod("get_NumberChildObjects", BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)!;
 
     /// <summary>Starts one.</summary>
-    internal static GpuDevice Start(PtxTarget target, string name, PtxOptions? options = null)
+    /// <param name="target">The card that it is.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="options">How the interpreter works.</param>
+    /// <param name="around">Puts something around the driver.</param>
+    internal static GpuDevice Start(PtxTarget target, string name, PtxOptions? options = null, Func<IPtxDriver, IPtxDriver>? around = null)
     {
         GpuDevice? device = null;
         var driver = new PtxMachineDriver(
             target, () => device is null ? [] : Allocations(device.Accelerator), () => device is null ? 0 : Version(device), options);
-        return device = GpuDevice.Interpreting(driver, name);
+        return device = GpuDevice.Interpreting(around?.Invoke(driver) ?? driver, name);
     }
 
     /// <summary>Grows with every buffer that is made, and changes when one is disposed.</summary>
