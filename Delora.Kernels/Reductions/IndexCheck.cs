@@ -25,7 +25,8 @@ internal static class IndexCheck
     /// <exception cref="DTypeException">The indices are not int32.</exception>
     /// <exception cref="IndexException">One is out of range; the message names the first.</exception>
     internal static int Count(
-        string op, Tensor indices, int bound, int? ignored = null, Func<int, int>? launches = null, [CallerArgumentExpression(nameof(indices))] string name = "")
+        string op, Tensor indices, int bound, int? ignored = null, Func<int, int>? launches = null,
+        [CallerArgumentExpression(nameof(indices))] string name = "")
     {
         Check.HasDType(op, indices, DType.Int32, name);
         (int used, int firstBad) = indices.Device is not GpuDevice gpu ? OnHost(indices.Span<int>(), bound, ignored)

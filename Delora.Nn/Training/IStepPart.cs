@@ -13,7 +13,9 @@ internal interface IStepPart
     bool ActsAfter(int step);
 
     /// <summary>Asks the device for it.</summary>
-    /// <param name="step">The number of the step; in recorded work asked again before each replay. What depends on it must be fed, not launched otherwise.</param>
+    /// <param name="step">
+    /// The number of the step; in recorded work asked again before each replay. What depends on it must be fed, not launched otherwise.
+    /// </param>
     /// <param name="gate">The device leaves it out where this number [1] is not 0; null where it does not.</param>
     void AfterStep(Func<int> step, Tensor? gate);
 }

@@ -129,8 +129,8 @@ public sealed partial class Trainer<TBatch>
     }
 
     /// <summary>
-    /// Forgets the graphs of the run under way and gives their memory to others. Who changes what the model computes in the midst of a run, in a callback, calls it: other active adapters,
-    /// other dropout. New values of parameters need nothing.
+    /// Forgets the graphs of the run under way and gives their memory to others. Who changes what the model computes in the midst of a run, in a callback,
+    /// calls it: other active adapters, other dropout. New values of parameters, and other learning rates or weight decays of the optimizer, need nothing.
     /// </summary>
     public void ForgetRecordedSteps() => _run?.Forget();
 }

@@ -26,8 +26,11 @@ public sealed class RecordedStepTests
             var rows = new TheoryData<string, string, string>();
             foreach (TheoryDataRow<string> device in TestDevices.CudaNames)
                 foreach ((string family, string kind) in ((string, string)[])
-                    [(BertConfig.Family, "SingleLabel"), (RobertaConfig.Family, "MultiLabel"), (BertConfig.Family, "Regression"), (BertConfig.Family, "tokens")])
-                    rows.Add(new TheoryDataRow<string, string, string>(device.Data, family, kind) { Skip = device.Skip, Traits = { ["Device"] = [device.Data] } });
+                    [
+                        (BertConfig.Family, "SingleLabel"), (RobertaConfig.Family, "MultiLabel"), (BertConfig.Family, "Regression"),
+                        (BertConfig.Family, "tokens"),
+                    ])
+                    rows.Add(new(device.Data, family, kind) { Skip = device.Skip, Traits = { ["Device"] = [device.Data] } });
             return rows;
         }
     }
@@ -36,7 +39,16 @@ public sealed class RecordedStepTests
     public void ARunOfManyLengthsHasTheSameBits(string name, string variant)
     {
         var delora = new DeloraConfig { R = 2, DeloraLambda = 2, TargetModules = ModuleSelector.AllLinear, ModuleDropout = 0.2 };
-        var options = new FineTuningOptions { Adapter = delora, Steps = 9, BatchSize = 2, LearningRate = 0.01, WeightDecay = 0.1, WarmupSteps = 2, MaxGradientNorm = 0.5 };
+        var options = new FineTuningOptions
+        {
+            Adapter = delora,
+            Steps = 9,
+            BatchSize = 2,
+            LearningRate = 0.01,
+            WeightDecay = 0.1,
+            WarmupSteps = 2,
+            MaxGradientNorm = 0.5,
+        };
         options = variant switch
         {
             "everything" => options with
@@ -123,7 +135,9 @@ public sealed class RecordedStepTests
         }
     }
 
-    /// <summary>Once all is recorded, a step is one launch for each pass and one for the optimizer, and the host waits for nothing but the step before.</summary>
+    /// <summary>
+    /// Once all is recorded, a step is one launch for each pass and one for the optimizer, and the host waits for nothing but the step before.
+    /// </summary>
     [Fact]
     public void NobodyWaitsInsideAStepAndNothingIsLaunchedOneByOne()
     {
@@ -215,6 +229,39 @@ public sealed class RecordedStepTests
                 numbers.Add(optimizer.StepCount);
                 return ([.. numbers], error, trainer.Recorded);
             }
+        }
+    }
+
+    /// <summary>Batches are longer on a card than on the CPU, and more rows of the last product are computed.</summary>
+    [Theory, MemberData(nameof(Cards))]
+    public void WhatFillsUpABatchChangesNoNumber(string name)
+    {
+        var adapter = new DeloraConfig { R = 2, DeloraLambda = 2, TargetModules = ModuleSelector.AllLinear };
+        var options = new FineTuningOptions { Adapter = adapter, Steps = 6, BatchSize = 2, LearningRate = 0 };
+        Compare(device =>
+        {
+            using LlamaForCausalLM model = Model(device);
+            using var tuner = new FineTuner(model, Examples(), options);
+            return Numbers(tuner);
+        });
+        Compare(device =>
+        {
+            using SequenceClassifier model = TinyEncoder.Classifier(TinyEncoder.Config(RobertaConfig.Family) with { NumHiddenLayers = 1 }, device);
+            var rows = ClassificationRows.Of(model.Config, TinyEncoder.Texts(3, [3, 5, 9, 11, 4, 2]), [0, 1, 2, 0, 1, 2]);
+            using var tuner = new ClassifierTuner(model, rows, options with { Adapter = adapter with { TaskType = "SEQ_CLS" } });
+            return Numbers(tuner);
+        });
+        Assert.Equal((5, 8, 7, 72, 300), (On("cpu", 5), On(name, 5), BatchLengths.On(TestDevices.Get(name), 5, 7), On(name, 65), On(name, 289)));
+
+        int On(string device, int length) => BatchLengths.On(TestDevices.Get(device), length, 300);
+
+        void Compare(Func<Device, List<double>> run) => Ops.OpTesting.Close([.. run(Devices.Cpu)], [.. run(TestDevices.Get(name))], 1e-4);
+
+        static List<double> Numbers<TModel, TBatch, TEvaluation>(FineTuner<TModel, TBatch, TEvaluation> tuner) where TModel : PretrainedModel
+        {
+            List<double> numbers = [];
+            tuner.Run(progress: new Watch(progress => numbers.AddRange([progress.Loss, progress.GradientNorm])));
+            return numbers;
         }
     }
 

@@ -1,6 +1,7 @@
 using Delora.Core;
 using Delora.Kernels;
 using Delora.Nn;
+using Delora.Tests.Core;
 using Delora.Tests.DeviceTests;
 
 namespace Delora.Tests.Nn;
@@ -35,6 +36,33 @@ public sealed class StepRecorderTests
             using Tensor last = inputs[0].View([1], length - 1);
             y.CopyFrom(last);
         });
+    }
+
+    /// <summary>What is kept for recordings is given up before a pass fails for want of memory.</summary>
+    [Fact]
+    public void RecordingsGiveWayWhereThereIsNoMemoryLeft()
+    {
+        using var device = new LimitedDevice(limit: 3 << 10);
+        int shortages = 0;
+        BlockPool? kept = null;
+        using var pool = new BlockPool(device.Memory)
+        {
+            Shortage = () =>
+            {
+                shortages++;
+                kept!.Trim();
+            },
+        };
+        kept = pool;
+        using (pool.Enter())
+        {
+            Tensor.Empty([512], DType.Float32, device).Dispose();
+            Assert.Equal(0, shortages);
+            Tensor.Empty([640], DType.Float32, device).Dispose();
+            Assert.Equal(1, shortages);
+            Assert.Throws<DeviceMemoryException>(() => Tensor.Empty([4096], DType.Float32, device));
+        }
+        Assert.Equal(2, shortages);
     }
 
     [Fact]

@@ -37,7 +37,7 @@ internal sealed class LinearCrossEntropyRows
     {
         Device device = x.Device;
         int dim = x.Shape[1];
-        using Tensor rows = GpuGraph.Derived(() => Filled(Rows(), Rows()[0]), [_computed], device, "rows that count");
+        using Tensor rows = GpuGraph.Derived(FilledRows, [_computed], device, "rows that count");
         using Tensor labels = GpuGraph.Derived(
             () => Filled([.. Labels.ToArray().Where(label => label != _ignoreIndex)], _ignoreIndex), [_computed], device, "labels that count");
         using Tensor kept = Tensor.Empty([_computed, dim], x.DType, device, "x that counts");
@@ -81,6 +81,12 @@ internal sealed class LinearCrossEntropyRows
         for (int row = 0; row < labels.Length; row++)
             if (labels[row] != _ignoreIndex) rows.Add(row);
         return [.. rows];
+    }
+
+    private int[] FilledRows()
+    {
+        int[] rows = Rows();
+        return Filled(rows, rows[0]);
     }
 
     private int[] Places()

@@ -142,7 +142,9 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
     /// <param name="resume">Whether to go on from the newest checkpoint in the folder; where there is none the run starts anew.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancellation">Ends the run between two steps, with a checkpoint.</param>
-    /// <param name="warn">Hears of damaged checkpoints that are passed over, and on a CUDA card why steps are not replayed as graphs, where they are not.</param>
+    /// <param name="warn">
+    /// Hears of damaged checkpoints that are passed over, and on a CUDA card why steps are not replayed as graphs, where they are not.
+    /// </param>
     /// <exception cref="DeloraFormatException">
     /// The checkpoint belongs to a run with other data, another model or other settings (the message shows the differences); or the folder
     /// holds checkpoints and the run should not resume.
@@ -237,21 +239,6 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
 
     /// <summary>How long a batch is made whose longest row has so many positions.</summary>
     private protected abstract int LengthOf(int longest);
-
-    /// <summary>The loss with all adapters folded at once.</summary>
-    private Tensor FoldedLoss(IReadOnlyList<Tensor> inputs)
-    {
-        using IDisposable ahead = Peft.FoldAhead();
-        return Loss(inputs);
-    }
-
-    /// <summary>Trains on batches. Their loss can be recorded.</summary>
-    private Trainer<TBatch> MakeTrainer(Action<string>? warn) =>
-        new(_optimizer, batch => FoldedLoss([.. Inputs(batch).Select(input => input.On(Model.Device))]), Samples)
-        {
-            Recordable = new RecordableLoss<TBatch>(Inputs, FoldedLoss, _generator),
-            Warn = warn,
-        };
 
     /// <summary>What progress counts of a batch.</summary>
     private protected abstract int Samples(TBatch batch);
