@@ -19,6 +19,9 @@ internal sealed class BlockPool(DeviceAllocator allocator) : IDisposable
 
     internal DeviceAllocator Allocator => allocator;
 
+    /// <summary>Called where the device has no more memory for what is rented here: lets go of recordings.</summary>
+    internal Action? Shortage { get; init; }
+
     /// <summary>Sends what this thread rents here until the session is disposed.</summary>
     internal Session Enter()
     {
@@ -26,6 +29,17 @@ internal sealed class BlockPool(DeviceAllocator allocator) : IDisposable
         t_current = this;
         return session;
     }
+
+    /// <summary>Rents from the allocator itself until the pause is disposed.</summary>
+    internal static IDisposable Pause()
+    {
+        var pause = new Paused(t_current);
+        t_current = null;
+        return pause;
+    }
+
+    /// <summary>Gives the free blocks to the allocator that no recording knows any more.</summary>
+    internal void Trim() => allocator.Trim(this);
 
     /// <summary>Gives all blocks to the allocator, when nothing recorded will run again. The pool, empty now, can be used again.</summary>
     public void Dispose() => allocator.Dissolve(this);
@@ -61,6 +75,24 @@ internal sealed class BlockPool(DeviceAllocator allocator) : IDisposable
         foreach (MemoryBlock block in blocks) block.Pool = null;
         _free.Clear();
         return blocks;
+    }
+
+    /// <summary>Takes out the free blocks that no recording knows.</summary>
+    internal List<MemoryBlock> Unknown()
+    {
+        List<MemoryBlock> unknown = [];
+        foreach ((long size, Stack<MemoryBlock> stack) in _free.ToArray())
+        {
+            unknown.AddRange(stack.Where(block => block.Pins == 0));
+            _free[size] = new Stack<MemoryBlock>(stack.Where(block => block.Pins > 0));
+        }
+        foreach (MemoryBlock block in unknown) block.Pool = null;
+        return unknown;
+    }
+
+    private sealed class Paused(BlockPool? before) : IDisposable
+    {
+        public void Dispose() => t_current = before;
     }
 
     /// <summary>The time in which a thread rents from a pool.</summary>

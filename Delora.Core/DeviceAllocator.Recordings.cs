@@ -43,6 +43,13 @@ public sealed partial class DeviceAllocator
         }
     }
 
+    /// <summary>Takes over the free blocks of a pool that no recording knows.</summary>
+    internal void Trim(BlockPool pool)
+    {
+        lock (_lock)
+            foreach (MemoryBlock block in pool.Unknown()) Cache(block);
+    }
+
     /// <summary>Takes over all blocks of a pool.</summary>
     internal void Dissolve(BlockPool pool)
     {

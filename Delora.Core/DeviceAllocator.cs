@@ -148,7 +148,8 @@ public sealed partial class DeviceAllocator
         }
         catch (Exception error) when (error is OutOfMemoryException or DeviceMemoryException)
         {
-            // What is cached may be all that is missing.
+            // What is cached may be all that is missing, or what is kept for recordings.
+            BlockPool.Current(this)?.Shortage?.Invoke();
             Trim();
             try
             {

@@ -50,7 +50,8 @@ internal static class TrainCommand
         };
         Option<string> graph = ValueOptions.Choice(
             "--cuda-graph",
-            "On a CUDA card, record the passes of a language model's batch and replay them in one launch: the same numbers, less waiting for the processor.",
+            "On a CUDA card, record the passes of a batch and the optimizer's step, and replay each in one launch: the same numbers, less waiting for the "
+            + "processor. What cannot be recorded is launched as ever, and a note says why.",
             "on", "on", "off");
         Option<bool> dryRun = new("--dry-run")
         {

@@ -13,15 +13,24 @@ namespace Delora.Kernels;
 internal static class IndexCheck
 {
     /// <summary>Checks that each index is in [0, <paramref name="bound"/>), or equal to <paramref name="ignored"/>.</summary>
+    /// <param name="op">Who asks.</param>
+    /// <param name="indices">int32, any shape.</param>
+    /// <param name="bound">What all must be below.</param>
+    /// <param name="ignored">What is allowed besides.</param>
+    /// <param name="launches">
+    /// Of how many are not ignored, what the caller's launches depend on: recorded work is not replayed where it differs. Null: the number itself.
+    /// </param>
+    /// <param name="name">What errors call them.</param>
     /// <returns>How many are not ignored.</returns>
     /// <exception cref="DTypeException">The indices are not int32.</exception>
     /// <exception cref="IndexException">One is out of range; the message names the first.</exception>
     internal static int Count(
-        string op, Tensor indices, int bound, int? ignored = null, [CallerArgumentExpression(nameof(indices))] string name = "")
+        string op, Tensor indices, int bound, int? ignored = null, Func<int, int>? launches = null,
+        [CallerArgumentExpression(nameof(indices))] string name = "")
     {
         Check.HasDType(op, indices, DType.Int32, name);
         (int used, int firstBad) = indices.Device is not GpuDevice gpu ? OnHost(indices.Span<int>(), bound, ignored)
-            : indices.KnownStorage is null ? OnGpu(gpu, indices, bound, ignored) : Known(gpu, indices, bound, ignored);
+            : indices.KnownStorage is null ? OnGpu(gpu, indices, bound, ignored) : Known(gpu, indices, bound, ignored, launches);
         if (firstBad == int.MaxValue) return used;
         using Tensor one = indices.View([1], firstBad);
         string except = ignored is { } value ? string.Create(CultureInfo.InvariantCulture, $" (or {value}, ignored)") : "";
@@ -30,11 +39,15 @@ internal static class IndexCheck
             + $"it must be at least 0 and below {bound}{except}"));
     }
 
-    private static (int Used, int FirstBad) Known(GpuDevice gpu, Tensor indices, int bound, int? ignored)
+    private static (int Used, int FirstBad) Known(GpuDevice gpu, Tensor indices, int bound, int? ignored, Func<int, int>? launches)
     {
         (int used, int firstBad) = OnHost(indices.Known, bound, ignored);
-        // What is computed depends on how many are used.
-        GpuGraph.Current(gpu)?.Require(() => indices.KnownStorage is not null && OnHost(indices.Known, bound, ignored) == (used, int.MaxValue));
+        GpuGraph.Current(gpu)?.Require(() =>
+        {
+            if (indices.KnownStorage is null) return false;
+            (int now, int bad) = OnHost(indices.Known, bound, ignored);
+            return bad == int.MaxValue && (launches is null ? now == used : launches(now) == launches(used));
+        });
         return (used, firstBad);
     }
 

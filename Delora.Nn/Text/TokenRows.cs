@@ -62,12 +62,15 @@ public abstract class TokenRows
     /// </summary>
     /// <param name="batch">Inputs and targets, one row behind the other.</param>
     /// <param name="length">Positions in a row.</param>
+    /// <param name="lengthOf">How many positions are kept where so many are needed; null: no more than that.</param>
     /// <returns>The batch, and the positions that its rows have now; as it was where it has no target at all.</returns>
-    internal static ((int[] Inputs, int[] Targets) Batch, int Length) Trim((int[] Inputs, int[] Targets) batch, int length)
+    internal static ((int[] Inputs, int[] Targets) Batch, int Length) Trim(
+        (int[] Inputs, int[] Targets) batch, int length, Func<int, int>? lengthOf = null)
     {
         int rows = batch.Inputs.Length / length, used = 0;
         for (int row = 0; row < rows; row++)
             used = Math.Max(used, batch.Targets.AsSpan(row * length, length).LastIndexOfAnyExcept(CrossEntropyKernel.IgnoreIndex) + 1);
+        if (used > 0 && lengthOf is not null) used = Math.Clamp(lengthOf(used), used, length);
         return used == 0 || used == length ? (batch, length) : ((Cut(batch.Inputs), Cut(batch.Targets)), used);
 
         int[] Cut(int[] all)

@@ -49,7 +49,10 @@ public sealed class AdamW : Optimizer
         _first.Select((tensor, i) => ($"exp_avg.{i}", tensor)).Concat(_second.Select((tensor, i) => ($"exp_avg_sq.{i}", tensor)));
 
     private protected override void StepGroup(
-        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step, Tensor? gate) =>
-        AdamWKernel.Step(arena.Values, arena.Gradients, _first[index], _second[index], scale,
-            new AdamWSettings(learningRate, Beta1, Beta2, Epsilon, weightDecay), step, gate);
+        int index, ParameterArena arena, Tensor? scale, Func<StepRates> current, Tensor? gate) =>
+        AdamWKernel.Step(arena.Values, arena.Gradients, _first[index], _second[index], scale, () =>
+        {
+            StepRates now = current();
+            return (new AdamWSettings(now.LearningRate, Beta1, Beta2, Epsilon, now.WeightDecay), now.Step);
+        }, gate);
 }

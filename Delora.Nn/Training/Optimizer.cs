@@ -68,17 +68,16 @@ public abstract class Optimizer : IDisposable
     /// <summary>The Euclidean norm over all gradients. Waits for the device. NaN or infinite where any gradient is.</summary>
     public double GradientNorm()
     {
-        using Readback norm = ReadGradientNorm();
+        MeasureNorm();
+        using var norm = new Readback(_norm);
         return norm.Values[0];
     }
 
-    /// <summary>The same, on its way.</summary>
-    internal Readback ReadGradientNorm(Action<Tensor>? also = null)
-    {
-        GlobalNormKernel.Forward(_norm, _gradients);
-        also?.Invoke(_norm);
-        return new Readback(_norm);
-    }
+    /// <summary>The norm that was measured last, [1].</summary>
+    internal Tensor Norm => _norm;
+
+    /// <summary>Measures the norm of the gradients. Nobody waits for it.</summary>
+    internal void MeasureNorm() => GlobalNormKernel.Forward(_norm, _gradients);
 
     /// <summary>Takes one step with the accumulated gradients, which stay as they are. Nobody waits for the device.</summary>
     /// <param name="maxGradientNorm">Gradients are scaled down to this norm over all groups, as <c>clip_grad_norm_</c> does; 0 for no
@@ -87,42 +86,47 @@ public abstract class Optimizer : IDisposable
     /// <exception cref="InvalidOperationException">A parameter has been frozen.</exception>
     public void Step(double maxGradientNorm = 0)
     {
-        if (maxGradientNorm > 0) GlobalNormKernel.Forward(_norm, _gradients);
-        StepAfterNorm(maxGradientNorm);
+        CheckStep(maxGradientNorm);
+        if (maxGradientNorm > 0) MeasureNorm();
+        LaunchStep(maxGradientNorm);
+        StepCount++;
     }
 
-    /// <summary>
-    /// A step that clips by the norm that <see cref="GradientNorm"/> has just measured, and that the device leaves out where <paramref name="gate"/> [1] is
-    /// not 0.
-    /// </summary>
-    internal void StepAfterNorm(double maxGradientNorm, Tensor? gate = null)
+    /// <summary>Refuses a step before anything of it is launched.</summary>
+    internal void CheckStep(double maxGradientNorm)
     {
         if (!(maxGradientNorm >= 0))
             throw new ArgumentOutOfRangeException(nameof(maxGradientNorm), maxGradientNorm, "The largest norm must be ≥ 0.");
-        // Everything is checked before the first group moves.
         foreach ((string name, double value) in (ReadOnlySpan<(string, double)>)
             [(nameof(LearningRate), LearningRate), (nameof(LearningRateFactor), LearningRateFactor), (nameof(WeightDecay), WeightDecay)])
             if (!(value >= 0 && double.IsFinite(value)))
                 throw new ArgumentOutOfRangeException(name, value, $"The {name} must be a finite number ≥ 0.");
         foreach (ParameterGroup group in Groups) group.RequireGradients();
+    }
+
+    /// <summary>
+    /// Asks the device for a step that <see cref="CheckStep"/> has seen, which clips by the norm that was measured last, and which the device leaves out
+    /// where <paramref name="gate"/> [1] is not 0. Who asks counts the step (<see cref="Count"/>). Recorded, it asks for the rates again before each replay.
+    /// </summary>
+    internal void LaunchStep(double maxGradientNorm, Tensor? gate = null)
+    {
         Tensor? scale = null;
         if (maxGradientNorm > 0)
         {
             ClipScaleKernel.Forward(_norm, (float)maxGradientNorm, _scale);
             scale = _scale;
         }
-        long step = StepCount + 1;
         for (int i = 0; i < _arenas.Length; i++)
         {
             ParameterGroup group = Groups[i];
-            double learningRate = (group.LearningRate ?? LearningRate) * LearningRateFactor;
-            StepGroup(i, _arenas[i], scale, learningRate, group.WeightDecay ?? WeightDecay, step, gate);
+            StepGroup(
+                i, _arenas[i], scale,
+                () => new StepRates((group.LearningRate ?? LearningRate) * LearningRateFactor, group.WeightDecay ?? WeightDecay, StepCount + 1), gate);
         }
-        StepCount = step;
     }
 
-    /// <summary>Takes back that steps were counted which the device has left out.</summary>
-    internal void CountOnly(long steps) => StepCount = steps;
+    /// <summary>Says how many steps have been taken: one more behind <see cref="LaunchStep"/>, less where the device has left some out.</summary>
+    internal void Count(long steps) => StepCount = steps;
 
     /// <summary>Forgets all accumulated gradients.</summary>
     public void ZeroGradients()
@@ -175,8 +179,10 @@ public abstract class Optimizer : IDisposable
     }
 
     /// <summary>One step of one group.</summary>
-    private protected abstract void StepGroup(
-        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step, Tensor? gate);
+    private protected abstract void StepGroup(int index, ParameterArena arena, Tensor? scale, Func<StepRates> current, Tensor? gate);
+
+    /// <summary>What changes from one step to the next.</summary>
+    private protected readonly record struct StepRates(double LearningRate, double WeightDecay, long Step);
 
     /// <summary>A tensor of zeros as long as each arena.</summary>
     private protected Tensor[] ZerosLikeArenas(string name) => [.. _arenas.Select(arena => Zeros(arena.Values.Shape, name))];

@@ -41,7 +41,10 @@ public sealed class Sgd : Optimizer
     public override IEnumerable<(string Name, Tensor Tensor)> State => _buffers.Select((tensor, i) => ($"momentum_buffer.{i}", tensor));
 
     private protected override void StepGroup(
-        int index, ParameterArena arena, Tensor? scale, double learningRate, double weightDecay, long step, Tensor? gate) =>
-        SgdKernel.Step(arena.Values, arena.Gradients, _buffers.Length == 0 ? null : _buffers[index], scale,
-            new SgdSettings(learningRate, Momentum, weightDecay, Nesterov), step, gate);
+        int index, ParameterArena arena, Tensor? scale, Func<StepRates> current, Tensor? gate) =>
+        SgdKernel.Step(arena.Values, arena.Gradients, _buffers.Length == 0 ? null : _buffers[index], scale, () =>
+        {
+            StepRates now = current();
+            return (new SgdSettings(now.LearningRate, Momentum, now.WeightDecay, Nesterov), now.Step);
+        }, gate);
 }

@@ -4,91 +4,120 @@ using Delora.Kernels;
 namespace Delora.Nn;
 
 /// <summary>
-/// Forward and backward passes of a training run on a CUDA card, recorded for each combination of input shapes and of how many targets count. The first
-/// batch of a combination is computed as ever, the second is recorded and replayed, the following are replayed; what cannot be recorded is computed as
-/// ever.
+/// The steps of a training run on a CUDA card, recorded and replayed (<see cref="RecordedWork"/>): forward and backward pass for each combination of input
+/// shapes and of how many count, and the optimizer's step. The recordings used last are kept; their temporaries share one pool of memory.
 /// </summary>
-internal sealed class StepRecorder : IDisposable
+/// <param name="gpu">A CUDA device.</param>
+/// <param name="generator">Where passes take random numbers from; null where they take none.</param>
+/// <param name="note">Hears once why something is launched one by one.</param>
+internal sealed class StepRecorder(GpuDevice gpu, Generator? generator, Action<string>? note = null) : IDisposable
 {
-    // Each keeps the driver's copy of some thousand launches.
-    private const int MostShapes = 64;
+    /// <summary>Recordings that are kept: of each the driver has a copy of some thousand launches.</summary>
+    internal const int MostRecorded = 32;
 
-    // The first pass of a shape may make what all others find, for instance a table of angles.
-    private const int MostAttempts = 3;
+    // Combinations that are remembered, recorded or not.
+    private const int MostKnown = 512;
 
-    private readonly GpuDevice _gpu;
-    private readonly BlockPool _pool;
-    private readonly Generator? _generator;
-    private readonly Dictionary<string, Step> _steps = new(StringComparer.Ordinal);
-
-    internal StepRecorder(GpuDevice gpu, Generator? generator)
-    {
-        (_gpu, _generator) = (gpu, generator);
-        _pool = new BlockPool(gpu.Memory);
-    }
+    private readonly Dictionary<string, RecordedWork> _works = new(StringComparer.Ordinal);
+    private BlockPool? _pool;
+    private int _most = MostRecorded;
+    private long _time;
+    private bool _noted;
 
     /// <summary>Passes that were replayed.</summary>
     internal long Replayed { get; private set; }
 
-    /// <summary>Why steps are not recorded, one reason a shape.</summary>
-    internal IEnumerable<string> Obstacles => _steps.Values.Select(step => step.Obstacle).OfType<string>().Distinct();
+    /// <summary>Optimizer steps that were replayed.</summary>
+    internal long ReplayedSteps { get; private set; }
+
+    /// <summary>Recordings that can be replayed.</summary>
+    internal int Recorded => _works.Values.Count(work => work.IsRecorded);
+
+    /// <summary>Why something is not recorded.</summary>
+    internal IEnumerable<string> Obstacles => _works.Values.Select(work => work.Obstacle).OfType<string>().Distinct();
+
+    private BlockPool Pool => _pool ??= new BlockPool(gpu.Memory) { Shortage = Relieve };
 
     /// <summary>Computes a batch.</summary>
     /// <param name="inputs">The batch.</param>
     /// <param name="pass">Forward and backward pass from tensors of the inputs.</param>
     internal void Run(IReadOnlyList<BatchInput> inputs, Action<IReadOnlyList<Tensor>> pass)
     {
-        string key = string.Join(" ", inputs.Select(input => $"{input.Name}{input.Shape}:{input.Counted}"));
-        if (!_steps.TryGetValue(key, out Step? step))
+        RecordedWork work = Find($"pass {string.Join(" ", inputs.Select(input => $"{input.Name}{input.Shape}:{input.Counted}"))}", generator);
+        work.Inputs = inputs;
+        bool replayed = Run(work, () =>
         {
-            if (_steps.Count >= MostShapes)
-            {
-                using var scope = new TensorScope("batch");
-                Tensor[] tensors = [.. inputs.Select(input => Tensor.FromIndices(input.Values, input.Shape, _gpu, input.Name))];
-                Renting(() => pass(tensors));
-                return;
-            }
-            _steps.Add(key, step = new Step(inputs, _gpu, new GpuGraph(_gpu, _pool, _generator)));
-        }
-        else
-        {
-            step.Take(inputs);
-        }
-        Run(step, () => pass(step.Inputs));
+            using var scope = new TensorScope("batch");
+            pass([.. inputs.Select((input, i) => GpuGraph.Derived(() => work.Inputs[i].Values, input.Shape, gpu, input.Name, input.DType))]);
+        });
+        if (replayed) Replayed++;
+    }
+
+    /// <summary>Does what belongs to a step and takes nothing of a batch.</summary>
+    /// <param name="name">Names what is launched: the same name, the same launches.</param>
+    /// <param name="step">The work. What changes from one step to the next is fed.</param>
+    internal void Step(string name, Action step)
+    {
+        if (Run(Find(name, null), step)) ReplayedSteps++;
     }
 
     /// <summary>Forgets what is recorded, and gives its memory to others: the model may compute otherwise from now on.</summary>
     internal void Forget()
     {
-        foreach (Step step in _steps.Values) step.Dispose();
-        _steps.Clear();
-        _pool.Dispose();
+        foreach (RecordedWork work in _works.Values) work.Dispose();
+        _works.Clear();
+        _pool?.Dispose();
     }
 
     public void Dispose() => Forget();
 
-    private void Run(Step step, Action work)
+    private RecordedWork Find(string key, Generator? random)
     {
-        if (step.Graph.IsStale) step.Graph.Dispose();
-        if (!step.Graph.IsRecorded && step.IsRehearsed && step.Attempts < MostAttempts)
+        if (!_works.TryGetValue(key, out RecordedWork? work))
         {
-            step.Attempts++;
-            // Kept here: the pass that is computed as ever forgets it.
-            Renting(() => step.Refused = step.Graph.TryRecord(work) ? null : step.Graph.Obstacle);
+            if (_works.Count >= MostKnown) Drop(_works.Where(entry => !entry.Value.IsRecorded));
+            _works.Add(key, work = new RecordedWork(new GpuGraph(gpu, Pool, random)));
         }
-        if (step.Graph.IsRecorded && step.Graph.TryReplay())
+        work.LastUse = ++_time;
+        return work;
+    }
+
+    private bool Run(RecordedWork work, Action action)
+    {
+        bool was = work.IsRecorded, replayed = work.Run(action, Renting);
+        if (!was && work.IsRecorded && Recorded > _most)
         {
-            Replayed++;
-            return;
+            Drop(_works.Where(entry => entry.Value.IsRecorded));
+            Pool.Trim();
         }
-        Renting(() => step.Graph.Rehearse(work));
-        step.IsRehearsed = true;
+        if (!_noted && work.Final is { } reason)
+        {
+            _noted = true;
+            note?.Invoke($"not all of a step is replayed as a CUDA graph; launched one by one, with the same numbers, because: {reason}");
+        }
+        return replayed;
+    }
+
+    /// <summary>Forgets the one that was used longest ago.</summary>
+    private void Drop(IEnumerable<KeyValuePair<string, RecordedWork>> among)
+    {
+        (string key, RecordedWork oldest) = among.MinBy(entry => entry.Value.LastUse);
+        oldest.Dispose();
+        _works.Remove(key);
+    }
+
+    /// <summary>The card has no more memory for a pass: recordings give up theirs, and from then on fewer are kept.</summary>
+    private void Relieve()
+    {
+        _most = Math.Max(2, Recorded / 2);
+        foreach (RecordedWork work in _works.Values) work.Forget();
+        Pool.Trim();
     }
 
     /// <summary>Does something with memory of the pool.</summary>
     private void Renting(Action work)
     {
-        BlockPool.Session session = _pool.Enter();
+        BlockPool.Session session = Pool.Enter();
         int kept;
         try
         {
@@ -100,51 +129,6 @@ internal sealed class StepRecorder : IDisposable
         }
         // Something that stays was put where recordings write.
         if (kept > 0)
-            foreach (Step step in _steps.Values) step.Graph.Dispose();
-    }
-
-    /// <summary>What is recorded for one combination of shapes.</summary>
-    private sealed class Step : IDisposable
-    {
-        internal Step(IReadOnlyList<BatchInput> inputs, GpuDevice gpu, GpuGraph graph)
-        {
-            Graph = graph;
-            var tensors = new List<Tensor>();
-            try
-            {
-                foreach (BatchInput input in inputs) tensors.Add(Tensor.FromIndices(input.Values, input.Shape, gpu, input.Name).Own());
-            }
-            catch
-            {
-                foreach (Tensor tensor in tensors) tensor.Dispose();
-                throw;
-            }
-            Inputs = tensors;
-        }
-
-        internal GpuGraph Graph { get; }
-
-        internal IReadOnlyList<Tensor> Inputs { get; }
-
-        internal bool IsRehearsed { get; set; }
-
-        internal int Attempts { get; set; }
-
-        /// <summary>Why the last attempt failed.</summary>
-        internal string? Refused { get; set; }
-
-        /// <summary>Why it is not recorded, as far as that is known.</summary>
-        internal string? Obstacle => Graph.IsRecorded ? null : Graph.Obstacle ?? Refused;
-
-        internal void Take(IReadOnlyList<BatchInput> inputs)
-        {
-            for (int i = 0; i < inputs.Count; i++) Inputs[i].SetIndices(inputs[i].Values);
-        }
-
-        public void Dispose()
-        {
-            Graph.Dispose();
-            foreach (Tensor tensor in Inputs) tensor.Dispose();
-        }
+            foreach (RecordedWork recorded in _works.Values) recorded.Forget();
     }
 }

@@ -20,11 +20,12 @@ public sealed partial class Trainer<TBatch>
         private readonly StepRecorder? _recorder;
         private readonly Tensor? _recordedLoss;
         private readonly FiniteGate? _gate;
+        private readonly IStepPart[] _parts;
         private Taken? _pending;
         private TimeSpan _firstStep;
         private double _loss = double.NaN;
         private long _samples;
-        private int _done, _skipped;
+        private int _done, _skipped, _step;
 
         public TrainingRun(Trainer<TBatch> trainer, TrainerOptions options, IProgress<TrainingProgress>? progress)
         {
@@ -34,14 +35,15 @@ public sealed partial class Trainer<TBatch>
             _options = options;
             _progress = progress;
             _done = options.StepsDone;
-            if (options.UseCudaGraph && trainer.Recordable is { } recordable && _optimizer.Gradients[0].Device is GpuDevice { Driver: not null } gpu)
+            _parts = [.. trainer.Callbacks.OfType<IStepPart>()];
+            if (_optimizer.Gradients[0].Device is GpuDevice { Driver: not null } card)
             {
-                _recordedLoss = Tensor.Zeros([], gpu.FloatType, gpu, "loss of a recorded pass").Own();
-                _recorder = new StepRecorder(gpu, recordable.Generator);
+                if (options.UseCudaGraph) _recorder = new StepRecorder(card, trainer.Recordable?.Generator, trainer.Warn);
+                if (_recorder is not null && trainer.Recordable is not null)
+                    _recordedLoss = Tensor.Zeros([], card.FloatType, card, "loss of a recorded pass").Own();
+                // Who goes on after a step that was left out must know of it: the steps of the optimizer are counted.
+                if (options.NonFinite == NonFinitePolicy.Stop) _gate = new FiniteGate(card);
             }
-            // Who goes on after a step that was left out must know of it: the steps of the optimizer are counted.
-            if (options.NonFinite == NonFinitePolicy.Stop && _optimizer.Gradients[0].Device is GpuDevice { Driver: not null } card)
-                _gate = new FiniteGate(card);
             trainer._run = this;
         }
 
@@ -57,23 +59,25 @@ public sealed partial class Trainer<TBatch>
         /// <summary>Adds the gradients of one of the step's batches, with its share.</summary>
         public void Accumulate(TBatch batch)
         {
-            if (_recorder is null)
+            if (_recordedLoss is null)
             {
-                Pass(() => _trainer._loss(batch), Take);
+                Pass(() => _trainer._loss(batch), loss =>
+                {
+                    _gate?.Watch(loss);
+                    _losses.Add(new Readback(loss));
+                });
             }
             else
             {
                 RecordableLoss<TBatch> recordable = _trainer.Recordable!;
-                _recorder.Run(recordable.Inputs(batch), inputs => Pass(() => recordable.Loss(inputs), _recordedLoss!.CopyFrom));
-                Take(_recordedLoss!);
+                _recorder!.Run(recordable.Inputs(batch), inputs => Pass(() => recordable.Loss(inputs), loss =>
+                {
+                    _recordedLoss.CopyFrom(loss);
+                    _gate?.Watch(_recordedLoss);
+                }));
+                _losses.Add(new Readback(_recordedLoss));
             }
             _samples += _trainer._samples(batch);
-        }
-
-        private void Take(Tensor loss)
-        {
-            _gate?.Watch(loss);
-            _losses.Add(new Readback(loss));
         }
 
         /// <summary>Forward and backward.</summary>
@@ -90,20 +94,35 @@ public sealed partial class Trainer<TBatch>
 
         public void FinishStep()
         {
-            int step = _done + 1;
+            int step = _step = _done + 1;
             _optimizer.LearningRateFactor = _options.Schedule.FactorAt(_done);
+            long count = _optimizer.StepCount;
+            if (_gate is null)
+            {
+                Together("norm", _optimizer.MeasureNorm);
+            }
+            else
+            {
+                // The device leaves the step out where a number is not finite, and all steps after it. Meanwhile the step before is looked at.
+                _optimizer.CheckStep(_options.MaxGradientNorm);
+                Together("norm and step" + Acting(), () =>
+                {
+                    _optimizer.MeasureNorm();
+                    _gate.Watch(_optimizer.Norm);
+                    _optimizer.LaunchStep(_options.MaxGradientNorm, _gate.Tensor);
+                    FollowStep();
+                });
+                _optimizer.Count(count + 1);
+            }
             // Asked for before the losses are waited for: one wait for all.
             var taken = new Taken(
-                step, [.. _losses], _optimizer.ReadGradientNorm(_gate is null ? null : _gate.Watch), _optimizer.LearningRate * _optimizer.LearningRateFactor,
-                _optimizer.StepCount, _samples);
+                step, [.. _losses], new Readback(_optimizer.Norm), _optimizer.LearningRate * _optimizer.LearningRateFactor, count, _samples);
             _losses.Clear();
             if (_gate is null)
             {
                 Settle(taken);
                 return;
             }
-            // The device leaves the step out where a number is not finite, and all steps after it. Meanwhile the step before is looked at.
-            _optimizer.StepAfterNorm(_options.MaxGradientNorm, _gate.Tensor);
             _done = step;
             Taken? before = _pending;
             _pending = taken;
@@ -123,13 +142,41 @@ public sealed partial class Trainer<TBatch>
                 bool isLast = _gate is null || _pending is null;
                 _pending?.Dispose();
                 (_pending, _done) = (null, taken.Step - 1);
-                _optimizer.CountOnly(taken.StepCount);
+                _optimizer.Count(taken.StepCount);
                 throw NonFinite(taken.Step, norm, isLast);
             }
             if (!finite) _skipped++;
-            else if (_gate is null) _optimizer.StepAfterNorm(_options.MaxGradientNorm);
-            if (_gate is null) _done = taken.Step;
+            if (_gate is null)
+            {
+                if (finite) TakeStep();
+                if (Acting() is { Length: > 0 } parts) Together(parts, FollowStep);
+                _done = taken.Step;
+            }
             Report(taken, norm, !finite);
+        }
+
+        private void TakeStep()
+        {
+            _optimizer.CheckStep(_options.MaxGradientNorm);
+            Together("step", () => _optimizer.LaunchStep(_options.MaxGradientNorm));
+            _optimizer.Count(_optimizer.StepCount + 1);
+        }
+
+        /// <summary>What belongs to the optimizer's step besides itself.</summary>
+        private void FollowStep()
+        {
+            foreach (IStepPart part in _parts)
+                if (part.ActsAfter(_step)) part.AfterStep(() => _step, _gate?.Tensor);
+        }
+
+        /// <summary>Names the parts that have something to do behind this step.</summary>
+        private string Acting() => string.Concat(_parts.Select((part, i) => part.ActsAfter(_step) ? $" and part {i}" : ""));
+
+        /// <summary>Work that is the same in each step of that name, recorded where it can be.</summary>
+        private void Together(string name, Action work)
+        {
+            if (_recorder is null) work();
+            else _recorder.Step(name, work);
         }
 
         private void SettlePending()
@@ -161,7 +208,7 @@ public sealed partial class Trainer<TBatch>
             foreach (Readback loss in _losses) loss.Dispose();
             _pending?.Dispose();
             _gate?.Dispose();
-            if (_recorder is not null) _trainer.Recorded = (_recorder.Replayed, [.. _recorder.Obstacles]);
+            _trainer.Recorded = _recorder is null ? RecordedSteps.None : new(_recorder.Replayed, _recorder.ReplayedSteps, [.. _recorder.Obstacles]);
             _recorder?.Dispose();
             _recordedLoss?.Dispose();
             if (_trainer._run == this) _trainer._run = null;

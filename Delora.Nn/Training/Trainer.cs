@@ -33,13 +33,18 @@ public sealed partial class Trainer<TBatch>
     }
 
     /// <summary>
-    /// The loss in two parts; null where it cannot be had so. On a CUDA card the passes of a batch are then recorded and replayed as graphs, where
-    /// <see cref="TrainerOptions.UseCudaGraph"/> says so.
+    /// The loss in two parts; null where it cannot be had so. On a CUDA card the passes of a batch are then recorded and replayed as graphs, as the
+    /// optimizer's steps are, where <see cref="TrainerOptions.UseCudaGraph"/> says so.
     /// </summary>
     public RecordableLoss<TBatch>? Recordable { get; init; }
 
-    /// <summary>Passes of the last run that were replayed from a graph, and why others were not.</summary>
-    internal (long Replayed, IReadOnlyList<string> Obstacles) Recorded { get; private set; }
+    /// <summary>
+    /// Hears, once a run, why something of a step is launched one by one where <see cref="TrainerOptions.UseCudaGraph"/> asks for graphs.
+    /// </summary>
+    public Action<string>? Warn { get; init; }
+
+    /// <summary>Passes and optimizer steps of the last run that were replayed from a graph, and why others were not.</summary>
+    internal RecordedSteps Recorded { get; private set; } = RecordedSteps.None;
 
     /// <summary>Who takes part in the run, in order.</summary>
     public IList<ITrainerCallback> Callbacks { get; } = [];
@@ -124,8 +129,8 @@ public sealed partial class Trainer<TBatch>
     }
 
     /// <summary>
-    /// Forgets the graphs of the run under way and gives their memory to others. Who changes what the model computes in the midst of a run, in a callback, calls it: other active adapters,
-    /// other dropout. New values of parameters need nothing.
+    /// Forgets the graphs of the run under way and gives their memory to others. Who changes what the model computes in the midst of a run, in a callback,
+    /// calls it: other active adapters, other dropout. New values of parameters, and other learning rates or weight decays of the optimizer, need nothing.
     /// </summary>
     public void ForgetRecordedSteps() => _run?.Forget();
 }

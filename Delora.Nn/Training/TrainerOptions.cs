@@ -34,8 +34,8 @@ public sealed record TrainerOptions
     public NonFinitePolicy NonFinite { get; init; }
 
     /// <summary>
-    /// Whether the passes of a batch are recorded as a graph on a CUDA card, where the trainer's loss can be (<see cref="Trainer{TBatch}.Recordable"/>):
-    /// the same numbers to the last bit, in one launch. Elsewhere it means nothing.
+    /// Whether a step is recorded as graphs on a CUDA card: the optimizer's step, and the passes of a batch where the trainer's loss can be
+    /// (<see cref="Trainer{TBatch}.Recordable"/>). The same numbers to the last bit, in two launches. Elsewhere it means nothing.
     /// </summary>
     public bool UseCudaGraph { get; init; } = true;
 
@@ -49,6 +49,15 @@ public sealed record TrainerOptions
             throw new ArgumentOutOfRangeException(nameof(MaxGradientNorm), MaxGradientNorm,
                 "The largest gradient norm must be a finite number ≥ 0.");
     }
+}
+
+/// <summary>What of a run was replayed from graphs.</summary>
+/// <param name="Replayed">Passes.</param>
+/// <param name="ReplayedSteps">Optimizer steps.</param>
+/// <param name="Obstacles">Why others were not.</param>
+internal sealed record RecordedSteps(long Replayed, long ReplayedSteps, IReadOnlyList<string> Obstacles)
+{
+    internal static RecordedSteps None { get; } = new(0, 0, []);
 }
 
 /// <summary>One finished optimizer step.</summary>

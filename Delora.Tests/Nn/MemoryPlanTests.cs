@@ -3,6 +3,7 @@ using Delora.Core;
 using Delora.Kernels;
 using Delora.Nn;
 using Delora.Tests.Nn.Models;
+using Delora.Tests.Ptx;
 
 namespace Delora.Tests.Nn;
 
@@ -91,6 +92,21 @@ public sealed class MemoryPlanTests : IDisposable
         Assert.Equal((true, recorded.ReservedBytes), (recorded.CountsReserved, recorded.RequiredBytes));
         Assert.Equal((false, Math.Max(plain.PeakBytes, plain.LoadPeakBytes)), (plain.CountsReserved, plain.RequiredBytes));
         Assert.True(recorded.RequiredBytes > plain.RequiredBytes);
+    }
+
+    /// <summary>With batches of several lengths, each of which is recorded.</summary>
+    [Fact]
+    public void ARunWithGraphsTakesAboutWhatWasPlanned()
+    {
+        Save("llama", small: true);
+        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "planned");
+        FineTuningOptions options = Options("llama") with { Steps = 9, BatchSize = 2 };
+        MemoryPlan plan = FineTuner.Plan(_folder.File("model"), gpu, Examples(), options);
+        using CausalLanguageModel model = CausalLanguageModel.Load(_folder.File("model"), gpu);
+        using var tuner = new FineTuner(model, Examples(), options);
+        tuner.Run();
+        Assert.True(tuner.Recorded is { Replayed: > 2, ReplayedSteps: > 2 });
+        Assert.InRange(gpu.Memory.Statistics.PeakBytesReserved, 0.8 * plan.RequiredBytes, 1.15 * plan.RequiredBytes);
     }
 
     /// <summary>Whether rounding loses anything is known of the numbers alone: the norms of columns, which are kept then, are planned.</summary>

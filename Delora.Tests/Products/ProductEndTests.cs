@@ -85,7 +85,7 @@ public sealed class ProductEndTests
         [
             ProductWriter.Write(new(MmaType.BFloat16, stored, stored, null, true, ProductPlan.Large, Activation: kind)),
             ProductWriter.Write(new(MmaType.BFloat16, plain, stored, (plain, plain), true, ProductPlan.Large, Activation: kind)),
-            ProductWriter.Write(new(MmaType.BFloat16, plain, ProductOperand.Coded(FrozenStorage.Nf4, true), (plain, plain), true, ProductPlan.Large, Activation: kind)),
+            ProductWriter.Write(new(MmaType.BFloat16, plain, ProductOperand.Coded(FrozenStorage.Nf4, true), (plain, plain), true, ProductPlan.Middle, Activation: kind)),
             ProductWriter.Write(new(MmaType.BFloat16, narrow, narrow, null, false, ProductPlan.Middle, Activation: kind)),
             ProductWriter.Write(new(MmaType.BFloat16, narrow, narrow, null, false, ProductPlan.Small, Activation: kind)),
             ProductWriter.Write(new(MmaType.TensorFloat32, plain, plain, (plain, plain), true, ProductPlan.Middle, Activation: kind)),

@@ -6,7 +6,7 @@ namespace Delora.Bench.Compare.Gpu;
 
 /// <summary>
 /// Training steps of a language model as a <see cref="Trainer{TBatch}"/> takes them: batches are uploaded, the numbers of a step are read back while the next
-/// is under way, and on a CUDA card forward and backward are one graph, unless the case says launch by launch.
+/// is under way, and on a CUDA card forward and backward are one graph and the optimizer's step another, unless the case says launch by launch.
 /// </summary>
 internal sealed class GpuStep : GpuWork
 {

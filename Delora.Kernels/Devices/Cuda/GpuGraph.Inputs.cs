@@ -19,13 +19,13 @@ internal sealed unsafe partial class GpuGraph
         if (graph._generator is not { } generator || generator.State.Seed != stream.Seed)
             throw graph.Refuse("it takes random numbers from another generator than the one that it was given");
         graph._masks++;
-        return (graph._inputs!.View.BaseView.SubView(0, sizeof(ulong)).Cast<ulong>(), graph._randomStart);
+        return (graph._inputBlock.SubView(0, sizeof(ulong)).Cast<ulong>(), graph._randomStart);
     }
 
     /// <summary>Remembers a block that the work reads or writes.</summary>
     internal void Touch(MemoryBlock block)
     {
-        if (_isRecording && block.Pool != _pool && _pinned.Add(block)) _gpu.Memory.Pin(block);
+        if (_isRecording && (block.Pool == _pool ? _pooled : _pinned).Add(block)) _gpu.Memory.Pin(block);
     }
 
     /// <summary>A condition on integers that the host knows, which must hold again before each replay.</summary>
@@ -56,24 +56,30 @@ internal sealed unsafe partial class GpuGraph
         byte[] hash = SHA256.HashData(source);
         if (!_isRecording)
         {
-            _rehearsed.Add((source.Length, hash));
-            _inputBytes = checked(_inputBytes + Padded(source.Length));
+            Note(source.Length, hash);
             return false;
         }
-        Take(source.Length, destination, hash);
-        source.CopyTo(new Span<byte>((byte*)_staging + _inputBytes - Padded(source.Length), source.Length));
+        int at = Take(source.Length, hash);
+        CopyInput(at, destination);
+        source.CopyTo(_values.AsSpan(at));
         return true;
     }
 
-    /// <summary>Integers on a device that follow from others which the host knows: in recorded work they are computed again before each replay.</summary>
-    /// <param name="compute">Computes them; from integers that nobody knows it may read.</param>
-    /// <param name="count">How many; where there are others, a replay is refused.</param>
+    /// <summary>
+    /// Numbers on a device that come from a batch, or follow from what the host knows of it: in recorded work they are computed again before each replay.
+    /// </summary>
+    /// <param name="compute">Computes them; from integers that nobody knows it may read. Of float32 it gives the bits.</param>
+    /// <param name="shape">Their shape; where there are more or less, a replay is refused.</param>
     /// <param name="device">Where.</param>
     /// <param name="name">What for.</param>
-    internal static Tensor Derived(Func<int[]> compute, int count, Device device, string name)
+    /// <param name="dtype">int32, or float32 where the device computes in it.</param>
+    internal static Tensor Derived(Func<int[]> compute, Shape shape, Device device, string name, DType dtype = DType.Int32)
     {
-        if (device is not GpuDevice gpu || Current(gpu) is not { } graph) return Tensor.FromIndices(compute(), [count], device, name);
-        Tensor tensor = Tensor.Empty([count], DType.Int32, device, name);
+        if (device is not GpuDevice gpu || Current(gpu) is not { } graph)
+            return dtype == DType.Int32
+                ? Tensor.FromIndices(compute(), shape, device, name)
+                : Tensor.From(MemoryMarshal.Cast<int, float>(compute()), shape, device, name);
+        Tensor tensor = Tensor.Empty(shape, dtype, device, name);
         try
         {
             graph.Derive(tensor, compute);
@@ -86,42 +92,86 @@ internal sealed unsafe partial class GpuGraph
         }
     }
 
+    /// <summary>What a kernel of recorded work reads in place of an argument that changes from one replay to the next.</summary>
+    /// <typeparam name="T">The argument; its size divides <see cref="Alignment"/>, because ILGPU counts a view's place in whole elements.</typeparam>
+    /// <param name="gpu">The device.</param>
+    /// <param name="current">Gives it, before each replay.</param>
+    /// <param name="none">An empty view.</param>
+    /// <returns>A view of one element; an empty one outside of a recording.</returns>
+    internal static ArrayView<T> Fed<T>(GpuDevice gpu, Func<T> current, ArrayView<T> none) where T : unmanaged
+    {
+        if (Current(gpu) is not { } graph) return none;
+        int length = sizeof(T);
+        if (Alignment % length != 0) throw new InvalidOperationException($"{typeof(T).Name} has {length} bytes, which do not divide {Alignment}.");
+        if (!graph._isRecording)
+        {
+            graph.Note(length, []);
+            return none;
+        }
+        int at = graph.Take(length, null);
+        graph._guards.Add(() =>
+        {
+            MemoryMarshal.Write(graph._values.AsSpan(at), current());
+            return true;
+        });
+        return graph._inputBlock.SubView(at, length).Cast<T>();
+    }
+
     private void Derive(Tensor destination, Func<int[]> compute)
     {
         int length = checked((int)destination.ByteLength);
         if (!_isRecording)
         {
-            // The values go the usual way; they are not compared.
-            destination.SetIndices(compute());
-            _rehearsed[^1] = (length, []);
+            // The values go the usual way, in pieces perhaps; they are not compared.
+            (int noted, int bytes) = (_rehearsed.Count, _inputBytes);
+            if (destination.DType == DType.Int32) destination.SetIndices(compute());
+            else destination.CopyFrom<float>(MemoryMarshal.Cast<int, float>(compute()));
+            _rehearsed.RemoveRange(noted, _rehearsed.Count - noted);
+            _inputBytes = bytes;
+            Note(length, []);
             return;
         }
-        Take(length, _gpu.Bytes(destination), null);
-        int at = _inputBytes - Padded(length);
-        int[] known = compute();
+        int at = Take(length, null);
+        CopyInput(at, _gpu.Bytes(destination));
+        // A copy: it is overwritten by the next batch.
+        int[] known = [.. compute()];
         destination.Remember(known);
-        Write();
+        if (!Write()) throw Refuse($"'{destination.Name}' {destination.Shape} is given {known.Length} numbers");
         _guards.Add(Write);
 
         bool Write()
         {
             int[] values = compute();
-            if (values.Length * sizeof(int) != length) return false;
+            if (values.Length * (long)sizeof(int) != length) return false;
             // In place: the checks of these integers look here.
             values.CopyTo(known, 0);
-            MemoryMarshal.AsBytes(values.AsSpan()).CopyTo(new Span<byte>((byte*)_staging + at, length));
+            MemoryMarshal.AsBytes(values.AsSpan()).CopyTo(_values.AsSpan(at, length));
             return true;
         }
     }
 
-    private void Take(int length, ArrayView<byte> destination, byte[]? hash)
+    private void Note(int length, byte[] hash)
+    {
+        _rehearsed.Add((length, hash));
+        _inputBytes = checked(_inputBytes + Padded(length));
+    }
+
+    /// <summary>The place of the next piece of the inputs.</summary>
+    private int Take(int length, byte[]? hash)
     {
         bool asBefore = _uploads < _rehearsed.Count && _rehearsed[_uploads].Length == length
             && (hash is null || _rehearsed[_uploads].Hash.AsSpan().SequenceEqual(hash));
         if (!asBefore) throw Refuse($"its upload number {_uploads + 1} is not what it was before: it depends on the batch");
         _uploads++;
-        _driver.Copy(_inputs!.View.BaseView.SubView(_inputBytes, length).LoadEffectiveAddressAsPtr(), destination.LoadEffectiveAddressAsPtr(), length);
+        int at = _inputBytes;
         _inputBytes = checked(_inputBytes + Padded(length));
+        return at;
+    }
+
+    private void CopyInput(int at, ArrayView<byte> destination)
+    {
+        if (destination.Length > 0)
+            _driver.Copy(_inputBlock.SubView(at, destination.Length).LoadEffectiveAddressAsPtr(), destination.LoadEffectiveAddressAsPtr(), destination.Length);
     }
 
     private static int Padded(int length) => checked(length + Alignment - 1) / Alignment * Alignment;

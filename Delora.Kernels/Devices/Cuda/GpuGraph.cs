@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Delora.Core;
 using ILGPU;
 using ILGPU.Runtime;
@@ -12,8 +13,8 @@ namespace Delora.Kernels;
 /// <remarks>
 /// <para>What the host does in the work is done when it is recorded, never again. So that nothing gets lost in silence, work that depends on the host
 /// is refused: it may not wait for the device, and what it uploads must be the same in the rehearsal and in the recording, unless it is
-/// <see cref="Derive">derived</see> from integers that the host knows. Checks of such integers are repeated before each replay
-/// (<see cref="Require"/>).</para>
+/// <see cref="Derived">derived</see> from integers that the host knows, or <see cref="Fed{T}">fed</see>: then the host is asked again before each replay.
+/// Checks of such integers are repeated as well (<see cref="Require"/>). All of it reaches the device in one copy, which nobody waits for.</para>
 /// <para>Random numbers move on: a mask is recorded relative to where the generator stood when the work began, and each replay takes as many numbers as
 /// the recording did.</para>
 /// </remarks>
@@ -23,22 +24,30 @@ internal sealed unsafe partial class GpuGraph : IDisposable
     private static GpuGraph? t_current;
 
     // The first bytes of the inputs: where the generator stands.
-    private const int RandomBytes = 16;
-    private const int Alignment = 16;
+    private const int RandomBytes = 32;
+
+    // Of each piece of the inputs.
+    private const int Alignment = 32;
+
+    // Copies on their way: while one is made, the next is written beside it.
+    private const int Slots = 2;
 
     private readonly GpuDevice _gpu;
     private readonly IPtxDriver _driver;
     private readonly BlockPool _pool;
     private readonly Generator? _generator;
-    private readonly HashSet<MemoryBlock> _pinned = [];
+    private readonly HashSet<MemoryBlock> _pinned = [], _pooled = [];
     private readonly List<(int Length, byte[] Hash)> _rehearsed = [];
     private readonly List<Func<bool>> _guards = [];
     private bool _isRecording;
     private int _inputBytes = RandomBytes, _recordedBytes, _uploads, _masks;
     private ulong _randomStart, _randomCount;
-    private MemoryBuffer1D<byte, Stride1D.Dense>? _inputs;
+    private readonly IPtxEvent?[] _staged = new IPtxEvent?[Slots];
+    private Tensor? _inputs;
+    private ArrayView<byte> _inputBlock;
+    private byte[] _values = [];
     private nint _staging;
-    private IPtxEvent? _staged;
+    private int _slot;
     private IPtxGraph? _graph;
 
     /// <summary>A graph that is still to be made.</summary>
@@ -56,6 +65,9 @@ internal sealed unsafe partial class GpuGraph : IDisposable
 
     /// <summary>Whether it can be replayed.</summary>
     internal bool IsRecorded => _graph is not null;
+
+    /// <summary>Whether the last replay was refused because the host asked for other work.</summary>
+    internal bool IsForOtherWork { get; private set; }
 
     /// <summary>The work of this thread that is being rehearsed or recorded on a device; null where there is none.</summary>
     internal static GpuGraph? Current(GpuDevice gpu) => t_current is { } graph && graph._gpu == gpu ? graph : null;
@@ -106,9 +118,12 @@ internal sealed unsafe partial class GpuGraph : IDisposable
         GeneratorState before = _generator?.State ?? default;
         try
         {
-            _inputs = _gpu.Accelerator.Allocate1D<byte>(_inputBytes);
-            _staging = _driver.AllocateHost(_inputBytes);
-            _staged = _driver.CreateEvent();
+            // Not of the pool, where the next recording would write.
+            using (BlockPool.Pause()) _inputs = Tensor.Empty([_inputBytes], DType.UInt8, _gpu, "inputs of a recording").Own();
+            _inputBlock = _gpu.Bytes(_inputs);
+            _values = new byte[_inputBytes];
+            _staging = _driver.AllocateHost(checked(Slots * (long)_inputBytes));
+            for (int i = 0; i < Slots; i++) _staged[i] = _driver.CreateEvent();
             (_inputBytes, _uploads, _masks, _randomStart) = (RandomBytes, 0, 0, before.Offset);
             _gpu.Exclusively(() => Record(work));
             _recordedBytes = _inputBytes;
@@ -137,22 +152,34 @@ internal sealed unsafe partial class GpuGraph : IDisposable
     internal bool TryReplay()
     {
         ObjectDisposedException.ThrowIf(_graph is null, this);
+        IsForOtherWork = false;
         if (IsStale) return false;
-        // The copy of the last replay may still be on its way.
-        _gpu.Guarded("waiting for the last replay", _staged!.Wait);
         foreach (Func<bool> guard in _guards)
-            if (!guard()) return false;
+        {
+            if (guard()) continue;
+            IsForOtherWork = true;
+            return false;
+        }
         if (_generator is not null)
         {
-            *(ulong*)_staging = _generator.State.Offset;
+            MemoryMarshal.Write(_values, _generator.State.Offset);
             _generator.Next(checked((long)_randomCount));
         }
-        _gpu.Guarded("replaying a recording", () => _gpu.Exclusively(() =>
+        IPtxEvent staged = _staged[_slot]!;
+        nint values = _staging + _slot * _values.Length;
+        _slot = (_slot + 1) % Slots;
+        _gpu.Guarded("replaying a recording", () =>
         {
-            _driver.CopyFromHost(_staging, _inputs!.View.BaseView.LoadEffectiveAddressAsPtr(), _recordedBytes);
-            _staged.Record();
-            _graph.Replay();
-        }));
+            // The copy of the replay before the last one: it has been made, unless the host is two replays ahead of the card.
+            if (!staged.HasPassed) staged.Wait();
+            _values.AsSpan(0, _recordedBytes).CopyTo(new Span<byte>((byte*)values, _recordedBytes));
+            _gpu.Exclusively(() =>
+            {
+                _driver.CopyFromHost(values, _inputBlock.LoadEffectiveAddressAsPtr(), _recordedBytes);
+                staged.Record();
+                _graph.Replay();
+            });
+        });
         _gpu.HasLaunched("one of a recording");
         return true;
     }
@@ -177,20 +204,15 @@ internal sealed unsafe partial class GpuGraph : IDisposable
                 // Nothing runs after a fault.
             }
             _graph?.Dispose();
-            _staged?.Dispose();
+            foreach (IPtxEvent? staged in _staged) staged?.Dispose();
             if (_staging != 0) _driver.FreeHost(_staging);
-            try
-            {
-                _inputs.Dispose();
-            }
-            catch (AcceleratorException)
-            {
-                // The memory goes with the context.
-            }
         }
-        (_graph, _staged, _staging, _inputs) = (null, null, 0, null);
-        foreach (MemoryBlock block in _pinned) _gpu.Memory.Unpin(block);
+        _inputs?.Dispose();
+        Array.Clear(_staged);
+        (_graph, _staging, _inputs, _inputBlock, _values) = (null, 0, null, default, []);
+        foreach (MemoryBlock block in _pinned.Concat(_pooled)) _gpu.Memory.Unpin(block);
         _pinned.Clear();
+        _pooled.Clear();
         _guards.Clear();
     }
 

@@ -30,6 +30,15 @@ public static partial class AdamWKernel
     /// <exception cref="ArgumentOutOfRangeException">A setting or the step is outside of its range.</exception>
     public static void Step(Tensor p, Tensor g, Tensor m, Tensor v, Tensor? scale, in AdamWSettings settings, long step, Tensor? gate = null)
     {
+        AdamWSettings given = settings;
+        Step(p, g, m, v, scale, () => (given, step), gate);
+    }
+
+    /// <summary>The same with settings and number of the step that recorded work (<see cref="GpuGraph"/>) asks for again before each replay.</summary>
+    internal static void Step(
+        Tensor p, Tensor g, Tensor m, Tensor v, Tensor? scale, Func<(AdamWSettings Settings, long Step)> current, Tensor? gate)
+    {
+        (AdamWSettings settings, long step) = current();
         settings.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(step, 1);
         Check.SameShape(Op, p, g);
@@ -41,9 +50,15 @@ public static partial class AdamWKernel
         {
             case CpuDevice or ReferenceDevice when gate is not null && gate.ToScalar() != 0: break;
             case CpuDevice cpu: CpuAdamW.Step(cpu, p, g, m, v, scale, new AdamWFactors(settings, step)); break;
-            case GpuDevice gpu: GpuAdamW.Step(gpu, p, g, m, v, scale, gate, new AdamWFactors(settings, step)); break;
+            case GpuDevice gpu: GpuAdamW.Step(gpu, p, g, m, v, scale, gate, Factors); break;
             case ReferenceDevice: ReferenceStep(p, g, m, v, scale, settings, step); break;
             case var other: throw Dispatch.Unknown(Op, other);
+        }
+
+        AdamWFactors Factors()
+        {
+            (AdamWSettings now, long number) = current();
+            return new AdamWFactors(now, number);
         }
     }
 }

@@ -32,7 +32,7 @@ public static partial class CrossEntropyKernel
         using Tensor losses = Tensor.Empty(RowShape.Of(Op, logits), device.FloatType, device, "losses of the rows");
         int count = ForwardRows(logits, labels, losses, logSumExp, ignoreIndex);
         if (count == 0) throw NothingCounts(Op, labels, ignoreIndex);
-        Mean(losses, loss, count);
+        Mean(losses, loss, CountedRows.Of(labels, count, ignoreIndex));
         return count;
     }
 
@@ -51,7 +51,7 @@ public static partial class CrossEntropyKernel
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
         Check.HasShape(Op, dloss, []);
-        Backward(logits, labels, logSumExp, dloss, dlogits, 0, 1.0 / count, ignoreIndex);
+        Backward(logits, labels, logSumExp, dloss, dlogits, 0, CountedRows.Of(labels, count, ignoreIndex), ignoreIndex);
     }
 
     /// <summary>loss_i = z_i − x_it in each row, 0 where it is ignored.</summary>
@@ -71,7 +71,8 @@ public static partial class CrossEntropyKernel
         Check.HasShape(Op, logSumExp, rows);
         Check.OneDevice(Op, logits, labels);
         Device device = Check.Floats(Op, logits, losses, logSumExp);
-        int count = IndexCheck.Count(Op, labels, logits.Shape.Columns, ignoreIndex);
+        // The count itself changes no launch; that there is nothing to count is an error of its own.
+        int count = IndexCheck.Count(Op, labels, logits.Shape.Columns, ignoreIndex, used => used > 0 ? 1 : 0);
         switch (device)
         {
             case CpuDevice cpu: CpuCrossEntropy.Forward(cpu, logits, labels, losses, logSumExp, ignoreIndex); break;
@@ -94,26 +95,26 @@ public static partial class CrossEntropyKernel
         Tensor logits, Tensor labels, Tensor logSumExp, Tensor dlosses, Tensor dlogits, int ignoreIndex = IgnoreIndex)
     {
         Check.HasShape(Op, dlosses, RowShape.Of(Op, logits));
-        Backward(logits, labels, logSumExp, dlosses, dlogits, 1, 1, ignoreIndex);
+        Backward(logits, labels, logSumExp, dlosses, dlogits, 1, null, ignoreIndex);
     }
 
     /// <summary>loss = (1/count) Σ losses.</summary>
-    internal static void Mean(Tensor losses, Tensor loss, int count)
+    internal static void Mean(Tensor losses, Tensor loss, CountedRows rows)
     {
         switch (losses.Device)
         {
-            case CpuDevice cpu: CpuSum.Forward(cpu, losses, loss, 1, losses.ElementCount, 1.0 / count); break;
-            case GpuDevice gpu: GpuSum.Forward(gpu, losses, loss, 1, losses.ElementCount, (float)(1.0 / count)); break;
-            default: ReferenceMean(losses, loss, count); break;
+            case CpuDevice cpu: CpuSum.Forward(cpu, losses, loss, 1, losses.ElementCount, 1.0 / rows.Count); break;
+            case GpuDevice gpu: GpuCrossEntropy.Mean(gpu, losses, loss, rows); break;
+            default: ReferenceMean(losses, loss, rows.Count); break;
         }
     }
 
     internal static IndexException NothingCounts(string op, Tensor labels, int ignoreIndex) =>
         new($"{op}: all {labels.ElementCount} labels {labels.Shape} are {ignoreIndex} (ignored): a mean over no rows");
 
-    /// <summary>The gradient of row i is <paramref name="scale"/> times element i · <paramref name="stride"/> of dloss.</summary>
+    /// <summary>The gradient of row i is element i · <paramref name="stride"/> of dloss, over <paramref name="mean"/>'s count where there is one.</summary>
     private static void Backward(
-        Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, double scale, int ignoreIndex)
+        Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, CountedRows? mean, int ignoreIndex)
     {
         Shape rows = RowShape.Of(Op, logits);
         Check.HasShape(Op, labels, rows);
@@ -121,13 +122,15 @@ public static partial class CrossEntropyKernel
         Check.HasShape(Op, logSumExp, rows);
         Check.SameShape(Op, logits, dlogits);
         Check.OneDevice(Op, logits, labels);
-        switch (Check.Floats(Op, logits, logSumExp, dloss, dlogits))
+        Device device = Check.Floats(Op, logits, logSumExp, dloss, dlogits);
+        double scale = mean is null ? 1 : 1.0 / mean.Value.Count;
+        switch (device)
         {
             case CpuDevice cpu:
                 CpuCrossEntropy.Backward(cpu, logits, labels, logSumExp, dloss, dlogits, stride, (float)scale, ignoreIndex);
                 break;
             case GpuDevice gpu:
-                GpuCrossEntropy.Backward(gpu, logits, labels, logSumExp, dloss, dlogits, stride, (float)scale, ignoreIndex);
+                GpuCrossEntropy.Backward(gpu, logits, labels, logSumExp, dloss, dlogits, stride, mean, ignoreIndex);
                 break;
             case ReferenceDevice:
                 ReferenceBackward(logits, labels, logSumExp, dloss, dlogits, stride, scale, ignoreIndex);

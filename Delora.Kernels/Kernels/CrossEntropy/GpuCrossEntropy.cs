@@ -11,10 +11,23 @@ internal static class GpuCrossEntropy
             gpu.View<float>(losses), gpu.View<float>(logSumExp), logits.Shape.Columns, ignoreIndex);
 
     internal static void Backward(
-        GpuDevice gpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, float scale,
-        int ignoreIndex) =>
+        GpuDevice gpu, Tensor logits, Tensor labels, Tensor logSumExp, Tensor dloss, Tensor dlogits, int stride, CountedRows? mean,
+        int ignoreIndex)
+    {
+        ArrayView<float> gradient = gpu.View<float>(dloss);
         gpu.LaunchGroups(BackwardKernel, GpuReduce.Config(gpu, labels.ElementCount, perThread: 0), gpu.View<float>(logits),
-            gpu.View<int>(labels), gpu.View<float>(logSumExp), gpu.View<float>(dloss), gpu.View<float>(dlogits), logits.Shape.Columns, stride, scale, ignoreIndex);
+            gpu.View<int>(labels), gpu.View<float>(logSumExp), gradient, gpu.View<float>(dlogits), logits.Shape.Columns, stride,
+            mean?.Share(gpu, gradient) ?? new GpuFed<float>(1, gradient), ignoreIndex);
+    }
+
+    internal static void Mean(GpuDevice gpu, Tensor losses, Tensor loss, CountedRows rows)
+    {
+        ArrayView<float> sum = gpu.View<float>(loss);
+        GpuReduce.All<GpuIdentity, GpuPlus>(gpu, gpu.View<float>(losses), sum);
+        gpu.Launch(ShareKernel, 1, sum, rows.Share(gpu, sum));
+    }
+
+    private static void ShareKernel(Index1D i, ArrayView<float> sum, GpuFed<float> share) => sum[i] *= share.Here();
 
     private static void ForwardKernel(
         ArrayView<float> logits, ArrayView<int> labels, ArrayView<float> losses, ArrayView<float> logSumExp, int columns, int ignoreIndex)
@@ -44,13 +57,13 @@ internal static class GpuCrossEntropy
 
     private static void BackwardKernel(
         ArrayView<float> logits, ArrayView<int> labels, ArrayView<float> logSumExp, ArrayView<float> dloss, ArrayView<float> dlogits,
-        int columns, int stride, float scale, int ignoreIndex)
+        int columns, int stride, GpuFed<float> scale, int ignoreIndex)
     {
         int label = labels[Grid.IdxX];
         long start = (long)Grid.IdxX * columns;
         float z = logSumExp[Grid.IdxX];
         bool ignored = label == ignoreIndex;
-        float g = dloss[(long)Grid.IdxX * stride] * scale;
+        float g = dloss[(long)Grid.IdxX * stride] * scale.Here();
         for (int j = Group.IdxX; j < columns; j += Group.DimX)
         {
             float p = GpuReduce.Exp(logits[start + j] - z);

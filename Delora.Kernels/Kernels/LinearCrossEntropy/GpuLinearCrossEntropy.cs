@@ -6,13 +6,13 @@ namespace Delora.Kernels;
 /// <summary>The ILGPU implementation of <see cref="LinearCrossEntropyKernel"/>: the kernels of the cross-entropy on a block, a group per row.</summary>
 internal static class GpuLinearCrossEntropy
 {
-    internal static void Rows(GpuDevice gpu, Tensor logits, Tensor labels, Tensor losses, double? scale, int ignoreIndex)
+    internal static void Rows(GpuDevice gpu, Tensor logits, Tensor labels, Tensor losses, CountedRows? mean, int ignoreIndex)
     {
         using Tensor logSumExp = Tensor.Empty(losses.Shape, losses.DType, gpu, "LinearCrossEntropy.logSumExp");
         GpuCrossEntropy.Forward(gpu, logits, labels, losses, logSumExp, ignoreIndex);
-        if (scale is not { } factor) return;
+        if (mean is null) return;
         using Tensor one = Tensor.From([1f], [], gpu, "LinearCrossEntropy.one");
-        GpuCrossEntropy.Backward(gpu, logits, labels, logSumExp, one, logits, 0, (float)factor, ignoreIndex);
+        GpuCrossEntropy.Backward(gpu, logits, labels, logSumExp, one, logits, 0, mean, ignoreIndex);
     }
 
     internal static void Backward(GpuDevice gpu, Tensor dloss, Tensor saved, Tensor gradient, bool accumulate) =>

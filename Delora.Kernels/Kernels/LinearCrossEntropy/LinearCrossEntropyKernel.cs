@@ -91,7 +91,8 @@ public static partial class LinearCrossEntropyKernel
         Device device = Check.Floats(Op, x, weight.Tensor, loss, dx, dweight);
         if (dx is not null) Check.Apart(Op, dx, x, weight.Tensor, dweight);
         if (dweight is not null) Check.Apart(Op, dweight, x, weight.Tensor);
-        int count = IndexCheck.Count(Op, labels, weight.Vocabulary, ignoreIndex);
+        int total = checked((int)x.Shape.Rows);
+        int count = IndexCheck.Count(Op, labels, weight.Vocabulary, ignoreIndex, used => LinearCrossEntropyRows.LaunchesOf(device, used, total));
         if (count == 0) throw CrossEntropyKernel.NothingCounts(Op, labels, ignoreIndex);
         if (device is ReferenceDevice)
         {
@@ -99,33 +100,21 @@ public static partial class LinearCrossEntropyKernel
             ReferenceForward(x, dense.Tensor, labels, loss, dx, dweight, count, ignoreIndex);
             return count;
         }
-        int total = checked((int)x.Shape.Rows);
         using Tensor allX = x.View([total, weight.Dim]), allLabels = labels.View([total]);
         using Tensor? allDx = dx?.View([total, weight.Dim]);
-        if (count == total)
-        {
-            RunBlocks(device, allX, weight, allLabels, loss, allDx, dweight, ignoreIndex, blockElements);
-            return count;
-        }
-        // Only rows that count are multiplied: prompts and padding may be most of a batch.
-        int[] Labels() => allLabels.KnownStorage is null ? allLabels.ToArray<int>() : allLabels.Known.ToArray();
-        int[] Rows() => RowsThatCount(Labels(), ignoreIndex);
-        using Tensor rowsKept = GpuGraph.Derived(Rows, count, device, "rows that count");
-        using Tensor labelsKept = GpuGraph.Derived(() => [.. Labels().Where(label => label != ignoreIndex)], count, device, "labels that count");
-        using Tensor xKept = Tensor.Empty([count, weight.Dim], x.DType, device, "x that counts");
-        using Tensor? dxKept = dx is null ? null : Tensor.Empty([count, weight.Dim], x.DType, device, "dx that counts");
-        EmbeddingKernel.Forward(rowsKept, allX, xKept);
-        RunBlocks(device, xKept, weight, labelsKept, loss, dxKept, dweight, ignoreIndex, blockElements);
-        if (allDx is not null) EmbeddingKernel.Backward(rowsKept, dxKept!, allDx, accumulate: false);
+        CountedRows counted = CountedRows.Of(labels, count, ignoreIndex);
+        if (count == total) Run(allX, allLabels, allDx);
+        else new LinearCrossEntropyRows(allLabels, count, ignoreIndex).Run(allX, allDx, Run);
         return count;
+
+        void Run(Tensor rowsX, Tensor rowsLabels, Tensor? rowsDx) =>
+            RunBlocks(device, rowsX, weight, rowsLabels, counted, loss, rowsDx, dweight, ignoreIndex, blockElements);
     }
 
-    private static int[] RowsThatCount(int[] labels, int ignoreIndex) =>
-        [.. Enumerable.Range(0, labels.Length).Where(row => labels[row] != ignoreIndex)];
-
-    /// <summary>Over rows that all count: x [rows, dim], labels [rows].</summary>
+    /// <summary>x [rows, dim], labels [rows]; the mean is over those that count.</summary>
     private static void RunBlocks(
-        Device device, Tensor x, VocabularyWeight weight, Tensor labels, Tensor loss, Tensor? dx, Tensor? dweight, int ignoreIndex, int blockElements)
+        Device device, Tensor x, VocabularyWeight weight, Tensor labels, CountedRows counted, Tensor loss, Tensor? dx, Tensor? dweight, int ignoreIndex,
+        int blockElements)
     {
         int total = x.Shape[0], block = BlockRows(total, Math.Max(1, blockElements / Math.Max(1, weight.Vocabulary)));
         using Tensor losses = Tensor.Empty([total], device.FloatType, device, "losses of the rows");
@@ -136,7 +125,7 @@ public static partial class LinearCrossEntropyKernel
             using Tensor blockX = Rows(x, start, size), blockLogits = logits.View([size, weight.Vocabulary]);
             using Tensor blockLabels = labels.View([size], start), blockLosses = losses.View([size], start);
             weight.Logits(blockX, blockLogits);
-            RunRows(device, blockLogits, blockLabels, blockLosses, dx is not null || dweight is not null ? 1.0 / total : null, ignoreIndex);
+            RunRows(device, blockLogits, blockLabels, blockLosses, dx is not null || dweight is not null ? counted : null, ignoreIndex);
             if (dx is not null)
             {
                 using Tensor blockDx = Rows(dx, start, size);
@@ -144,7 +133,7 @@ public static partial class LinearCrossEntropyKernel
             }
             if (dweight is not null) MatMulKernel.Forward(blockLogits, blockX, dweight, MatMulLayout.TN, accumulate: start > 0);
         }
-        CrossEntropyKernel.Mean(losses, loss, total);
+        CrossEntropyKernel.Mean(losses, loss, counted);
     }
 
     /// <summary>
@@ -157,13 +146,13 @@ public static partial class LinearCrossEntropyKernel
         return even < RowsPerTile ? even : Math.Min(total, (even + RowsPerTile - 1) / RowsPerTile * RowsPerTile);
     }
 
-    /// <summary>The losses of some rows and, where a scale is given, in place of their logits (softmax − onehot) · scale.</summary>
-    private static void RunRows(Device device, Tensor logits, Tensor labels, Tensor losses, double? scale, int ignoreIndex)
+    /// <summary>The losses of some rows and, where a count is given, in place of their logits (softmax − onehot) / count.</summary>
+    private static void RunRows(Device device, Tensor logits, Tensor labels, Tensor losses, CountedRows? mean, int ignoreIndex)
     {
         switch (device)
         {
-            case CpuDevice cpu: CpuLinearCrossEntropy.Rows(cpu, logits, labels, losses, scale, ignoreIndex); break;
-            case GpuDevice gpu: GpuLinearCrossEntropy.Rows(gpu, logits, labels, losses, scale, ignoreIndex); break;
+            case CpuDevice cpu: CpuLinearCrossEntropy.Rows(cpu, logits, labels, losses, mean is null ? null : 1.0 / mean.Value.Count, ignoreIndex); break;
+            case GpuDevice gpu: GpuLinearCrossEntropy.Rows(gpu, logits, labels, losses, mean, ignoreIndex); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }
     }

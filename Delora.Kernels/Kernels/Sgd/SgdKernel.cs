@@ -29,6 +29,14 @@ public static partial class SgdKernel
     /// <exception cref="ArgumentException">There is a buffer without momentum, or momentum without a buffer.</exception>
     public static void Step(Tensor p, Tensor g, Tensor? buffer, Tensor? scale, in SgdSettings settings, long step, Tensor? gate = null)
     {
+        SgdSettings given = settings;
+        Step(p, g, buffer, scale, () => (given, step), gate);
+    }
+
+    /// <summary>The same with settings and number of the step that recorded work (<see cref="GpuGraph"/>) asks for again before each replay.</summary>
+    internal static void Step(Tensor p, Tensor g, Tensor? buffer, Tensor? scale, Func<(SgdSettings Settings, long Step)> current, Tensor? gate)
+    {
+        (SgdSettings settings, long step) = current();
         settings.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(step, 1);
         if (settings.Momentum > 0 != buffer is not null)
@@ -41,7 +49,7 @@ public static partial class SgdKernel
         {
             case CpuDevice or ReferenceDevice when gate is not null && gate.ToScalar() != 0: break;
             case CpuDevice cpu: CpuSgd.Step(cpu, p, g, buffer, scale, settings, step == 1); break;
-            case GpuDevice gpu: GpuSgd.Step(gpu, p, g, buffer, scale, gate, settings, step == 1); break;
+            case GpuDevice gpu: GpuSgd.Step(gpu, p, g, buffer, scale, gate, current); break;
             case ReferenceDevice: ReferenceStep(p, g, buffer, scale, settings, step == 1); break;
             case var other: throw Dispatch.Unknown(Op, other);
         }

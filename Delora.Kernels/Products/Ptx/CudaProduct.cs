@@ -121,7 +121,9 @@ internal sealed record CudaProduct(
     private bool AllowsLarge(GpuDevice gpu)
     {
         int staged = (A.DType == StoredType ? 0 : 1) + (B.DType == StoredType ? 0 : 1);
-        return staged == 0 || (staged == 1 && Mask is null && Left(gpu).Width == 16 && (Scales is not null || Right(gpu).Width == 16));
+        bool isCoded = Scales is not null;
+        // Codes, a branch and an activation at once would not fit the registers.
+        return staged == 0 || (staged == 1 && Mask is null && Left(gpu).Width == 16 && (isCoded ? Epilogue.Activation == ActivationKind.None : Right(gpu).Width == 16));
     }
 
     private ProductOperand Left(GpuDevice gpu) => Operand(gpu, A, Layout != MatMulLayout.TN, Size.M, Size.K);

@@ -31,8 +31,10 @@ internal sealed class Encoder : Module
         if (config.UsesPooler) _pooler = Register("pooler", new EncoderPooler(weights.Within("pooler")));
     }
 
-    /// <summary>The features of the last layer, [rows, length, hidden]; of no meaning where there is padding.</summary>
-    internal Tensor Forward(EncodedBatch batch, PretrainedModel? checkpointed)
+    /// <summary>What the encoder computes from: ids, token types, positions and, where there is padding, a mask, each [rows, length].</summary>
+    /// <exception cref="ShapeException">The texts are longer than the model takes.</exception>
+    /// <exception cref="IndexException">A token type is none of the model's.</exception>
+    internal IReadOnlyList<BatchInput> Inputs(EncodedBatch batch)
     {
         Check.Shapes(batch.Length <= _config.MaxTokens,
             $"{_config.Architecture}: {batch.Length} tokens are more than the {_config.MaxTokens} that the model takes");
@@ -41,10 +43,19 @@ internal sealed class Encoder : Module
             if ((uint)type >= (uint)_config.TypeVocabSize)
                 throw new IndexException($"{_config.Architecture}: the token type {type} is none of the model's {_config.TypeVocabSize}");
         Shape shape = [batch.Rows, batch.Length];
-        Tensor ids = Tensor.FromIndices(batch.Ids, shape, _device, "ids"), types = Tensor.FromIndices(batch.TokenTypes, shape, _device, "token types");
-        Tensor positions = Tensor.FromIndices(_config.Positions(batch), shape, _device, "positions");
-        Tensor? mask = batch.HasPadding ? Tensor.From(batch.Mask, shape, _device, "mask") : null;
-        Tensor x = _embeddings.Forward(ids, types, positions);                                  // [rows, length, hidden]
+        List<BatchInput> inputs =
+            [new("ids", batch.Ids, shape), new("token types", batch.TokenTypes, shape), new("positions", _config.Positions(batch), shape)];
+        if (batch.HasPadding) inputs.Add(new("mask", batch.Mask, shape));
+        return inputs;
+    }
+
+    /// <summary>The features of the last layer, [rows, length, hidden]; of no meaning where there is padding.</summary>
+    /// <param name="inputs">Tensors of <see cref="Inputs"/>.</param>
+    /// <param name="checkpointed">The model where its layers are checkpointed; else null.</param>
+    internal Tensor Forward(ReadOnlySpan<Tensor> inputs, PretrainedModel? checkpointed)
+    {
+        Tensor? mask = inputs.Length > 3 ? inputs[3] : null;
+        Tensor x = _embeddings.Forward(inputs[0], inputs[1], inputs[2]);                        // [rows, length, hidden]
         foreach (EncoderLayer layer in _layers) x = LayerCheckpoint.Run(x, checkpointed, h => layer.Forward(h, mask));
         return x;
     }

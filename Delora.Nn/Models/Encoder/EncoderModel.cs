@@ -88,8 +88,14 @@ public abstract class EncoderModel : PretrainedModel
         _ => new TextEncoder(config, device, weights),
     };
 
+    /// <summary>What the features are computed from, as it comes to the device; see <see cref="Encoder.Inputs"/>.</summary>
+    private protected IReadOnlyList<BatchInput> Inputs(EncodedBatch batch) => _encoder.Inputs(batch);
+
     /// <summary>The features of the last layer, [rows, length, hidden].</summary>
-    private protected Tensor Hidden(EncodedBatch batch) => _encoder.Forward(batch, Checkpointing ? this : null);
+    private protected Tensor Hidden(EncodedBatch batch) => Hidden([.. Inputs(batch).Select(input => input.On(Device))]);
+
+    /// <summary>The same from tensors of <see cref="Inputs"/>.</summary>
+    private protected Tensor Hidden(ReadOnlySpan<Tensor> inputs) => _encoder.Forward(inputs, Checkpointing ? this : null);
 
     private protected Tensor First(Tensor hidden) => _encoder.First(hidden);
 

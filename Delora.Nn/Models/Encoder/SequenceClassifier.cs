@@ -59,7 +59,7 @@ public sealed class SequenceClassifier : EncoderModel
     public Tensor Forward(EncodedBatch batch)
     {
         using Lease lease = Enter();
-        return Logits(batch);
+        return Logits(Hidden(batch));
     }
 
     /// <summary>
@@ -108,7 +108,18 @@ public sealed class SequenceClassifier : EncoderModel
     public Tensor Loss(ClassificationBatch batch)
     {
         using Lease lease = Enter();
-        return LossOf(Logits(batch.Inputs), batch);
+        return LossOf(Logits(Hidden(batch.Inputs)), batch);
+    }
+
+    /// <summary>What the loss of a batch is computed from, as it comes to the device: the targets, then what the encoder takes.</summary>
+    /// <inheritdoc cref="Loss(ClassificationBatch)"/>
+    internal IReadOnlyList<BatchInput> Inputs(ClassificationBatch batch) => [Target(batch), .. Inputs(batch.Inputs)];
+
+    /// <summary>The loss from tensors of <see cref="Inputs(ClassificationBatch)"/>.</summary>
+    internal Tensor Loss(IReadOnlyList<Tensor> inputs, ClassificationProblem problem)
+    {
+        using Lease lease = Enter();
+        return LossOf(Logits(Hidden([.. inputs.Skip(1)])), inputs[0], problem);
     }
 
     /// <summary>What the labels are; see <see cref="EncoderConfig.ProblemOf"/>.</summary>
@@ -116,7 +127,11 @@ public sealed class SequenceClassifier : EncoderModel
     public ClassificationProblem ProblemOf(ClassificationProblem data) => Config.ProblemOf(data);
 
     /// <summary>The loss of scores that are there.</summary>
-    internal Tensor LossOf(Tensor logits, ClassificationBatch batch)
+    internal Tensor LossOf(Tensor logits, ClassificationBatch batch) =>
+        LossOf(logits, Target(batch).On(Device), ProblemOf(batch.Labels is null ? ClassificationProblem.MultiLabel : ClassificationProblem.SingleLabel));
+
+    /// <summary>A single label of each text [rows], several of each [rows · labels] as 0 and 1, or minus the numbers of a regression [rows, labels].</summary>
+    private BatchInput Target(ClassificationBatch batch)
     {
         ClassificationProblem data = batch.Labels is null ? ClassificationProblem.MultiLabel : ClassificationProblem.SingleLabel;
         ClassificationProblem problem = ProblemOf(data);
@@ -126,14 +141,23 @@ public sealed class SequenceClassifier : EncoderModel
         if (batch.Labels is { } labels)
         {
             Check.Shapes(labels.Length == batch.Inputs.Rows, $"{Config.Architecture}: {batch.Inputs.Rows} texts, and {labels.Length} labels");
-            return logits.CrossEntropy(Tensor.FromIndices(labels, [labels.Length], Device, "labels"));
+            return new BatchInput("labels", labels, [labels.Length]);
         }
         float[] targets = batch.Targets!;
-        Check.Shapes(targets.Length == logits.ElementCount,
+        Check.Shapes(targets.Length == batch.Inputs.Rows * (long)Config.LabelCount,
             $"{Config.Architecture}: {batch.Inputs.Rows} texts with {Config.LabelCount} labels, and {targets.Length} targets");
         CheckTargets(targets, problem);
-        return problem == ClassificationProblem.MultiLabel ? BinaryCrossEntropy(logits, targets) : MeanSquaredError(logits, targets);
+        return problem == ClassificationProblem.MultiLabel
+            ? new BatchInput("labels", [.. targets.Select(target => (int)target)], [targets.Length])
+            : new BatchInput("targets", [.. targets.Select(target => -target)], [batch.Inputs.Rows, Config.LabelCount]);
     }
+
+    private Tensor LossOf(Tensor logits, Tensor target, ClassificationProblem problem) => problem switch
+    {
+        ClassificationProblem.SingleLabel => logits.CrossEntropy(target),
+        ClassificationProblem.MultiLabel => BinaryCrossEntropy(logits, target),
+        _ => MeanSquaredError(logits, target),
+    };
 
     /// <summary>Refuses targets that are no numbers, or for several labels neither 0 nor 1.</summary>
     internal static void CheckTargets(float[] targets, ClassificationProblem problem)
@@ -144,28 +168,23 @@ public sealed class SequenceClassifier : EncoderModel
                 throw new ArgumentException($"The target {target} is {(several ? "neither 0 nor 1" : "not finite")}.", nameof(targets));
     }
 
-    private Tensor Logits(EncodedBatch batch)
-    {
-        Tensor hidden = Hidden(batch);
-        return _linear is null
-            ? _head!.Forward(First(hidden))
-            : _linear.Forward(Dropout.Apply(this, Pooled(hidden)!, Config.HeadDropout));          // [rows, labels]
-    }
+    private Tensor Logits(Tensor hidden) => _linear is null
+        ? _head!.Forward(First(hidden))
+        : _linear.Forward(Dropout.Apply(this, Pooled(hidden)!, Config.HeadDropout));              // [rows, labels]
 
     /// <summary>
     /// log(1 + e^s) − z s is the cross-entropy of two classes with the scores 0 and s, whose op is stable for any s.
     /// </summary>
-    private Tensor BinaryCrossEntropy(Tensor logits, float[] targets)
+    private Tensor BinaryCrossEntropy(Tensor logits, Tensor labels)
     {
-        int count = targets.Length;
+        int count = labels.Shape[0];
         Tensor absent = Tensor.Zeros([count, 1], Device.FloatType, Device, "scores of absence");
-        Tensor labels = Tensor.FromIndices([.. targets.Select(target => (int)target)], [count], Device, "labels");
         return Functions.Concat(1, absent, logits.Reshape([count, 1])).CrossEntropy(labels);
     }
 
-    private Tensor MeanSquaredError(Tensor logits, float[] targets)
+    private static Tensor MeanSquaredError(Tensor logits, Tensor minusTargets)
     {
-        Tensor difference = logits.Add(Tensor.From([.. targets.Select(target => -target)], logits.Shape, Device, "targets"));
+        Tensor difference = logits.Add(minusTargets);
         return difference.Multiply(difference).Mean();
     }
 

@@ -50,7 +50,7 @@ public sealed class TokenClassifier : EncoderModel
     public Tensor Forward(EncodedBatch batch)
     {
         using Lease lease = Enter();
-        return Logits(batch);
+        return Logits(Hidden(batch));
     }
 
     /// <summary>The most likely label of every token, with its probability.</summary>
@@ -80,17 +80,30 @@ public sealed class TokenClassifier : EncoderModel
     public Tensor Loss(TokenClassificationBatch batch)
     {
         using Lease lease = Enter();
-        return LossOf(Logits(batch.Inputs), batch);
+        return LossOf(Logits(Hidden(batch.Inputs)), batch);
+    }
+
+    /// <summary>What the loss of a batch is computed from, as it comes to the device: the labels, then what the encoder takes.</summary>
+    /// <inheritdoc cref="Loss(TokenClassificationBatch)"/>
+    internal IReadOnlyList<BatchInput> Inputs(TokenClassificationBatch batch) => [Labels(batch), .. Inputs(batch.Inputs)];
+
+    /// <summary>The loss from tensors of <see cref="Inputs(TokenClassificationBatch)"/>.</summary>
+    internal Tensor Loss(IReadOnlyList<Tensor> inputs)
+    {
+        using Lease lease = Enter();
+        return Logits(Hidden([.. inputs.Skip(1)])).CrossEntropy(inputs[0]);
     }
 
     /// <summary>The loss of scores that are there.</summary>
-    internal Tensor LossOf(Tensor logits, TokenClassificationBatch batch)
+    internal Tensor LossOf(Tensor logits, TokenClassificationBatch batch) => logits.CrossEntropy(Labels(batch).On(Device));
+
+    private BatchInput Labels(TokenClassificationBatch batch)
     {
         (EncodedBatch inputs, int[] labels) = batch;
         Check.Shapes(labels.Length == inputs.Ids.Length, $"{Config.Architecture}: {inputs.Ids.Length} tokens, and {labels.Length} labels");
-        return logits.CrossEntropy(Tensor.FromIndices(labels, [inputs.Rows, inputs.Length], Device, "labels"));
+        return new BatchInput("labels", labels, [inputs.Rows, inputs.Length]);
     }
 
-    private Tensor Logits(EncodedBatch batch) =>
-        _classifier.Forward(Dropout.Apply(this, Hidden(batch), Config.HeadDropout));             // [rows, length, labels]
+    private Tensor Logits(Tensor hidden) =>
+        _classifier.Forward(Dropout.Apply(this, hidden, Config.HeadDropout));                    // [rows, length, labels]
 }

@@ -61,9 +61,12 @@ public sealed class ClassificationRows : EncodedRows
     /// <summary>The texts of a batch, in this order.</summary>
     /// <param name="rows">Their numbers, from 0; one may be there twice.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such text.</exception>
-    public ClassificationBatch Take(params ReadOnlySpan<int> rows)
+    public ClassificationBatch Take(params ReadOnlySpan<int> rows) => Take(rows, null);
+
+    /// <summary>The same, filled up to a length that follows from that of the longest text.</summary>
+    internal ClassificationBatch Take(ReadOnlySpan<int> rows, Func<int, int>? lengthOf)
     {
-        EncodedBatch inputs = Pad(rows);
+        EncodedBatch inputs = Pad(rows, lengthOf);
         if (Problem == ClassificationProblem.SingleLabel)
         {
             var labels = new int[rows.Length];

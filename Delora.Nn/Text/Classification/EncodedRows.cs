@@ -56,14 +56,14 @@ public abstract class EncodedRows
 
     /// <summary>The texts of a batch, in this order.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such text.</exception>
-    private protected EncodedBatch Pad(ReadOnlySpan<int> rows)
+    private protected EncodedBatch Pad(ReadOnlySpan<int> rows, Func<int, int>? lengthOf)
     {
         var texts = new EncodedText[rows.Length];
         for (int i = 0; i < rows.Length; i++)
             texts[i] = (uint)rows[i] < (uint)Count
                 ? _texts[rows[i]]
                 : throw new ArgumentOutOfRangeException(nameof(rows), rows[i], $"There are {Count} texts.");
-        return EncodedBatch.Pad(texts, _paddingId);
+        return EncodedBatch.Pad(texts, _paddingId, lengthOf ?? (longest => longest));
     }
 
     /// <summary>Adds numbers in the machine's own byte order: another order is other data, and refused.</summary>

@@ -55,9 +55,12 @@ public sealed class TokenClassificationRows : EncodedRows
     /// <summary>The texts of a batch, in this order.</summary>
     /// <param name="rows">Their numbers, from 0; one may be there twice.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such text.</exception>
-    public TokenClassificationBatch Take(params ReadOnlySpan<int> rows)
+    public TokenClassificationBatch Take(params ReadOnlySpan<int> rows) => Take(rows, null);
+
+    /// <summary>The same, filled up to a length that follows from that of the longest text.</summary>
+    internal TokenClassificationBatch Take(ReadOnlySpan<int> rows, Func<int, int>? lengthOf)
     {
-        EncodedBatch inputs = Pad(rows);
+        EncodedBatch inputs = Pad(rows, lengthOf);
         int[] labels = new int[inputs.Rows * inputs.Length];
         Array.Fill(labels, CrossEntropyKernel.IgnoreIndex);
         for (int i = 0; i < rows.Length; i++) _labels[rows[i]].CopyTo(labels, i * inputs.Length);

@@ -54,9 +54,11 @@ public sealed class ClassifierTuner : EncoderTuner<SequenceClassifier, Classific
         FrozenWeightOptions? frozen = null, bool checkpointing = false) =>
         PlanRun(device, twin => Load(folder, twin, frozen), model => new ClassifierTuner(model, training, options, evaluation), checkpointing);
 
-    private protected override ClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows);
+    private protected override ClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows, LengthOf);
 
-    private protected override Tensor Loss(ClassificationBatch batch) => Model.Loss(batch);
+    private protected override IReadOnlyList<BatchInput> Inputs(ClassificationBatch batch) => Model.Inputs(batch);
+
+    private protected override Tensor Loss(IReadOnlyList<Tensor> inputs) => Model.Loss(inputs, _training.Problem);
 
     private protected override int Samples(ClassificationBatch batch) => batch.Inputs.Rows;
 

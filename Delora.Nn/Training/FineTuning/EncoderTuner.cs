@@ -6,8 +6,8 @@ namespace Delora.Nn;
 
 /// <summary>What the fine-tunings of encoders with a head have in common.</summary>
 /// <remarks>
-/// A batch is as long as the longest of its texts. Dropout of the model takes its masks from the run's random numbers. Between the making
-/// and the disposal the model carries the adapter; the model itself stays the caller's.
+/// A batch is as long as the longest of its texts, on a CUDA card a little longer where that saves a recording. Dropout of the model takes its masks from
+/// the run's random numbers. Between the making and the disposal the model carries the adapter; the model itself stays the caller's.
 /// </remarks>
 /// <typeparam name="TModel">The base model.</typeparam>
 /// <typeparam name="TBatch">What its loss is computed from.</typeparam>
@@ -28,6 +28,8 @@ public abstract class EncoderTuner<TModel, TBatch, TEvaluation> : FineTuner<TMod
     private protected override int RowCount => _training.Count;
 
     private protected override int? EvaluationCount => _evaluation?.Count;
+
+    private protected override int LengthOf(int longest) => BatchLengths.On(Model.Device, longest, Model.Config.MaxTokens);
 
     private protected override BatchExtent[] Extents(bool evaluation) => [.. (evaluation ? _evaluation! : _training).RowExtents()];
 

@@ -30,7 +30,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
             // Memory of the host is lost to others, and to a control group's limit, also while the allocator keeps it for reuse. A card that has no more
             // makes it give that back, except for what recorded passes will write again.
             CountsReserved = device is not GpuDevice { Kind: not DeviceKind.Simulator }
-                || (device is GpuDevice { Driver: not null } && tuner._options.UseCudaGraph && tuner.Recordable is not null),
+                || (device is GpuDevice { Driver: not null } && tuner._options.UseCudaGraph),
             ParameterCount = model.Config.ParameterCount,
             TrainedCount = tuner._optimizer.ElementCount,
             Storages = frozen.Storages,
@@ -50,15 +50,16 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
     /// <summary>What <see cref="Run"/> does, on the largest batches alone.</summary>
     private void Rehearse()
     {
-        if (EvaluationCount is { } rows)
+        if (EvaluationCount is { } evaluated)
         {
             Model.Train(false);
-            Evaluate(BatchExtent.Largest(Enumerable.Range(0, rows).Chunk(_options.BatchSize), Extents(evaluation: true)), CancellationToken.None);
+            Evaluate(BatchExtent.Largest(Enumerable.Range(0, evaluated).Chunk(_options.BatchSize), Extents(evaluation: true)), CancellationToken.None);
         }
         _lambda?.Begin();
-        var trainer = new Trainer<TBatch>(_optimizer, FoldedLoss, Samples);
+        Trainer<TBatch> trainer = MakeTrainer(null);
         if (_lambda is not null) trainer.Callbacks.Add(_lambda);
-        IReadOnlyList<int[]> batches = BatchExtent.Largest(Batches(), Extents(evaluation: false));
+        BatchExtent[] rows = [.. Extents(evaluation: false).Select(extent => extent with { Length = LengthOf(extent.Length) })];
+        IReadOnlyList<int[]> batches = BatchExtent.Largest(Batches(), rows);
         Model.Train();
         trainer.Run(
             number => Take(batches[(int)(number % batches.Count)]),

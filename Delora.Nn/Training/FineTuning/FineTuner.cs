@@ -60,21 +60,22 @@ public sealed class FineTuner : FineTuner<CausalLanguageModel, (int[] Inputs, in
 
     private protected override (int[] Inputs, int[] Targets) Take(ReadOnlySpan<int> rows) => _training.Take(rows);
 
-    private protected override Tensor Loss((int[] Inputs, int[] Targets) batch) => Model.Loss(batch, _training.Length);
-
-    private protected override RecordableLoss<(int[] Inputs, int[] Targets)> Recordable => new(Inputs, inputs => FoldingAhead(() => Model.Loss(inputs[0], inputs[1])), Generator);
+    private protected override Tensor Loss(IReadOnlyList<Tensor> inputs) => Model.Loss(inputs[0], inputs[1]);
 
     private protected override int Samples((int[] Inputs, int[] Targets) batch) => batch.Inputs.Length;
 
     private protected override Evaluation Evaluate(IEnumerable<int[]> batches, CancellationToken cancellation) =>
         Evaluation.Of(Model, _evaluation!, batches, cancellation);
 
-    private IReadOnlyList<BatchInput> Inputs((int[] Inputs, int[] Targets) batch)
+    private protected override IReadOnlyList<BatchInput> Inputs((int[] Inputs, int[] Targets) batch)
     {
-        ((int[] ids, int[] targets), int length) = TokenRows.Trim(batch, _training.Length);
+        ((int[] ids, int[] targets), int length) = TokenRows.Trim(batch, _training.Length, LengthOf);
         Shape shape = [ids.Length / length, length];
-        return [new("inputs", ids, shape), new("targets", targets, shape, targets.Count(target => target != CrossEntropyKernel.IgnoreIndex))];
+        int counted = targets.Length - targets.AsSpan().Count(CrossEntropyKernel.IgnoreIndex);
+        return [new("inputs", ids, shape), new("targets", targets, shape, LinearCrossEntropyRows.LaunchesOf(Model.Device, counted, targets.Length))];
     }
+
+    private protected override int LengthOf(int longest) => BatchLengths.On(Model.Device, longest, _training.Length);
 
     private protected override Dictionary<string, string> DataSettings() => new()
     {
@@ -141,7 +142,9 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
     /// <param name="resume">Whether to go on from the newest checkpoint in the folder; where there is none the run starts anew.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancellation">Ends the run between two steps, with a checkpoint.</param>
-    /// <param name="warn">Hears of damaged checkpoints that are passed over.</param>
+    /// <param name="warn">
+    /// Hears of damaged checkpoints that are passed over, and on a CUDA card why steps are not replayed as graphs, where they are not.
+    /// </param>
     /// <exception cref="DeloraFormatException">
     /// The checkpoint belongs to a run with other data, another model or other settings (the message shows the differences); or the folder
     /// holds checkpoints and the run should not resume.
@@ -170,7 +173,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
         }
         int done = checkpoint?.Step ?? 0;
         _lambda?.Begin(done);
-        var trainer = new Trainer<TBatch>(_optimizer, FoldedLoss, Samples) { Recordable = Recordable };
+        Trainer<TBatch> trainer = MakeTrainer(warn);
         // Before what saves: λ belongs to the step.
         if (_lambda is not null) trainer.Callbacks.Add(_lambda);
         trainer.Callbacks.Add(new Session(this, trainer, output, settings, cancellation));
@@ -211,8 +214,8 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Passes of the last run that were replayed from a graph, and why others were not.</summary>
-    internal (long Replayed, IReadOnlyList<string> Obstacles) Recorded { get; private set; }
+    /// <summary>What of the last run was replayed from graphs.</summary>
+    internal RecordedSteps Recorded { get; private set; } = RecordedSteps.None;
 
     /// <summary>Rows to train on.</summary>
     private protected abstract int RowCount { get; }
@@ -228,20 +231,14 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
     /// <summary>The rows of a batch.</summary>
     private protected abstract TBatch Take(ReadOnlySpan<int> rows);
 
-    /// <summary>The mean loss of a batch, a scalar [].</summary>
-    private protected abstract Tensor Loss(TBatch batch);
+    /// <summary>What the loss of a batch is computed from, as it comes to the device.</summary>
+    private protected abstract IReadOnlyList<BatchInput> Inputs(TBatch batch);
 
-    /// <summary>The loss with all adapters folded at once.</summary>
-    private protected Tensor FoldingAhead(Func<Tensor> loss)
-    {
-        using IDisposable ahead = Peft.FoldAhead();
-        return loss();
-    }
+    /// <summary>The mean loss, a scalar [], from tensors of <see cref="Inputs"/>.</summary>
+    private protected abstract Tensor Loss(IReadOnlyList<Tensor> inputs);
 
-    private Tensor FoldedLoss(TBatch batch) => FoldingAhead(() => Loss(batch));
-
-    /// <summary>The loss in two parts; null where it cannot be had so.</summary>
-    private protected virtual RecordableLoss<TBatch>? Recordable => null;
+    /// <summary>How long a batch is made whose longest row has so many positions.</summary>
+    private protected abstract int LengthOf(int longest);
 
     /// <summary>What progress counts of a batch.</summary>
     private protected abstract int Samples(TBatch batch);

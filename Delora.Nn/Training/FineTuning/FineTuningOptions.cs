@@ -70,7 +70,7 @@ public sealed record FineTuningOptions
     public NonFinitePolicy NonFinite { get; init; }
 
     /// <summary>
-    /// Whether the passes of a batch of a language model are recorded as a graph on a CUDA card; see <see cref="TrainerOptions.UseCudaGraph"/>.
+    /// Whether the passes of a batch and the optimizer's step are recorded as graphs on a CUDA card; see <see cref="TrainerOptions.UseCudaGraph"/>.
     /// </summary>
     public bool UseCudaGraph { get; init; } = true;
 

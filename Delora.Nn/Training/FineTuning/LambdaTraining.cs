@@ -1,4 +1,6 @@
 using Delora.Autograd;
+using Delora.Core;
+using Delora.Kernels;
 
 namespace Delora.Nn;
 
@@ -15,13 +17,15 @@ namespace Delora.Nn;
 /// </summary>
 /// <remarks>
 /// λ's value is always what the model computes with, so that an adapter can be saved after any step. With the residual initialization it is the λ
-/// that both branches share; the file then says 2λ.
+/// that both branches share; the file then says 2λ. Range and warm-up belong to the trainer's step: the device itself puts λ where it is to be, and nobody
+/// waits.
 /// </remarks>
-public sealed class LambdaTraining : ITrainerCallback
+public sealed class LambdaTraining : ITrainerCallback, IStepPart
 {
     private readonly PeftModel _model;
     private readonly LambdaOptions _options;
     private readonly (Parameter Lambda, double Start)[] _lambdas;
+    private (int Step, ClampRange[] Ranges) _ranges = (-1, []);
 
     /// <summary>Takes over the λ of the active adapters; frozen, they are no longer among the trainable parameters.</summary>
     /// <exception cref="ArgumentException">
@@ -66,27 +70,27 @@ public sealed class LambdaTraining : ITrainerCallback
     }
 
     /// <inheritdoc/>
-    public bool MustFollow(int step, int totalSteps) => step <= _options.WarmupSteps || _options.Min is not null || _options.Max is not null;
+    public bool MustFollow(int step, int totalSteps) => false;
 
-    /// <inheritdoc/>
-    public void OnStep(in TrainingProgress progress)
-    {
-        if (progress.Step <= _options.WarmupSteps) Set(progress.Step);
-        else if (_options.Min is not null || _options.Max is not null) Clamp();
-    }
+    bool IStepPart.ActsAfter(int step) => step <= _options.WarmupSteps || _options.Min is not null || _options.Max is not null;
+
+    void IStepPart.AfterStep(Func<int> step, Tensor? gate) =>
+        ClampKernel.Forward([.. _lambdas.Select(entry => entry.Lambda.Value)], () => RangesAfter(step()), gate);
 
     private void Set(int step)
     {
-        foreach ((Parameter lambda, double start) in _lambdas) lambda.Value.CopyFrom<double>([start * step / _options.WarmupSteps]);
+        foreach ((Parameter lambda, double start) in _lambdas) lambda.Value.CopyFrom<double>([WarmAfter(step, start)]);
     }
 
-    private void Clamp()
+    /// <summary>Where each λ has to be after a step. Kept for the step, since each is asked for by itself.</summary>
+    private ClampRange[] RangesAfter(int step)
     {
-        foreach ((Parameter lambda, _) in _lambdas)
-        {
-            double value = lambda.Value.ToScalar();
-            double inside = Math.Clamp(value, _options.Min ?? double.NegativeInfinity, _options.Max ?? double.PositiveInfinity);
-            if (inside != value) lambda.Value.CopyFrom<double>([inside]);
-        }
+        if (_ranges.Step != step)
+            _ranges = (step, [.. _lambdas.Select(entry => step > _options.WarmupSteps
+                ? new ClampRange(_options.Min ?? double.NegativeInfinity, _options.Max ?? double.PositiveInfinity)
+                : new ClampRange(WarmAfter(step, entry.Start), WarmAfter(step, entry.Start)))]);
+        return _ranges.Ranges;
     }
+
+    private double WarmAfter(int step, double start) => start * step / _options.WarmupSteps;
 }

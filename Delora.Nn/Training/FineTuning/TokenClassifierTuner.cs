@@ -39,9 +39,11 @@ public sealed class TokenClassifierTuner : EncoderTuner<TokenClassifier, TokenCl
         FrozenWeightOptions? frozen = null, bool checkpointing = false) =>
         PlanRun(device, twin => Load(folder, twin, frozen), model => new TokenClassifierTuner(model, training, options, evaluation), checkpointing);
 
-    private protected override TokenClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows);
+    private protected override TokenClassificationBatch Take(ReadOnlySpan<int> rows) => _training.Take(rows, LengthOf);
 
-    private protected override Tensor Loss(TokenClassificationBatch batch) => Model.Loss(batch);
+    private protected override IReadOnlyList<BatchInput> Inputs(TokenClassificationBatch batch) => Model.Inputs(batch);
+
+    private protected override Tensor Loss(IReadOnlyList<Tensor> inputs) => Model.Loss(inputs);
 
     private protected override int Samples(TokenClassificationBatch batch) => batch.Inputs.Rows;
 

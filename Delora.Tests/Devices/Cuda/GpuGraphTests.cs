@@ -92,7 +92,7 @@ public sealed class GpuGraphTests
         void Work()
         {
             int count = IndexCheck.Count("test", labels, 10, -100);
-            using Tensor derived = GpuGraph.Derived(() => [.. labels.Known.ToArray().Where(label => label >= 0)], count, gpu, "derived");
+            using Tensor derived = GpuGraph.Derived(() => [.. labels.Known.ToArray().Where(label => label >= 0)], [count], gpu, "derived");
             Assert.Equal(count, IndexCheck.Count("test", derived, 10));
             kept.CopyFrom(derived);
         }
