@@ -46,12 +46,12 @@ internal unsafe struct GemmDown<TKernel> : IWorkerRangeBody
         int kc = Gemm.BlockOfK(P.K);
         for (int i = (int)start; i < (int)end; i++)
         {
-            int i0 = GemmTiles<TKernel>.FirstRow(P.M, MTiles, i), rows = GemmTiles<TKernel>.FirstRow(P.M, MTiles, i + 1) - i0;
+            int i0 = GemmTiles<TKernel>.FirstRow(P.M, MTiles, i, TKernel.Mr), rows = GemmTiles<TKernel>.FirstRow(P.M, MTiles, i + 1, TKernel.Mr) - i0;
             for (int k0 = 0; k0 < P.K; k0 += kc)
             {
                 int kb = Math.Min(kc, P.K - k0);
                 float* a = P.A + i0 * P.ARow + k0 * P.ACol;
-                GemmTiles<TKernel>.PackLeft(P, a, i0, k0, rows, kb, scratch, raw, Filtered);
+                GemmTiles<TKernel>.PackLeft(P, a, i0, k0, rows, 0, kb, scratch, raw, Filtered);
                 Macro(P, i0, rows, k0, kb, scratch, Down);
             }
         }
@@ -66,7 +66,7 @@ internal unsafe struct GemmDown<TKernel> : IWorkerRangeBody
         down += Width(p.Rank) * k0;
         int mr = TKernel.Mr, nr = TKernel.Nr, whole = WholeColumns(p.Rank);
         GemmTiles<TKernel>.Macro(
-            rows, Math.Min(whole, p.Rank), k, a, (nint)mr * k, down, (nint)nr * k, nr, h, p.HRow, null, accumulate);
+            rows, Math.Min(whole, p.Rank), k, a, 0, down, (nint)nr * k, nr, h, p.HRow, null, accumulate);
         float* edge = stackalloc float[mr * 8];
         down += (nint)whole * k;
         for (int j = whole; j < p.Rank; j += 8, down += (nint)TKernel.NarrowWidth * k)
