@@ -63,15 +63,6 @@ internal static unsafe partial class GemmDriver<TKernel>
     /// <summary>A block of B takes the same part of the cache whatever its height.</summary>
     private static int WidestTile(int k) => (int)Math.Min(4 * BlockOfN, (long)BlockOfN * Gemm.MaxBlockOfK / Gemm.BlockOfK(k));
 
-    /// <summary>
-    /// Tiles begin at multiples of so many rows. A multiple of half a thin panel is covered by panels of both heights without padding; where H comes out of the
-    /// tiles, all panels have the full height.
-    /// </summary>
-    private static int Granule(bool fusesH) => fusesH ? TKernel.Mr : TKernel.ThinRows / 2;
-
-    /// <summary>Most rows of a tile, and room for one panel at least.</summary>
-    private static int TileRows(in GemmProblem p, int mTiles, int granule) => Math.Max(TKernel.Mr, (int)Count(Count(p.M, granule), mTiles) * granule);
-
     private static bool PacksPrivately(in GemmProblem p) => !p.HasPanels && (p.M <= TKernel.Mc || p.WholeK > 0);
 
     private static long Count(long size, long tile) => (size + tile - 1) / tile;

@@ -157,7 +157,7 @@ internal static unsafe partial class GemmDriver<TKernel>
         bool joins = p.Rank is > 0 and <= JoinedRank && p.FilterTarget != GemmFilterTarget.LowRank;
         int kc = Gemm.BlockOfK(p.K);
         bool privateRight = PacksPrivately(p), fusesH = p.Rank > 0 && FusesH(p, teamSize);
-        int granule = Granule(fusesH), mTile = TileRows(p, mTiles, granule);
+        int mTile = GemmTiles<TKernel>.TileRows(p.M, mTiles);
         long branch = Gemm.RoundUp((long)mTile * Math.Max(kc, Gemm.BlockOfK(p.Rank)), 16);
         long left = branch + (joins ? Gemm.RoundUp((long)mTile * p.Rank, 16) : 0);
         long raw = p.FilterTarget switch
@@ -185,7 +185,7 @@ internal static unsafe partial class GemmDriver<TKernel>
             shared = checked(group * Gemm.RoundUp(strip, TKernel.Nr) * p.K);
         }
         float* at = workspace;
-        tiles = new() { P = p, Kc = kc, MTiles = mTiles, Granule = granule, NTile = nTile, PrivateRight = privateRight, FusesH = fusesH, JoinsBranch = joins };
+        tiles = new() { P = p, Kc = kc, MTiles = mTiles, NTile = nTile, PrivateRight = privateRight, FusesH = fusesH, JoinsBranch = joins };
         tiles.Strip = strip;
         tiles.Group = group;
         tiles.Scratch = at;

@@ -14,10 +14,6 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
     public GemmProblem P;
     public int Kc;
     public int MTiles;
-
-    /// <summary>Tiles begin at multiples of so many rows.</summary>
-    public int Granule;
-
     public int NTile;
     public int Strip;
     public int Group;
@@ -45,8 +41,7 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
             int i = (int)(t % MTiles);
             long rest = t / MTiles;
             int j = (int)(rest % nTiles);
-            int first = FirstRow(P.M, MTiles, i, Granule), end0 = FirstRow(P.M, MTiles, i + 1, Granule);
-            Tile((int)(rest / nTiles), first, end0, j * NTile, Scratch + worker * ScratchStride);
+            Tile((int)(rest / nTiles), FirstRow(P.M, MTiles, i), FirstRow(P.M, MTiles, i + 1), j * NTile, Scratch + worker * ScratchStride);
         }
     }
 
@@ -140,7 +135,7 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
         bool prepared = P.HasPanels, few = prepared && rows <= TKernel.FewRows;
         // Where nobody else needs packed rows of A, few are read where they lie.
         bool inPlace = few && !FusesH && P.FilterTarget != GemmFilterTarget.Left;
-        int thin = few || FusesH ? 0 : GemmPacking.ThinPanels<TKernel>(rows);
+        int thin = few ? 0 : GemmPacking.ThinPanels<TKernel>(rows);
         long padded = Gemm.RoundUp(prepared ? P.N : Columns, nr);
         for (int k0 = 0; k0 < k; k0 += Kc)
         {
@@ -164,7 +159,7 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
                 b = Right + first + (long)(prepared ? j0 : column) * kb;
             }
             if (FusesH)
-                GemmDown<TKernel>.Macro(P, i0, rows, k0, kb, scratch, Down);
+                GemmDown<TKernel>.Macro(P, i0, rows, thin, k0, kb, scratch, Down);
             int k2 = 0;
             if (JoinsBranch && k0 + kb == k)
             {
@@ -186,12 +181,18 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
             Branch(i0, rows, j0, columns, c, scratch);
     }
 
-    /// <summary>The first row of tile <paramref name="i"/> of <paramref name="tiles"/>: groups of <paramref name="granule"/> rows, spread evenly.</summary>
-    internal static int FirstRow(int m, int tiles, int i, int granule)
-    {
-        long groups = ((long)m + granule - 1) / granule;
-        return (int)Math.Min(m, groups * i / tiles * granule);
-    }
+    /// <summary>
+    /// The first row of tile <paramref name="i"/> of <paramref name="tiles"/>, all of which have as many rows but for half a thin panel: such numbers of rows
+    /// are covered by panels of both heights without padding.
+    /// </summary>
+    internal static int FirstRow(int m, int tiles, int i) => (int)Math.Min(m, Granules(m) * i / tiles * Granule);
+
+    /// <summary>Most rows of a tile with their padding, and room for one panel at least.</summary>
+    internal static int TileRows(int m, long tiles) => (int)Math.Max(TKernel.Mr, (Granules(m) + tiles - 1) / tiles * Granule);
+
+    private static int Granule => TKernel.ThinRows / 2;
+
+    private static long Granules(int m) => ((long)m + Granule - 1) / Granule;
 
     /// <summary>The steps of a branch that has too many of them to end each sum, or is filtered: C += H·Q.</summary>
     private readonly void Branch(int i0, int rows, int j0, int columns, float* c, float* scratch)

@@ -79,6 +79,15 @@ internal unsafe interface IMicroKernel
     /// <param name="accumulate">Whether C is the base; else it is 0.</param>
     static abstract void MultiplyNarrow(int k, float* a, float* b, float* c, nint ldc, bool accumulate);
 
+    /// <summary>The same for <see cref="ThinRows"/> rows, and with the same bits.</summary>
+    /// <param name="k">Steps.</param>
+    /// <param name="a">Thin panel of A.</param>
+    /// <param name="b">Narrow panel.</param>
+    /// <param name="c">Tile of C.</param>
+    /// <param name="ldc">Floats between rows of C.</param>
+    /// <param name="accumulate">Whether C is the base; else it is 0.</param>
+    static abstract void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate);
+
     /// <summary>
     /// Packs a panel with unit stride along k: <c>dst[k·width + i] = src[i·stride + k]</c>, zeros for count ≤ i &lt; width.
     /// <paramref name="width"/> is <see cref="Mr"/>, <see cref="ThinRows"/> or <see cref="Nr"/>.

@@ -95,6 +95,9 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
     public static void MultiplyNarrow(int k, float* a, float* b, float* c, nint ldc, bool accumulate) =>
         Multiply(k, a, b, Nr, c, ldc, null, accumulate, b, 0, null, null);
 
+    public static void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate) =>
+        MultiplyThin(k, a, b, Nr, c, ldc, null, accumulate, 0, 0, null, null);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Row(float a, V b0, V b1, ref V c0, ref V c1)
     {

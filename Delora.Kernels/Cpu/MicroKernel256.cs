@@ -154,6 +154,36 @@ internal readonly unsafe partial struct MicroKernel256 : IMicroKernel
         StoreNarrow(c5 + d5, c + 5 * ldc, accumulate);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate)
+    {
+        V c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, d2 = default, d3 = default;
+        for (; k >= 2; k -= 2, a += 8, b += 16)
+        {
+            V b0 = Vector256.Load(b), b1 = Vector256.Load(b + 8);
+            c0 = Fma.MultiplyAdd(Vector256.Create(a[0]), b0, c0);
+            c1 = Fma.MultiplyAdd(Vector256.Create(a[1]), b0, c1);
+            c2 = Fma.MultiplyAdd(Vector256.Create(a[2]), b0, c2);
+            c3 = Fma.MultiplyAdd(Vector256.Create(a[3]), b0, c3);
+            d0 = Fma.MultiplyAdd(Vector256.Create(a[4]), b1, d0);
+            d1 = Fma.MultiplyAdd(Vector256.Create(a[5]), b1, d1);
+            d2 = Fma.MultiplyAdd(Vector256.Create(a[6]), b1, d2);
+            d3 = Fma.MultiplyAdd(Vector256.Create(a[7]), b1, d3);
+        }
+        if (k > 0)
+        {
+            V b0 = Vector256.Load(b);
+            c0 = Fma.MultiplyAdd(Vector256.Create(a[0]), b0, c0);
+            c1 = Fma.MultiplyAdd(Vector256.Create(a[1]), b0, c1);
+            c2 = Fma.MultiplyAdd(Vector256.Create(a[2]), b0, c2);
+            c3 = Fma.MultiplyAdd(Vector256.Create(a[3]), b0, c3);
+        }
+        StoreNarrow(c0 + d0, c, accumulate);
+        StoreNarrow(c1 + d1, c + ldc, accumulate);
+        StoreNarrow(c2 + d2, c + 2 * ldc, accumulate);
+        StoreNarrow(c3 + d3, c + 3 * ldc, accumulate);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void StoreNarrow(V s, float* c, bool accumulate) => (accumulate ? Vector256.Load(c) + s : s).Store(c);
 

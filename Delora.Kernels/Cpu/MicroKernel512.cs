@@ -171,6 +171,36 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
         StorePair(c5 + d5, c + 10 * ldc, ldc, accumulate);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate)
+    {
+        V c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, d2 = default, d3 = default;
+        for (; k >= 2; k -= 2, a += 16, b += 32)
+        {
+            V b0 = Vector512.Load(b), b1 = Vector512.Load(b + 16);
+            c0 = Vector512.FusedMultiplyAdd(Pair(a), b0, c0);
+            c1 = Vector512.FusedMultiplyAdd(Pair(a + 2), b0, c1);
+            c2 = Vector512.FusedMultiplyAdd(Pair(a + 4), b0, c2);
+            c3 = Vector512.FusedMultiplyAdd(Pair(a + 6), b0, c3);
+            d0 = Vector512.FusedMultiplyAdd(Pair(a + 8), b1, d0);
+            d1 = Vector512.FusedMultiplyAdd(Pair(a + 10), b1, d1);
+            d2 = Vector512.FusedMultiplyAdd(Pair(a + 12), b1, d2);
+            d3 = Vector512.FusedMultiplyAdd(Pair(a + 14), b1, d3);
+        }
+        if (k > 0)
+        {
+            V b0 = Vector512.Load(b);
+            c0 = Vector512.FusedMultiplyAdd(Pair(a), b0, c0);
+            c1 = Vector512.FusedMultiplyAdd(Pair(a + 2), b0, c1);
+            c2 = Vector512.FusedMultiplyAdd(Pair(a + 4), b0, c2);
+            c3 = Vector512.FusedMultiplyAdd(Pair(a + 6), b0, c3);
+        }
+        StorePair(c0 + d0, c, ldc, accumulate);
+        StorePair(c1 + d1, c + 2 * ldc, ldc, accumulate);
+        StorePair(c2 + d2, c + 4 * ldc, ldc, accumulate);
+        StorePair(c3 + d3, c + 6 * ldc, ldc, accumulate);
+    }
+
     /// <summary>a[0], a[1], a[0], a[1], …</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Pair(float* a) => Vector512.Create(*(double*)a).AsSingle();
