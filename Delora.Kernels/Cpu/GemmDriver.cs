@@ -108,7 +108,7 @@ internal static unsafe partial class GemmDriver<TKernel>
     private static int SplitsOf(in GemmProblem p)
     {
         bool possible = p.Batch == 1 && p.Rank == 0 && !p.HasPanels && p.FilterTarget != GemmFilterTarget.Left;
-        return possible && p.K >= 2048 && (long)p.M * p.N <= 65536 ? Math.Min(16, p.K / 1024) : 1;
+        return possible && p.K >= 2048 && (long)p.M * p.N <= 32768 ? Math.Min(16, p.K / 1024) : 1;
     }
 
     /// <summary>The partial products as a batch: element s sums its own range of K.</summary>
