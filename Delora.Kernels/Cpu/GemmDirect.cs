@@ -66,7 +66,7 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
         {
             int kb = Math.Min(BlockOfK, k - k0);
             float* a = P.A + e * P.ABatch + k0 * P.ACol;
-            GemmPacking.PackLeft<TKernel>(a, P.ARow, P.ACol, Math.Min(full, m), kb, scratch);
+            GemmPacking.PackLeft<TKernel>(a, P.ARow, P.ACol, Math.Min(full, m), 0, kb, scratch);
             for (int i = full; i < m; i += TKernel.ThinRows)
                 GemmPacking.PackPanel<TKernel>(
                     a + i * P.ARow, P.ARow, P.ACol, Math.Min(TKernel.ThinRows, m - i), kb, scratch + i * kb, TKernel.ThinRows);
@@ -102,7 +102,7 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
     private readonly void Rows(int columns, int k, float* a, float* b, nint ldb, float* c, float* bias, bool accumulate, nint ahead)
     {
         int nr = TKernel.Nr, full = FullRows, thin = TKernel.ThinRows;
-        GemmTiles<TKernel>.Macro(Math.Min(full, P.M), columns, k, a, (nint)TKernel.Mr * k, b, nr, ldb, c, P.CRow, bias, accumulate);
+        GemmTiles<TKernel>.Macro(Math.Min(full, P.M), columns, k, a, 0, b, nr, ldb, c, P.CRow, bias, accumulate);
         float* edge = stackalloc float[thin * nr];
         for (int j = 0; j < columns; j += nr)
             for (int i = full; i < P.M; i += thin)
@@ -112,10 +112,10 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
                 nint next = i == full ? ahead : 0; // once is enough
                 if (mb == thin && nb == nr)
                 {
-                    TKernel.MultiplyThin(k, a + i * k, b + j, ldb, cp, P.CRow, base0, accumulate, next);
+                    TKernel.MultiplyThin(k, a + i * k, b + j, ldb, cp, P.CRow, base0, accumulate, next, 0, null, null);
                     continue;
                 }
-                TKernel.MultiplyThin(k, a + i * k, b + j, ldb, edge, nr, null, false, next);
+                TKernel.MultiplyThin(k, a + i * k, b + j, ldb, edge, nr, null, false, next, 0, null, null);
                 GemmTiles<TKernel>.StoreEdge(edge, nr, mb, nb, cp, P.CRow, base0, accumulate);
             }
     }

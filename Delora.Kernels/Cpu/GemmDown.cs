@@ -18,7 +18,7 @@ internal unsafe struct GemmDown<TKernel> : IWorkerRangeBody
 
     private readonly bool Filtered => P.FilterTarget == GemmFilterTarget.Left;
 
-    private readonly long PackedFloats => Gemm.RoundUp(Gemm.RoundUp(P.M, TKernel.Mr) / MTiles + TKernel.Mr, 16) * Gemm.BlockOfK(P.K);
+    private readonly long PackedFloats => Gemm.RoundUp((long)GemmTiles<TKernel>.TileRows(P.M, MTiles) * Gemm.BlockOfK(P.K), 16);
 
     /// <summary>Sets the tiles and the parts of the workspace; returns how many floats it must have.</summary>
     public long LayOut(int teamSize, float* workspace)
@@ -47,42 +47,45 @@ internal unsafe struct GemmDown<TKernel> : IWorkerRangeBody
         for (int i = (int)start; i < (int)end; i++)
         {
             int i0 = GemmTiles<TKernel>.FirstRow(P.M, MTiles, i), rows = GemmTiles<TKernel>.FirstRow(P.M, MTiles, i + 1) - i0;
+            int thin = GemmPacking.ThinPanels<TKernel>(rows);
             for (int k0 = 0; k0 < P.K; k0 += kc)
             {
                 int kb = Math.Min(kc, P.K - k0);
                 float* a = P.A + i0 * P.ARow + k0 * P.ACol;
-                GemmTiles<TKernel>.PackLeft(P, a, i0, k0, rows, kb, scratch, raw, Filtered);
-                Macro(P, i0, rows, k0, kb, scratch, Down);
+                GemmTiles<TKernel>.PackLeft(P, a, i0, k0, rows, thin, kb, scratch, raw, Filtered);
+                Macro(P, i0, rows, thin, k0, kb, scratch, Down);
             }
         }
     }
 
     /// <summary>H (+)= A·P for a packed block of A from row <paramref name="i0"/> and step <paramref name="k0"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Macro(in GemmProblem p, int i0, int rows, int k0, int k, float* a, float* down)
+    public static void Macro(in GemmProblem p, int i0, int rows, int thin, int k0, int k, float* a, float* down)
     {
         bool accumulate = k0 > 0;
         float* h = p.H + i0 * p.HRow;
         down += Width(p.Rank) * k0;
-        int mr = TKernel.Mr, nr = TKernel.Nr, whole = WholeColumns(p.Rank);
+        int mr = TKernel.Mr, nr = TKernel.Nr, whole = WholeColumns(p.Rank), full = GemmPacking.FullRows<TKernel>(rows, thin);
         GemmTiles<TKernel>.Macro(
-            rows, Math.Min(whole, p.Rank), k, a, (nint)mr * k, down, (nint)nr * k, nr, h, p.HRow, null, accumulate);
+            rows, Math.Min(whole, p.Rank), k, a, thin, down, (nint)nr * k, nr, h, p.HRow, null, accumulate);
         float* edge = stackalloc float[mr * 8];
         down += (nint)whole * k;
         for (int j = whole; j < p.Rank; j += 8, down += (nint)TKernel.NarrowWidth * k)
         {
             int nb = Math.Min(8, p.Rank - j);
-            for (int i = 0; i < rows; i += mr)
+            for (int i = 0, height; i < rows; i += height)
             {
-                int mb = Math.Min(mr, rows - i);
-                float* ap = a + (nint)i * k, hp = h + i * p.HRow + j;
-                if (mb == mr && nb == 8)
-                {
-                    TKernel.MultiplyNarrow(k, ap, down, hp, p.HRow, accumulate);
-                    continue;
-                }
-                TKernel.MultiplyNarrow(k, ap, down, edge, 8, false);
-                GemmTiles<TKernel>.StoreEdge(edge, 8, mb, nb, hp, p.HRow, null, accumulate);
+                height = i < full ? mr : TKernel.ThinRows;
+                int mb = Math.Min(height, rows - i);
+                bool fits = mb == height && nb == 8;
+                float* ap = a + (nint)i * k, hp = h + i * p.HRow + j, to = fits ? hp : edge;
+                nint stride = fits ? p.HRow : 8;
+                if (height == mr)
+                    TKernel.MultiplyNarrow(k, ap, down, to, stride, accumulate && fits);
+                else
+                    TKernel.MultiplyNarrowThin(k, ap, down, to, stride, accumulate && fits);
+                if (!fits)
+                    GemmTiles<TKernel>.StoreEdge(edge, 8, mb, nb, hp, p.HRow, null, accumulate);
             }
         }
     }

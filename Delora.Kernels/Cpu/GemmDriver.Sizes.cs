@@ -63,9 +63,6 @@ internal static unsafe partial class GemmDriver<TKernel>
     /// <summary>A block of B takes the same part of the cache whatever its height.</summary>
     private static int WidestTile(int k) => (int)Math.Min(4 * BlockOfN, (long)BlockOfN * Gemm.MaxBlockOfK / Gemm.BlockOfK(k));
 
-    /// <summary>Most rows of a tile.</summary>
-    private static int TileRows(in GemmProblem p, int mTiles) => (int)Count(Count(p.M, TKernel.Mr), mTiles) * TKernel.Mr;
-
     private static bool PacksPrivately(in GemmProblem p) => !p.HasPanels && (p.M <= TKernel.Mc || p.WholeK > 0);
 
     private static long Count(long size, long tile) => (size + tile - 1) / tile;

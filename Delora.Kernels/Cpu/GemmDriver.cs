@@ -108,7 +108,7 @@ internal static unsafe partial class GemmDriver<TKernel>
     private static int SplitsOf(in GemmProblem p)
     {
         bool possible = p.Batch == 1 && p.Rank == 0 && !p.HasPanels && p.FilterTarget != GemmFilterTarget.Left;
-        return possible && p.K >= 2048 && (long)p.M * p.N <= 65536 ? Math.Min(16, p.K / 1024) : 1;
+        return possible && p.K >= 2048 && (long)p.M * p.N <= 32768 ? Math.Min(16, p.K / 1024) : 1;
     }
 
     /// <summary>The partial products as a batch: element s sums its own range of K.</summary>
@@ -155,10 +155,10 @@ internal static unsafe partial class GemmDriver<TKernel>
     private static long LayOutTiles(in GemmProblem p, int teamSize, float* workspace, out GemmTiles<TKernel> tiles)
     {
         (int mTiles, int nTile, _) = TileSizes(p, teamSize);
-        int mTile = TileRows(p, mTiles);
         bool joins = p.Rank is > 0 and <= JoinedRank && p.FilterTarget != GemmFilterTarget.LowRank;
         int kc = Gemm.BlockOfK(p.K);
         bool privateRight = PacksPrivately(p), fusesH = p.Rank > 0 && FusesH(p, teamSize);
+        int mTile = GemmTiles<TKernel>.TileRows(p.M, mTiles);
         long branch = Gemm.RoundUp((long)mTile * Math.Max(kc, Gemm.BlockOfK(p.Rank)), 16);
         long left = branch + (joins ? Gemm.RoundUp((long)mTile * p.Rank, 16) : 0);
         long raw = p.FilterTarget switch

@@ -9,23 +9,55 @@ internal static unsafe class GemmPacking
     /// <summary>Rows of a left operand with contiguous columns that are packed together: three cache lines of each column.</summary>
     private const int StraightRows = 48;
 
-    /// <summary>Packs [rows, k] of the left operand into panels of Mr rows: <c>dst[(i / Mr)·Mr·k + p·Mr + i % Mr]</c>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void PackLeft<TKernel>(float* a, nint row, nint col, int rows, int k, float* dst)
+    /// <summary>
+    /// How many thin panels cover so many rows with least padding, the others being panels of Mr. At 12 and 8 rows any multiple of 4 from 8 on is covered
+    /// exactly, at 6 and 4 any multiple of 2 from 4 on.
+    /// </summary>
+    public static int ThinPanels<TKernel>(int rows)
         where TKernel : struct, IMicroKernel
     {
-        int mr = TKernel.Mr;
+        int best = 0, least = int.MaxValue;
+        for (int thin = 0; thin <= 2; thin++)
+        {
+            int padded = FullRows<TKernel>(rows, thin) + thin * TKernel.ThinRows;
+            if (padded < least)
+                (best, least) = (thin, padded);
+        }
+        return best;
+    }
+
+    /// <summary>Rows that are in panels of Mr where <paramref name="thin"/> panels are thin.</summary>
+    public static int FullRows<TKernel>(int rows, int thin)
+        where TKernel : struct, IMicroKernel => (int)Gemm.RoundUp(Math.Max(0, rows - thin * TKernel.ThinRows), TKernel.Mr);
+
+    /// <summary>
+    /// Packs [rows, k] of the left operand into panels of Mr rows: <c>dst[(i / Mr)·Mr·k + p·Mr + i % Mr]</c>; after them, into
+    /// <paramref name="thin"/> panels of fewer rows.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void PackLeft<TKernel>(float* a, nint row, nint col, int rows, int thin, int k, float* dst)
+        where TKernel : struct, IMicroKernel
+    {
+        int full = FullRows<TKernel>(rows, thin);
+        PackPanels<TKernel>(a, row, col, Math.Min(full, rows), k, dst, TKernel.Mr);
+        PackPanels<TKernel>(a + full * row, row, col, Math.Max(0, rows - full), k, dst + (nint)full * k, TKernel.ThinRows);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void PackPanels<TKernel>(float* a, nint row, nint col, int rows, int k, float* dst, int height)
+        where TKernel : struct, IMicroKernel
+    {
         if (row == 1 && col != 1)
         {
-            int whole = rows / mr;
-            for (int i = 0; i < whole; i += StraightRows / mr)
-                PackStraightPanels<TKernel>(a + i * mr, col, Math.Min(StraightRows / mr, whole - i), k, dst + (nint)i * mr * k);
-            if (whole * mr < rows)
-                PackPanel<TKernel>(a + whole * mr, 1, col, rows - whole * mr, k, dst + (nint)whole * mr * k, mr);
-            return;
+            int whole = rows / height;
+            for (int i = 0; i < whole; i += StraightRows / height)
+                PackStraightPanels(a + i * height, col, Math.Min(StraightRows / height, whole - i), k, dst + (nint)i * height * k, height);
+            a += whole * height;
+            rows -= whole * height;
+            dst += (nint)whole * height * k;
         }
-        for (int i = 0; i < rows; i += mr, dst += (nint)mr * k)
-            PackPanel<TKernel>(a + i * row, row, col, Math.Min(mr, rows - i), k, dst, mr);
+        for (int i = 0; i < rows; i += height, dst += (nint)height * k)
+            PackPanel<TKernel>(a + i * row, row, col, Math.Min(height, rows - i), k, dst, height);
     }
 
     /// <summary>Packs a block [k, columns] of the right operand into panels: <c>dst[(j / Nr)·Nr·k + p·Nr + j % Nr]</c>.</summary>
@@ -81,27 +113,24 @@ internal static unsafe class GemmPacking
     /// Several whole panels of the left operand step by step. Panels share cache lines, and columns that lie 2 KiB or more apart fall into few sets of the
     /// first cache, which would lose a line before the next panel wants the rest of it.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackStraightPanels<TKernel>(float* src, nint kStride, int panels, int k, float* dst)
-        where TKernel : struct, IMicroKernel
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void PackStraightPanels(float* src, nint kStride, int panels, int k, float* dst, int height)
     {
-        int mr = TKernel.Mr;
-        nint panel = (nint)mr * k;
-        for (int p = 0; p < k; p++, src += kStride, dst += mr)
+        nint panel = (nint)height * k;
+        for (int p = 0; p < k; p++, src += kStride, dst += height)
         {
             float* from = src, to = dst;
-            for (int i = 0; i < panels; i++, from += mr, to += panel)
+            for (int i = 0; i < panels; i++, from += height, to += panel)
             {
-                if (mr == 12)
-                {
+                // 12 or 8 rows, 6 or 4
+                if (height >= 8)
                     Vector256.Load(from).Store(to);
-                    Vector128.Load(from + 8).Store(to + 8);
-                }
-                else // 6
-                {
+                else
                     Vector128.Load(from).Store(to);
+                if (height == 12)
+                    Vector128.Load(from + 8).Store(to + 8);
+                else if (height == 6)
                     *(double*)(to + 4) = *(double*)(from + 4);
-                }
             }
         }
     }

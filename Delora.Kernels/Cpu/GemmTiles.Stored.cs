@@ -16,16 +16,17 @@ internal unsafe partial struct GemmTiles<TKernel>
     /// <summary>As <see cref="Macro"/>, over stored panels: each is read once for all rows of the tile, and stays near while they pass.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private readonly void MacroStored(
-        int rows, int columns, int k0, int k, float* a, int j0, float* c, float* bias, bool accumulate, int k2, float* a2, float* b2, float* panel)
+        int rows, int columns, int k0, int k, float* a, int thin, int j0, float* c, float* bias, bool accumulate, int k2, float* a2, float* b2,
+        float* panel)
     {
-        int mr = TKernel.Mr, nr = TKernel.Nr, width = P.Stored.Transposed ? TurnedColumns : nr;
+        int nr = TKernel.Nr, width = P.Stored.Transposed ? TurnedColumns : nr;
         for (int j = 0; j < columns; j += width, b2 += (nint)width * k2)
         {
             int part = Math.Min(width, columns - j);
             nint size = width == nr ? 0 : (nint)nr * k;
             P.Stored.ReadPanels<TKernel>(k0, k, j0 + j, part, panel, Tile(panel));
             Macro(
-                rows, part, k, a, (nint)mr * k, panel, size, nr, c + j, P.CRow, bias == null ? null : bias + j, accumulate, k2, a2, b2);
+                rows, part, k, a, thin, panel, size, nr, c + j, P.CRow, bias == null ? null : bias + j, accumulate, k2, a2, b2);
         }
     }
 

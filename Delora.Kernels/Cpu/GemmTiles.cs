@@ -46,33 +46,52 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
     }
 
     /// <summary>
-    /// A panel of B stays in L1 while the packed rows of A, in L2, pass it. A branch's steps, when there are any, end each register tile's sum.
+    /// A panel of B stays near while the packed rows of A, in L2, pass it. A branch's steps, when there are any, end each register tile's sum.
     /// </summary>
+    /// <param name="rows">Rows.</param>
+    /// <param name="columns">Columns.</param>
+    /// <param name="k">Steps.</param>
+    /// <param name="a">Packed rows.</param>
+    /// <param name="thin">How many of the panels of A are thin: the last ones.</param>
+    /// <param name="b">First panel of B.</param>
+    /// <param name="bPanel">Floats between its panels.</param>
+    /// <param name="ldb">Floats between rows of a panel.</param>
+    /// <param name="c">Block of C.</param>
+    /// <param name="ldc">Floats between its rows.</param>
+    /// <param name="bias">A bias for each column, or null.</param>
+    /// <param name="accumulate">Whether C is the base.</param>
+    /// <param name="k2">Steps of the branch.</param>
+    /// <param name="a2">Its packed rows.</param>
+    /// <param name="b2">Its panels.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Macro(
-        int rows, int columns, int k, float* a, nint aPanel, float* b, nint bPanel, nint ldb, float* c, nint ldc, float* bias,
+        int rows, int columns, int k, float* a, int thin, float* b, nint bPanel, nint ldb, float* c, nint ldc, float* bias,
         bool accumulate, int k2 = 0, float* a2 = null, float* b2 = null)
     {
-        int mr = TKernel.Mr, nr = TKernel.Nr;
+        int mr = TKernel.Mr, nr = TKernel.Nr, full = GemmPacking.FullRows<TKernel>(rows, thin);
         float* edge = stackalloc float[mr * nr];
         for (int j = 0; j < columns; j += nr, b += bPanel, b2 += (nint)nr * k2)
         {
             int nb = Math.Min(nr, columns - j);
             float* ap = a, a2p = a2;
-            for (int i = 0; i < rows; i += mr, ap += aPanel, a2p += (nint)mr * k2)
+            for (int i = 0, height; i < rows; i += height, ap += (nint)height * k, a2p += (nint)height * k2)
             {
-                int mb = Math.Min(mr, rows - i);
-                float* cp = c + i * ldc + j;
+                height = i < full ? mr : TKernel.ThinRows;
+                int mb = Math.Min(height, rows - i);
+                bool whole = mb == height && nb == nr;
+                float* cp = c + i * ldc + j, base0 = bias == null ? null : bias + j;
+                float* to = whole ? cp : edge, from = whole ? base0 : null;
+                nint stride = whole ? ldc : nr;
                 // The first four register tiles each pull a quarter of the next panel of B nearer.
-                float* prefetch = i < 4 * mr ? b + bPanel + i / mr * (bPanel >> 2) : ap + aPanel;
-                float* base0 = bias == null ? null : bias + j;
-                if (mb == mr && nb == nr)
-                {
-                    TKernel.Multiply(k, ap, b, ldb, cp, ldc, base0, accumulate, prefetch, k2, a2p, b2);
-                    continue;
-                }
-                TKernel.Multiply(k, ap, b, ldb, edge, nr, null, false, prefetch, k2, a2p, b2);
-                StoreEdge(edge, nr, mb, nb, cp, ldc, base0, accumulate);
+                if (height == mr)
+                    TKernel.Multiply(
+                        k, ap, b, ldb, to, stride, from, accumulate && whole, i < 4 * mr ? b + bPanel + i / mr * (bPanel >> 2) : ap + (nint)mr * k,
+                        k2, a2p, b2);
+                else
+                    TKernel.MultiplyThin(
+                        k, ap, b, ldb, to, stride, from, accumulate && whole, i == full && full < 4 * mr ? bPanel : 0, k2, a2p, b2);
+                if (!whole)
+                    StoreEdge(edge, nr, mb, nb, cp, ldc, base0, accumulate);
             }
         }
     }
@@ -116,12 +135,13 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
         bool prepared = P.HasPanels, few = prepared && rows <= TKernel.FewRows;
         // Where nobody else needs packed rows of A, few are read where they lie.
         bool inPlace = few && !FusesH && P.FilterTarget != GemmFilterTarget.Left;
+        int thin = few ? 0 : GemmPacking.ThinPanels<TKernel>(rows);
         long padded = Gemm.RoundUp(prepared ? P.N : Columns, nr);
         for (int k0 = 0; k0 < k; k0 += Kc)
         {
             int kb = Math.Min(Kc, k - k0);
             if (!inPlace)
-                PackLeft(P, a + k0 * P.ACol, i0, k0, rows, kb, scratch, scratch + RawOffset, P.FilterTarget == GemmFilterTarget.Left && P.Rank == 0);
+                PackLeft(P, a + k0 * P.ACol, i0, k0, rows, thin, kb, scratch, scratch + RawOffset, P.FilterTarget == GemmFilterTarget.Left && P.Rank == 0);
             float* b = null;
             if (P.Stored.Data != null)
             {
@@ -139,12 +159,12 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
                 b = Right + first + (long)(prepared ? j0 : column) * kb;
             }
             if (FusesH)
-                GemmDown<TKernel>.Macro(P, i0, rows, k0, kb, scratch, Down);
+                GemmDown<TKernel>.Macro(P, i0, rows, thin, k0, kb, scratch, Down);
             int k2 = 0;
             if (JoinsBranch && k0 + kb == k)
             {
                 k2 = P.Rank;
-                GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow, P.HRow, 1, rows, k2, scratch + BranchOffset);
+                GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow, P.HRow, 1, rows, thin, k2, scratch + BranchOffset);
             }
             float* q = Q + (long)j0 * k2, branch = scratch + BranchOffset, panel = scratch + RightOffset;
             if (few)
@@ -152,9 +172,9 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
                     rows, columns, k0, kb, inPlace ? a + k0 * P.ACol : scratch, inPlace ? P.ARow : 1, inPlace ? P.ACol : mr, b, j0, c, bias,
                     accumulate, k2, branch, q, panel);
             else if (b == null)
-                MacroStored(rows, columns, k0, kb, scratch, j0, c, bias, accumulate, k2, branch, q, panel);
+                MacroStored(rows, columns, k0, kb, scratch, thin, j0, c, bias, accumulate, k2, branch, q, panel);
             else
-                Macro(rows, columns, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate, k2, branch, q);
+                Macro(rows, columns, kb, scratch, thin, b, (nint)nr * kb, nr, c, P.CRow, bias, accumulate, k2, branch, q);
             accumulate = true;
         }
         if (P.Rank > 0 && !JoinsBranch)
@@ -162,31 +182,37 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
         P.Complete(c, rows, columns);
     }
 
-    /// <summary>The first row of tile <paramref name="i"/> of <paramref name="tiles"/>: panels of rows, spread evenly.</summary>
-    internal static int FirstRow(int m, int tiles, int i)
-    {
-        long panels = (m + TKernel.Mr - 1) / TKernel.Mr;
-        return (int)Math.Min(m, panels * i / tiles * TKernel.Mr);
-    }
+    /// <summary>
+    /// The first row of tile <paramref name="i"/> of <paramref name="tiles"/>, all of which have as many rows but for half a thin panel: such numbers of rows
+    /// are covered by panels of both heights without padding.
+    /// </summary>
+    internal static int FirstRow(int m, int tiles, int i) => (int)Math.Min(m, Granules(m) * i / tiles * Granule);
+
+    /// <summary>Most rows of a tile with their padding, and room for one panel at least.</summary>
+    internal static int TileRows(int m, long tiles) => (int)Math.Max(TKernel.Mr, (Granules(m) + tiles - 1) / tiles * Granule);
+
+    private static int Granule => TKernel.ThinRows / 2;
+
+    private static long Granules(int m) => ((long)m + Granule - 1) / Granule;
 
     /// <summary>The steps of a branch that has too many of them to end each sum, or is filtered: C += H·Q.</summary>
     private readonly void Branch(int i0, int rows, int j0, int columns, float* c, float* scratch)
     {
-        int mr = TKernel.Mr, nr = TKernel.Nr, kc = Gemm.BlockOfK(P.Rank);
+        int nr = TKernel.Nr, kc = Gemm.BlockOfK(P.Rank), thin = GemmPacking.ThinPanels<TKernel>(rows);
         long padded = Gemm.RoundUp(P.N, nr);
         bool filtered = P.FilterTarget == GemmFilterTarget.LowRank;
         int width = filtered ? FilteredColumns : columns;
         for (int k0 = 0; k0 < P.Rank; k0 += kc)
         {
             int kb = Math.Min(kc, P.Rank - k0);
-            GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow + k0, P.HRow, 1, rows, kb, scratch);
+            GemmPacking.PackLeft<TKernel>(P.H + i0 * P.HRow + k0, P.HRow, 1, rows, thin, kb, scratch);
             for (int j = 0; j < columns; j += width)
             {
                 int part = Math.Min(width, columns - j);
                 float* b = Q + k0 * padded + (long)(j0 + j) * kb;
                 float* target = filtered ? scratch + RawOffset : c;
                 nint stride = filtered ? FilteredColumns : P.CRow;
-                Macro(rows, part, kb, scratch, (nint)mr * kb, b, (nint)nr * kb, nr, target, stride, null, !filtered);
+                Macro(rows, part, kb, scratch, thin, b, (nint)nr * kb, nr, target, stride, null, !filtered);
                 if (!filtered)
                     continue;
                 P.Filter(P.FilterState, target, stride, i0, j0 + j, rows, part);
@@ -200,11 +226,11 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
     }
 
     /// <summary>Packs a block of A; with a filter, a copy of it at <paramref name="raw"/> that the filter has seen.</summary>
-    internal static void PackLeft(in GemmProblem p, float* a, int i0, int k0, int rows, int kb, float* packed, float* raw, bool filtered)
+    internal static void PackLeft(in GemmProblem p, float* a, int i0, int k0, int rows, int thin, int kb, float* packed, float* raw, bool filtered)
     {
         if (!filtered)
         {
-            GemmPacking.PackLeft<TKernel>(a, p.ARow, p.ACol, rows, kb, packed);
+            GemmPacking.PackLeft<TKernel>(a, p.ARow, p.ACol, rows, thin, kb, packed);
             return;
         }
         for (int i = 0; i < rows; i++)
@@ -217,6 +243,6 @@ internal unsafe partial struct GemmTiles<TKernel> : IWorkerRangeBody
                     d[k] = s[k * p.ACol];
         }
         p.Filter(p.FilterState, raw, kb, i0, k0, rows, kb);
-        GemmPacking.PackLeft<TKernel>(raw, kb, 1, rows, kb, packed);
+        GemmPacking.PackLeft<TKernel>(raw, kb, 1, rows, thin, kb, packed);
     }
 }

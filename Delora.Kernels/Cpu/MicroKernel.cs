@@ -43,7 +43,7 @@ internal unsafe interface IMicroKernel
     static abstract void Multiply(
         int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, float* prefetch, int k2, float* a2, float* b2);
 
-    /// <summary>The same for <see cref="ThinRows"/> rows, which a panel of A then holds, over a B that is read where it lies.</summary>
+    /// <summary>The same for <see cref="ThinRows"/> rows, which a panel of A then holds.</summary>
     /// <param name="k">Steps.</param>
     /// <param name="a">Panel of A.</param>
     /// <param name="b">First of Nr columns of B.</param>
@@ -53,7 +53,11 @@ internal unsafe interface IMicroKernel
     /// <param name="bias">Nr floats, or null.</param>
     /// <param name="accumulate">Whether C is the base.</param>
     /// <param name="ahead">Floats from a row of b to the one to be asked for meanwhile.</param>
-    static abstract void MultiplyThin(int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead);
+    /// <param name="k2">Further steps of the same sum over panels of their own; 0 for none.</param>
+    /// <param name="a2">Their panel of A.</param>
+    /// <param name="b2">Their panel of B.</param>
+    static abstract void MultiplyThin(
+        int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead, int k2, float* a2, float* b2);
 
     /// <summary>
     /// One row: sums[Nr] += Σ_k a[k·step] · b[k·Nr + j], each sum a chain of fused additions in the order of k as in <see cref="Multiply"/>, so that a
@@ -75,9 +79,18 @@ internal unsafe interface IMicroKernel
     /// <param name="accumulate">Whether C is the base; else it is 0.</param>
     static abstract void MultiplyNarrow(int k, float* a, float* b, float* c, nint ldc, bool accumulate);
 
+    /// <summary>The same for <see cref="ThinRows"/> rows, and with the same bits.</summary>
+    /// <param name="k">Steps.</param>
+    /// <param name="a">Thin panel of A.</param>
+    /// <param name="b">Narrow panel.</param>
+    /// <param name="c">Tile of C.</param>
+    /// <param name="ldc">Floats between rows of C.</param>
+    /// <param name="accumulate">Whether C is the base; else it is 0.</param>
+    static abstract void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate);
+
     /// <summary>
     /// Packs a panel with unit stride along k: <c>dst[k·width + i] = src[i·stride + k]</c>, zeros for count ≤ i &lt; width.
-    /// <paramref name="width"/> is <see cref="Mr"/> or <see cref="Nr"/>.
+    /// <paramref name="width"/> is <see cref="Mr"/>, <see cref="ThinRows"/> or <see cref="Nr"/>.
     /// </summary>
     static abstract void PackTransposed(float* src, nint stride, int count, int k, float* dst, int width);
 }

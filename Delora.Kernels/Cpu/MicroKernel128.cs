@@ -55,16 +55,26 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MultiplyThin(int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead)
+    public static void MultiplyThin(
+        int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead, int k2, float* a2, float* b2)
     {
         V c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
-        for (; k > 0; k--, a += 4, b += ldb)
+        while (true)
         {
-            V b0 = Vector128.Load(b), b1 = Vector128.Load(b + 4);
-            Row(a[0], b0, b1, ref c00, ref c01);
-            Row(a[1], b0, b1, ref c10, ref c11);
-            Row(a[2], b0, b1, ref c20, ref c21);
-            Row(a[3], b0, b1, ref c30, ref c31);
+            for (; k > 0; k--, a += 4, b += ldb)
+            {
+                V b0 = Vector128.Load(b), b1 = Vector128.Load(b + 4);
+                Row(a[0], b0, b1, ref c00, ref c01);
+                Row(a[1], b0, b1, ref c10, ref c11);
+                Row(a[2], b0, b1, ref c20, ref c21);
+                Row(a[3], b0, b1, ref c30, ref c31);
+            }
+            if (k2 == 0)
+                break;
+            k = k2;
+            a = a2;
+            b = b2;
+            k2 = 0;
         }
         Store(c00, c01, c, bias, accumulate);
         Store(c10, c11, c + ldc, bias, accumulate);
@@ -84,6 +94,9 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
 
     public static void MultiplyNarrow(int k, float* a, float* b, float* c, nint ldc, bool accumulate) =>
         Multiply(k, a, b, Nr, c, ldc, null, accumulate, b, 0, null, null);
+
+    public static void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate) =>
+        MultiplyThin(k, a, b, Nr, c, ldc, null, accumulate, 0, 0, null, null);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Row(float a, V b0, V b1, ref V c0, ref V c1)

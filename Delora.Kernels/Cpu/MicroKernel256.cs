@@ -63,25 +63,35 @@ internal readonly unsafe partial struct MicroKernel256 : IMicroKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MultiplyThin(int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead)
+    public static void MultiplyThin(
+        int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead, int k2, float* a2, float* b2)
     {
         V c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
-        for (; k > 0; k--, a += 4, b += ldb)
+        while (true)
         {
-            V b0 = Vector256.Load(b), b1 = Vector256.Load(b + 8);
-            Sse.Prefetch1(b + ahead);
-            V x = Vector256.Create(a[0]);
-            c00 = Fma.MultiplyAdd(x, b0, c00);
-            c01 = Fma.MultiplyAdd(x, b1, c01);
-            x = Vector256.Create(a[1]);
-            c10 = Fma.MultiplyAdd(x, b0, c10);
-            c11 = Fma.MultiplyAdd(x, b1, c11);
-            x = Vector256.Create(a[2]);
-            c20 = Fma.MultiplyAdd(x, b0, c20);
-            c21 = Fma.MultiplyAdd(x, b1, c21);
-            x = Vector256.Create(a[3]);
-            c30 = Fma.MultiplyAdd(x, b0, c30);
-            c31 = Fma.MultiplyAdd(x, b1, c31);
+            for (; k > 0; k--, a += 4, b += ldb)
+            {
+                V b0 = Vector256.Load(b), b1 = Vector256.Load(b + 8);
+                Sse.Prefetch1(b + ahead);
+                V x = Vector256.Create(a[0]);
+                c00 = Fma.MultiplyAdd(x, b0, c00);
+                c01 = Fma.MultiplyAdd(x, b1, c01);
+                x = Vector256.Create(a[1]);
+                c10 = Fma.MultiplyAdd(x, b0, c10);
+                c11 = Fma.MultiplyAdd(x, b1, c11);
+                x = Vector256.Create(a[2]);
+                c20 = Fma.MultiplyAdd(x, b0, c20);
+                c21 = Fma.MultiplyAdd(x, b1, c21);
+                x = Vector256.Create(a[3]);
+                c30 = Fma.MultiplyAdd(x, b0, c30);
+                c31 = Fma.MultiplyAdd(x, b1, c31);
+            }
+            if (k2 == 0)
+                break;
+            k = k2;
+            a = a2;
+            b = b2;
+            k2 = 0;
         }
         Store(c00, c01, c, bias, accumulate);
         Store(c10, c11, c + ldc, bias, accumulate);
@@ -142,6 +152,36 @@ internal readonly unsafe partial struct MicroKernel256 : IMicroKernel
         StoreNarrow(c3 + d3, c + 3 * ldc, accumulate);
         StoreNarrow(c4 + d4, c + 4 * ldc, accumulate);
         StoreNarrow(c5 + d5, c + 5 * ldc, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate)
+    {
+        V c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, d2 = default, d3 = default;
+        for (; k >= 2; k -= 2, a += 8, b += 16)
+        {
+            V b0 = Vector256.Load(b), b1 = Vector256.Load(b + 8);
+            c0 = Fma.MultiplyAdd(Vector256.Create(a[0]), b0, c0);
+            c1 = Fma.MultiplyAdd(Vector256.Create(a[1]), b0, c1);
+            c2 = Fma.MultiplyAdd(Vector256.Create(a[2]), b0, c2);
+            c3 = Fma.MultiplyAdd(Vector256.Create(a[3]), b0, c3);
+            d0 = Fma.MultiplyAdd(Vector256.Create(a[4]), b1, d0);
+            d1 = Fma.MultiplyAdd(Vector256.Create(a[5]), b1, d1);
+            d2 = Fma.MultiplyAdd(Vector256.Create(a[6]), b1, d2);
+            d3 = Fma.MultiplyAdd(Vector256.Create(a[7]), b1, d3);
+        }
+        if (k > 0)
+        {
+            V b0 = Vector256.Load(b);
+            c0 = Fma.MultiplyAdd(Vector256.Create(a[0]), b0, c0);
+            c1 = Fma.MultiplyAdd(Vector256.Create(a[1]), b0, c1);
+            c2 = Fma.MultiplyAdd(Vector256.Create(a[2]), b0, c2);
+            c3 = Fma.MultiplyAdd(Vector256.Create(a[3]), b0, c3);
+        }
+        StoreNarrow(c0 + d0, c, accumulate);
+        StoreNarrow(c1 + d1, c + ldc, accumulate);
+        StoreNarrow(c2 + d2, c + 2 * ldc, accumulate);
+        StoreNarrow(c3 + d3, c + 3 * ldc, accumulate);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

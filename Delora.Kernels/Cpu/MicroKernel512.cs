@@ -81,23 +81,33 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MultiplyThin(int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead)
+    public static void MultiplyThin(
+        int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, nint ahead, int k2, float* a2, float* b2)
     {
         V c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
         V c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
-        for (; k > 0; k--, a += 8, b += ldb)
+        while (true)
         {
-            V b0 = Vector512.Load(b), b1 = Vector512.Load(b + 16);
-            Sse.Prefetch1(b + ahead);
-            Sse.Prefetch1(b + ahead + 16);
-            Row(a[0], b0, b1, ref c00, ref c01);
-            Row(a[1], b0, b1, ref c10, ref c11);
-            Row(a[2], b0, b1, ref c20, ref c21);
-            Row(a[3], b0, b1, ref c30, ref c31);
-            Row(a[4], b0, b1, ref c40, ref c41);
-            Row(a[5], b0, b1, ref c50, ref c51);
-            Row(a[6], b0, b1, ref c60, ref c61);
-            Row(a[7], b0, b1, ref c70, ref c71);
+            for (; k > 0; k--, a += 8, b += ldb)
+            {
+                V b0 = Vector512.Load(b), b1 = Vector512.Load(b + 16);
+                Sse.Prefetch1(b + ahead);
+                Sse.Prefetch1(b + ahead + 16);
+                Row(a[0], b0, b1, ref c00, ref c01);
+                Row(a[1], b0, b1, ref c10, ref c11);
+                Row(a[2], b0, b1, ref c20, ref c21);
+                Row(a[3], b0, b1, ref c30, ref c31);
+                Row(a[4], b0, b1, ref c40, ref c41);
+                Row(a[5], b0, b1, ref c50, ref c51);
+                Row(a[6], b0, b1, ref c60, ref c61);
+                Row(a[7], b0, b1, ref c70, ref c71);
+            }
+            if (k2 == 0)
+                break;
+            k = k2;
+            a = a2;
+            b = b2;
+            k2 = 0;
         }
         Store(c00, c01, c, bias, accumulate);
         Store(c10, c11, c + ldc, bias, accumulate);
@@ -159,6 +169,36 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
         StorePair(c3 + d3, c + 6 * ldc, ldc, accumulate);
         StorePair(c4 + d4, c + 8 * ldc, ldc, accumulate);
         StorePair(c5 + d5, c + 10 * ldc, ldc, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyNarrowThin(int k, float* a, float* b, float* c, nint ldc, bool accumulate)
+    {
+        V c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, d2 = default, d3 = default;
+        for (; k >= 2; k -= 2, a += 16, b += 32)
+        {
+            V b0 = Vector512.Load(b), b1 = Vector512.Load(b + 16);
+            c0 = Vector512.FusedMultiplyAdd(Pair(a), b0, c0);
+            c1 = Vector512.FusedMultiplyAdd(Pair(a + 2), b0, c1);
+            c2 = Vector512.FusedMultiplyAdd(Pair(a + 4), b0, c2);
+            c3 = Vector512.FusedMultiplyAdd(Pair(a + 6), b0, c3);
+            d0 = Vector512.FusedMultiplyAdd(Pair(a + 8), b1, d0);
+            d1 = Vector512.FusedMultiplyAdd(Pair(a + 10), b1, d1);
+            d2 = Vector512.FusedMultiplyAdd(Pair(a + 12), b1, d2);
+            d3 = Vector512.FusedMultiplyAdd(Pair(a + 14), b1, d3);
+        }
+        if (k > 0)
+        {
+            V b0 = Vector512.Load(b);
+            c0 = Vector512.FusedMultiplyAdd(Pair(a), b0, c0);
+            c1 = Vector512.FusedMultiplyAdd(Pair(a + 2), b0, c1);
+            c2 = Vector512.FusedMultiplyAdd(Pair(a + 4), b0, c2);
+            c3 = Vector512.FusedMultiplyAdd(Pair(a + 6), b0, c3);
+        }
+        StorePair(c0 + d0, c, ldc, accumulate);
+        StorePair(c1 + d1, c + 2 * ldc, ldc, accumulate);
+        StorePair(c2 + d2, c + 4 * ldc, ldc, accumulate);
+        StorePair(c3 + d3, c + 6 * ldc, ldc, accumulate);
     }
 
     /// <summary>a[0], a[1], a[0], a[1], …</summary>

@@ -135,7 +135,7 @@ public unsafe class GemmTests
         foreach ((int m, int n, int k, int r) in new[]
         {
             (513, 769, 400, 0), (8, 769, 4100, 0), (769, 8, 4100, 0), (65, 70, 5000, 0), (512, 770, 390, 8), (100, 2000, 390, 20),
-            (40, 2000, 2100, 8),
+            (40, 2000, 2100, 8), (256, 513, 300, 0), (154, 1100, 64, 8),
         })
             foreach (bool transposedLeft in new[] { false, true })
             {
