@@ -6,13 +6,6 @@ namespace Delora.Nn;
 public sealed partial class PeftModel
 {
     /// <summary>
-    /// The configuration of the first active adapter (PEFT's <c>active_peft_config</c>).
-    /// </summary>
-    /// <exception cref="KeyNotFoundException">No adapter is active.</exception>
-    public AdapterConfig ActiveConfig =>
-        _active.Length > 0 ? _configs[_active[0]] : throw new KeyNotFoundException("No adapter is active.");
-
-    /// <summary>
     /// Chooses the adapters that act, in order; their branches add up. They alone are trained from now on, except for those that are in inference
     /// mode (<see cref="SetTrainable"/>); strictly those as well, as PEFT does.
     /// </summary>
@@ -32,7 +25,7 @@ public sealed partial class PeftModel
         if (_savedModules.Values.FirstOrDefault(saved => names.Count(saved.Has) > 1) is { } both)
             throw new ArgumentException(
                 $"{string.Join(", ", names.Where(both.Has))} each have a copy of '{both.Name}' (modules_to_save), and one alone can act.", nameof(names));
-        if (Compatibility == PeftCompatibility.Strict && MergedAdapters.Any())
+        if (Compatibility == PeftCompatibility.Strict && Merged.Any())
         {
             Warn?.Invoke("Adapter cannot be set when the model is merged. Unmerging the model first.");
             UnmergeAll();
@@ -85,10 +78,10 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         RequireAdapter(name, nameof(name));
-        if (MergedAdapters.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
+        if (Merged.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
         bool wasActive = _active.Contains(name);
         Remove(name);
-        if (!wasActive || _active.Length > 0 || _configs.Count == 0 || MergedAdapters.Any()) return;
+        if (!wasActive || _active.Length > 0 || _configs.Count == 0 || Merged.Any()) return;
         string next = _configs.Keys.Order(StringComparer.Ordinal).First();
         Warn?.Invoke($"Adapter {name} was active which is now deleted. Setting active adapter to {next}.");
         Activate([next], keepTraining: Compatibility == PeftCompatibility.Extended);
@@ -105,7 +98,7 @@ public sealed partial class PeftModel
         KeyValuePair<string, AdapterConfig>[] all = [.. _configs];
         _configs.Clear();
         foreach ((string key, AdapterConfig config) in all) _configs.Add(key == name ? newName : key, config);
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Rename(name, newName);
+        foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.Rename(name, newName);
         foreach (SavedModule saved in _savedModules.Values) saved.Rename(name, newName);
         _active = [.. _active.Select(active => active == name ? newName : active)];
         if (_untrained.Remove(name)) _untrained.Add(newName);
@@ -124,7 +117,7 @@ public sealed partial class PeftModel
     private void Activate(string[] names, bool keepTraining)
     {
         _active = [.. names];
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Activate(names);
+        foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.Activate(names);
         if (!keepTraining) _untrained.ExceptWith(names);
         ApplySavedModules();
         ApplyTraining();
@@ -136,7 +129,7 @@ public sealed partial class PeftModel
         _configs.Remove(name, out AdapterConfig? config);
         _untrained.Remove(name);
         _takenOver.Remove(name);
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
+        foreach ((_, IAdaptedLayer layer) in Layers.ToArray()) layer.Adapters.Delete(name);
         _active = [.. _active.Where(active => active != name)];
         ApplySavedModules();
         foreach (SavedModule saved in _savedModules.Values.ToArray())

@@ -67,17 +67,17 @@ public sealed partial class PeftModel
     }
 
     /// <summary>‖ΔW‖ of each layer and active adapter beside its bounds; at any time, during training as well.</summary>
-    public BoundReport BoundReport() => new(
-        [.. from pair in AdaptedLayers
+    public BoundReport BoundReport() => Read(() => new BoundReport(
+        [.. from pair in Layers
             from name in pair.Layer.Adapters.Active
-            select LayerBound.Of(pair.Name, name, pair.Layer.Adapters[name])]);
+            select LayerBound.Of(pair.Name, name, pair.Layer.Adapters[name])]));
 
     private LoraConversion.Term TermOf(string name, double weight)
     {
         RequireAdapter(name, nameof(name));
         AdapterConfig config = _configs[name];
         return new LoraConversion.Term(name, weight, config,
-            [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => KeyValuePair.Create(pair.Name, pair.Layer.Adapters[name]))],
+            [.. Layers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => KeyValuePair.Create(pair.Name, pair.Layer.Adapters[name]))],
             HasMore: config.Bias != AdapterBias.None || _savedModules.Values.Any(saved => saved.Has(name)));
     }
 }
