@@ -48,6 +48,7 @@ public abstract partial class PretrainedModel : Module, IAdaptable
     public static PretrainedModel Load(
         string folder, Device device, Action<string>? warn = null, bool strict = false, FrozenWeightOptions? frozen = null)
     {
+        ArgumentNullException.ThrowIfNull(device);
         ModelConfig config = GenerationConfig.AddTo(ModelConfig.Load(folder, warn), folder);
         using WeightFiles weights = OpenWeights(folder, warn, strict, frozen);
         return config is EncoderConfig encoder

@@ -18,6 +18,7 @@ public sealed partial class PeftModel
     /// </exception>
     public void Activate(params string[] names)
     {
+        ArgumentNullException.ThrowIfNull(names);
         using IDisposable? alone = WaitUntilAlone();
         foreach (string name in names) RequireAdapter(name, nameof(names));
         if (names.Distinct().Count() < names.Length)
@@ -93,6 +94,7 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         RequireAdapter(name, nameof(name));
+        ArgumentNullException.ThrowIfNull(newName);
         if (_configs.ContainsKey(newName)) throw new ArgumentException($"There is an adapter '{newName}' already.", nameof(newName));
         CheckName(newName, _configs[name], Warn);
         KeyValuePair<string, AdapterConfig>[] all = [.. _configs];
@@ -107,6 +109,7 @@ public sealed partial class PeftModel
 
     private void RequireAdapter(string name, string parameter)
     {
+        ArgumentNullException.ThrowIfNull(name, parameter);
         if (!_configs.ContainsKey(name))
             throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", parameter);
     }

@@ -22,6 +22,9 @@ public sealed partial class PeftModel
     /// <exception cref="InvalidOperationException">The base model has adapters of another <see cref="PeftModel"/>.</exception>
     public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter, Action<string>? warn = null)
     {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(generator);
+        ArgumentNullException.ThrowIfNull(name);
         using IDisposable? alone = WaitUntilAlone();
         warn ??= Warn;
         config.Validate(Compatibility);

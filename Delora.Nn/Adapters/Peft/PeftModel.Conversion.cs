@@ -55,6 +55,13 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         if (Compatibility == PeftCompatibility.Strict) throw new NotSupportedException("PEFT has no weighted sums of DeLoRA adapters.");
+        ArgumentNullException.ThrowIfNull(adapters);
+        if (adapters.Count == 0) throw new ArgumentException("No adapter was named.", nameof(adapters));
+        foreach ((string adapter, double weight) in adapters)
+        {
+            RequireAdapter(adapter, nameof(adapters));
+            if (!double.IsFinite(weight)) throw new ArgumentException($"The weight of '{adapter}' must be finite, not {weight}.", nameof(adapters));
+        }
         LoraConversion lora = LoraConversion.Of([.. adapters.Select(entry => TermOf(entry.Name, entry.Weight))], rank);
         // Even a single adapter's own targets are named by layers: the layers of this model are known.
         LoraConfig config = LoraConversion.OfLayers(lora.Config, lora.Layers.Keys) with { Source = name, TargetModules = Exactly([.. lora.Layers.Keys]) };

@@ -32,6 +32,8 @@ public sealed partial class PeftModel
     /// </exception>
     public void Save(string folder, DType storeAs, params string[] names)
     {
+        ArgumentNullException.ThrowIfNull(folder);
+        ArgumentNullException.ThrowIfNull(names);
         using IDisposable? alone = WaitUntilAlone();
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.

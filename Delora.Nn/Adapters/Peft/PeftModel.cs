@@ -39,6 +39,7 @@ public sealed partial class PeftModel : IDisposable
     /// <exception cref="InvalidOperationException">The adapters to take over are disabled (<see cref="Disable"/>).</exception>
     public PeftModel(Module baseModel, PeftCompatibility compatibility = PeftCompatibility.Extended, Action<string>? warn = null)
     {
+        ArgumentNullException.ThrowIfNull(baseModel);
         (Base, Compatibility, Warn) = (baseModel, compatibility, warn);
         if (compatibility == PeftCompatibility.Strict) TakeOver();
     }
