@@ -16,7 +16,7 @@ namespace Delora.Autograd;
 /// <para>The current tape follows the flow of execution: operations after an <c>await</c>, and in tasks started while the tape is open, are recorded
 /// on it, whatever thread runs them. Recording is serialized; two flows that record at once are safe, but the order of their operations, and with it the
 /// rounding of sums of gradients, is not fixed. A flow that goes on after its tape was closed gets an <see cref="ObjectDisposedException"/> rather than
-/// results without gradients.</para>
+/// results without gradients. A tape is not open across a <c>yield return</c> (<see cref="TensorScope"/>).</para>
 /// <para>Tapes nest; operations are recorded on the innermost. A tensor recorded on one tape is refused by another
 /// (<see cref="GradientException"/>): its gradient would be lost. <c>Functions.Detach</c> says that this is meant.</para>
 /// </remarks>

@@ -12,6 +12,10 @@ namespace Delora.Core;
 /// The current scope follows the flow of execution: it is seen across <c>await</c> and in tasks started while it is open. Scopes nest; an
 /// outer scope closed before an inner one is an error.
 /// </summary>
+/// <remarks>
+/// Between two <c>yield return</c>, not across one: an iterator runs in the flow of whoever consumes it. What an asynchronous method opens is not seen by
+/// its caller. The same holds for everything that follows the flow: tapes, pauses, rows of adapters.
+/// </remarks>
 public sealed class TensorScope : IDisposable
 {
     private static readonly AsyncLocal<TensorScope?> s_current = new();

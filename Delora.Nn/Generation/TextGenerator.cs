@@ -19,6 +19,9 @@ namespace Delora.Nn;
 /// <param name="tokenizer">Its tokenizer.</param>
 public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer tokenizer)
 {
+    private readonly CausalLanguageModel _model = model ?? throw new ArgumentNullException(nameof(model));
+    private readonly TextTokenizer _tokenizer = tokenizer ?? throw new ArgumentNullException(nameof(tokenizer));
+
     /// <summary>Continues a prompt, a token at a time as the caller asks for them. Cancelling ends it within a token.</summary>
     /// <param name="prompt">The text to continue; may be empty where the model has a begin token.</param>
     /// <param name="options">How; greedily up to 128 tokens where nothing is given.</param>
@@ -47,6 +50,7 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
     public async IAsyncEnumerable<(int Row, GeneratedToken Token)> GenerateAsync(
         IReadOnlyList<string> prompts, GenerationOptions? options = null, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
+        ArgumentNullException.ThrowIfNull(prompts);
         options ??= new GenerationOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxNewTokens, 1);
         options.Sampling.Validate();
@@ -54,12 +58,12 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         if (options.Adapter is { } chosen && chosen.Names.Count != prompts.Count)
             throw new ArgumentException($"Adapters were chosen for {chosen.Names.Count} rows; the prompts are {prompts.Count}.", nameof(options));
         TextBatch batch = new([.. prompts.Select(prompt => new TextBatch.Row(
-            Prompt(prompt, options.ParseSpecial), new Generator(options.Seed), tokenizer.StartDecoding(continues: prompt.Length > 0)))]);
-        ImmutableArray<int> stops = options.StopIds ?? model.Config.StopTokenIds;
-        int most = Math.Min(options.MaxNewTokens, model.Config.MaxPositionEmbeddings - batch.Longest + 1);
+            Prompt(prompt, options.ParseSpecial), new Generator(options.Seed), _tokenizer.StartDecoding(continues: prompt.Length > 0)))]);
+        ImmutableArray<int> stops = options.StopIds ?? _model.Config.StopTokenIds;
+        int most = Math.Min(options.MaxNewTokens, _model.Config.MaxPositionEmbeddings - batch.Longest + 1);
         // The last token is not computed on: it needs no place.
-        using KeyValueCache cache = model.CreateCache(prompts.Count, batch.Longest + most - 1);
-        using Tensor? mask = batch.Mask(cache.Capacity, model.Device);
+        using KeyValueCache cache = _model.CreateCache(prompts.Count, batch.Longest + most - 1);
+        using Tensor? mask = batch.Mask(cache.Capacity, _model.Device);
         for (int count = 1; count <= most; count++)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -91,13 +95,13 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
     private int[] Prompt(string text, bool parseSpecial)
     {
         // An empty prompt can only start from the begin token, whether or not the model expects it otherwise.
-        bool addBegin = tokenizer.BeginId is not null && (tokenizer.AddsBegin || text.Length == 0);
-        int[] ids = [.. tokenizer.EncodeTrusted(text, addBegin, parseSpecial)];
+        bool addBegin = _tokenizer.BeginId is not null && (_tokenizer.AddsBegin || text.Length == 0);
+        int[] ids = [.. _tokenizer.EncodeTrusted(text, addBegin, parseSpecial)];
         if (ids.Length == 0) throw new PromptException("The prompt is empty, and the model has no begin token to start from.");
-        if (ids.FirstOrDefault(id => id >= model.Config.VocabSize, -1) is var strange and >= 0)
+        if (ids.FirstOrDefault(id => id >= _model.Config.VocabSize, -1) is var strange and >= 0)
             throw new PromptException(
-                $"The tokenizer gives the id {strange}; the model's vocabulary has {model.Config.VocabSize}. They do not belong together.");
-        int context = model.Config.MaxPositionEmbeddings;
+                $"The tokenizer gives the id {strange}; the model's vocabulary has {_model.Config.VocabSize}. They do not belong together.");
+        int context = _model.Config.MaxPositionEmbeddings;
         if (ids.Length > context) throw new PromptException($"The prompt has {ids.Length} tokens; the model's context holds {context}.");
         return ids;
     }
@@ -109,9 +113,9 @@ public sealed class TextGenerator(CausalLanguageModel model, TextTokenizer token
         using IDisposable? choice = options.Adapter?.Use();
         // A scope that frees what is made here, and no recording where the caller has a tape open.
         using IDisposable pause = Tape.Pause();
-        (Tensor ids, Tensor? positions) = batch.Inputs(cache.Length, model.Device);
-        Tensor logits = model.ForwardLast(ids, cache, mask, positions);     // [batch, vocabulary]
-        Tensor token = Tensor.Empty([1], DType.Int32, model.Device, "next token");
+        (Tensor ids, Tensor? positions) = batch.Inputs(cache.Length, _model.Device);
+        Tensor logits = _model.ForwardLast(ids, cache, mask, positions);     // [batch, vocabulary]
+        Tensor token = Tensor.Empty([1], DType.Int32, _model.Device, "next token");
         foreach ((int number, TextBatch.Row row) in batch.Rows.Index())
         {
             if (row.IsFinished) continue;

@@ -28,6 +28,7 @@ public abstract class CausalLanguageModel : PretrainedModel
     public static new CausalLanguageModel Load(
         string folder, Device device, Action<string>? warn = null, bool strict = false, FrozenWeightOptions? frozen = null)
     {
+        ArgumentNullException.ThrowIfNull(device);
         ModelConfig config = GenerationConfig.AddTo(ModelConfig.Load(folder, warn), folder);
         using WeightFiles weights = OpenWeights(folder, warn, strict, frozen);
         return Load(config, weights, device);

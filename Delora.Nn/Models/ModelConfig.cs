@@ -94,6 +94,7 @@ public abstract record ModelConfig
     /// </exception>
     public static ModelConfig Load(string folder, Action<string>? warn = null)
     {
+        ArgumentNullException.ThrowIfNull(folder);
         if (!Directory.Exists(folder)) throw new DeloraFormatException(folder, null, "there is no such folder; a model folder is expected.");
         string path = Path.Combine(folder, FileName);
         JsonFields fields = JsonFields.Load(path);

@@ -10,15 +10,10 @@ namespace Delora.Nn;
 /// A model as HuggingFace transformers publishes it: configuration and weights in a folder. Loaded, it is immutable but for adapters: many
 /// requests may compute at once.
 /// </summary>
-public abstract class PretrainedModel : Module, IAdaptable
+public abstract partial class PretrainedModel : Module, IAdaptable
 {
     /// <summary>transformers' limit of one file of weights: <c>max_shard_size="5GB"</c>.</summary>
     public const long DefaultMaxShardBytes = 5_000_000_000;
-
-    // A Monitor, because whoever changes the model waits in it for those that compute, and may call further methods that do so too.
-    private readonly object _gate = new();
-    private int _running;
-    private bool _disposed;
 
     private protected PretrainedModel(Device device) => Device = device;
 
@@ -53,6 +48,7 @@ public abstract class PretrainedModel : Module, IAdaptable
     public static PretrainedModel Load(
         string folder, Device device, Action<string>? warn = null, bool strict = false, FrozenWeightOptions? frozen = null)
     {
+        ArgumentNullException.ThrowIfNull(device);
         ModelConfig config = GenerationConfig.AddTo(ModelConfig.Load(folder, warn), folder);
         using WeightFiles weights = OpenWeights(folder, warn, strict, frozen);
         return config is EncoderConfig encoder
@@ -130,55 +126,9 @@ public abstract class PretrainedModel : Module, IAdaptable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>How often anything of the model may have changed: adapters, what is merged, whether they act.</summary>
-    internal long Changes { get; private set; }
-
-    /// <summary>Waits until nobody computes, and lets nobody begin before the result is disposed, on the same thread. Calls nest.</summary>
-    internal IDisposable WaitUntilAlone()
-    {
-        Monitor.Enter(_gate);
-        try
-        {
-            while (_running > 0) Monitor.Wait(_gate);
-            Changes++;
-            return new Exclusion(_gate);
-        }
-        catch
-        {
-            Monitor.Exit(_gate);
-            throw;
-        }
-    }
-
     private protected static WeightFiles OpenWeights(string folder, Action<string>? warn, bool strict, FrozenWeightOptions? frozen = null)
     {
         var options = new SafetensorsOptions { Strict = strict };
         return WeightFiles.Open(folder, warn is null ? options : options with { Warn = warn }, frozen);
-    }
-
-    /// <summary>Begins a computation; whoever changes the model waits for its end.</summary>
-    /// <exception cref="ObjectDisposedException">The model was disposed.</exception>
-    internal Lease Enter()
-    {
-        lock (_gate)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            _running++;
-        }
-        return new Lease(this);
-    }
-
-    internal readonly ref struct Lease(PretrainedModel model)
-    {
-        public void Dispose()
-        {
-            lock (model._gate)
-                if (--model._running == 0) Monitor.PulseAll(model._gate);
-        }
-    }
-
-    private sealed class Exclusion(object gate) : IDisposable
-    {
-        public void Dispose() => Monitor.Exit(gate);
     }
 }

@@ -27,8 +27,8 @@ public sealed partial class Trainer<TBatch>
     /// <param name="samples">How many samples a batch has; 1 each where it is null.</param>
     public Trainer(Optimizer optimizer, Func<TBatch, Tensor> loss, Func<TBatch, int>? samples = null)
     {
-        _optimizer = optimizer;
-        _loss = loss;
+        _optimizer = optimizer ?? throw new ArgumentNullException(nameof(optimizer));
+        _loss = loss ?? throw new ArgumentNullException(nameof(loss));
         _samples = samples ?? (_ => 1);
     }
 

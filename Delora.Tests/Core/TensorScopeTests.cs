@@ -109,6 +109,33 @@ public class TensorScopeTests
     }
 
     [Fact]
+    public async Task A_scope_is_not_open_across_a_yield_return_of_an_asynchronous_iterator()
+    {
+        using var device = new LimitedDevice();
+        using var around = new TensorScope("consumer");
+        await foreach (TensorScope? seen in Iterate())
+        {
+            Assert.Equal("iterator", seen?.Name);
+            Assert.Same(around, TensorScope.Current);
+            break;
+        }
+        await foreach (TensorScope? seen in Iterate())
+            if (seen?.Name != "iterator") Assert.Same(around, seen);
+        Assert.Equal(2, around.Count);
+
+        async IAsyncEnumerable<TensorScope?> Iterate()
+        {
+            using var scope = new TensorScope("iterator");
+            await Task.Yield();
+            New(device);
+            yield return TensorScope.Current;
+            New(device, "of the consumer");
+            New(device, "of the consumer");
+            yield return TensorScope.Current;
+        }
+    }
+
+    [Fact]
     public async Task A_task_that_outlives_a_scope_falls_back_to_the_one_around_it()
     {
         using var device = new LimitedDevice();

@@ -13,8 +13,9 @@ public static class GoldenCases
     /// <summary>The environment variable that points at another set.</summary>
     public const string Variable = "DELORA_GOLDEN_DIR";
 
-    /// <summary>The categories that are one file instead of a folder for each case.</summary>
-    private static readonly string[] s_files = ["errors/errors.json", "targets/target_resolution.json"];
+    /// <summary>The categories that are files instead of a folder for each case.</summary>
+    private static readonly (string Category, string Files)[] s_files =
+        [("errors", "errors.json"), ("targets", "target_resolution.json"), ("tokenizer", "*.json")];
 
     internal static string Root =>
         Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } other
@@ -53,7 +54,8 @@ public static class GoldenCases
         if (!Directory.Exists(root))
             throw new InvalidDataException($"There is no golden data: the folder {root} does not exist ({Variable}).");
         // Some other folder would otherwise skip every category and pass.
-        if (!s_files.Any(file => File.Exists(Path.Combine(root, file))) && !Directory.GetDirectories(root).Any(found => Directory.GetDirectories(found).Any(IsCase)))
+        if (!Array.Exists(s_files, entry => Directory.Exists(Path.Combine(root, entry.Category)) && Directory.EnumerateFiles(Path.Combine(root, entry.Category), entry.Files).Any())
+            && !Directory.GetDirectories(root).Any(found => Directory.GetDirectories(found).Any(IsCase)))
             throw new InvalidDataException($"There is no golden data: the folder {root} holds no CATEGORY/CASE/case.json ({Variable}).");
         string folder = Path.Combine(root, category);
         if (!Directory.Exists(folder))

@@ -28,11 +28,11 @@ public class GoldenCasesTests
         Assert.Throws<InvalidDataException>(() => GoldenCases.Find(folder.Path, "training"));
     }
 
-    [Fact]
-    public void A_root_of_categories_that_are_files_is_a_set_too()
+    [Theory, InlineData("errors/errors.json"), InlineData("targets/target_resolution.json"), InlineData("tokenizer/some_model.json")]
+    public void A_root_of_categories_that_are_files_is_a_set_too(string file)
     {
         using var folder = new TemporaryFolder();
-        folder.Write("errors/errors.json", "{}");
+        folder.Write(file, "{}");
         Assert.Contains("no category 'layers'", Assert.Single(GoldenCases.Find(folder.Path, "layers")).Skip);
     }
 

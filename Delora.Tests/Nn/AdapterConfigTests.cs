@@ -110,6 +110,26 @@ public sealed class AdapterConfigTests
         Assert.Equal(("f.json", named), (error.File, error.Field));
     }
 
+    [Fact]
+    public void ConfigurationsAreEqualThatHoldTheSame()
+    {
+        const string Fields = "\"r\": 3, \"layers_to_transform\": [1], \"target_modules\": [\"q\"], \"rank_pattern\": {\"a\": 2}, \"later\": {\"x\": [1]}";
+        DeloraConfig one = Delora(Fields), same = Delora(Fields) with { Source = "elsewhere.json" };
+        Assert.Equal(one, same);
+        Assert.Equal(one.GetHashCode(), same.GetHashCode());
+        Assert.True(one == same);
+        Assert.NotEqual(one, Delora(Fields.Replace("[1]}", "[2]}", StringComparison.Ordinal)));
+        Assert.NotEqual(one, one with { RankPattern = [new("a", 3)] });
+        Assert.NotEqual(one, one with { LambdaPattern = [new("a", 3)] });
+        Assert.NotEqual(one, one with { ResidualInitialization = true });
+        Assert.NotEqual<AdapterConfig>(new DeloraConfig(), new LoraConfig());
+        Assert.Equal(new LoraConfig { AlphaPattern = [new("a", 2)] }, new LoraConfig { AlphaPattern = [new("a", 2)] });
+        Assert.NotEqual(new LoraConfig { AlphaPattern = [new("a", 2)] }, new LoraConfig());
+        // Wrong ones can be compared as well.
+        Assert.NotEqual(new DeloraConfig { R = 0 }, new DeloraConfig { R = -1 });
+        Assert.Equal(new DeloraConfig(), new DeloraConfig { RankPattern = default, LambdaPattern = default });
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("[]")]

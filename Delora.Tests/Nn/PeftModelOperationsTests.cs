@@ -37,6 +37,46 @@ public sealed class PeftModelOperationsTests
     }
 
     [Fact]
+    public void ArgumentsThatAreNullAreRefusedAndChangeNothing()
+    {
+        using PeftNetwork network = new();
+        using var model = new PeftModel(network);
+        model.AddAdapter(PeftNetwork.Config, new Generator(1));
+        foreach (Action call in (Action[])
+        [
+            () => _ = new PeftModel(null!),
+            () => model.AddAdapter(null!, new Generator(1), "other"),
+            () => model.AddAdapter(PeftNetwork.Config, null!, "other"),
+            () => model.AddAdapter(PeftNetwork.Config, new Generator(1), null!),
+            () => model.Load(null!, "other"),
+            () => model.Load("folder", null!),
+            () => model.Activate(null!),
+            () => model.Activate("default", null!),
+            () => model.Rename("default", null!),
+            () => model.Rename(null!, "other"),
+            () => model.Delete(null!),
+            () => model.SetTrainable(null!),
+            () => model.Rows((string[])null!),
+            () => model.Save(null!),
+            () => model.Merge([null!]),
+            () => model.CopyState(null!),
+            () => model.AddWeightedAdapter(null!, "sum"),
+            () => model.AddWeightedAdapter([(null!, 1)], "sum"),
+            () => _ = new TextGenerator(null!, null!),
+            () => CausalLanguageModel.Load("folder", null!),
+            () => CausalLanguageModel.Load(null!, Devices.Cpu),
+            () => PretrainedModel.Load(null!, Devices.Cpu),
+        ])
+            Assert.Throws<ArgumentNullException>(call);
+        Assert.Equal(["default"], model.Configs.Keys);
+        Assert.Equal(["default"], model.ActiveAdapters);
+        // The argument that is named is the caller's own.
+        Assert.Equal("adapters", Assert.Throws<ArgumentException>(() => model.AddWeightedAdapter([("ghost", 1)], "sum")).ParamName);
+        Assert.Equal("adapters", Assert.Throws<ArgumentException>(() => model.AddWeightedAdapter([], "sum")).ParamName);
+        Assert.Equal("adapters", Assert.Throws<ArgumentException>(() => model.AddWeightedAdapter([("default", double.NaN)], "sum")).ParamName);
+    }
+
+    [Fact]
     public void MergeAndUnloadLeavesAPlainModelThatComputesTheSame()
     {
         using PeftNetwork network = new();

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text.Json;
 using Delora.Core;
 
@@ -80,7 +81,7 @@ public abstract partial record AdapterConfig
     /// after a dot, or
     /// all of it; the first key that matches wins.
     /// </summary>
-    public ImmutableArray<KeyValuePair<string, int>> RankPattern { get; init; } = [];
+    public ImmutableArray<KeyValuePair<string, int>> RankPattern { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary><c>modules_to_save</c>: modules that are trained and saved as a whole.</summary>
     public ImmutableArray<string>? ModulesToSave { get; init; }
@@ -117,6 +118,11 @@ public abstract partial record AdapterConfig
     {
         if (compatibility == PeftCompatibility.Strict) ValidateConstruction();
         else Validate();
+        return WriteFields();
+    }
+
+    private string WriteFields()
+    {
         var fields =
             new SortedDictionary<string, object?>(AdditionalFields.ToDictionary(f => f.Key, f => (object?)f.Value), StringComparer.Ordinal)
             {
@@ -142,6 +148,13 @@ public abstract partial record AdapterConfig
         foreach ((string field, DeferredField deferred) in Deferred) fields[field] = deferred.Value;
         return PythonJson.Write(fields);
     }
+
+    /// <summary>Whether both are of the same kind and hold the same in every field, lists and unknown fields included. <see cref="Source"/> is no field.</summary>
+    public virtual bool Equals(AdapterConfig? other) =>
+        other is not null && (ReferenceEquals(this, other) || (EqualityContract == other.EqualityContract && WriteFields() == other.WriteFields()));
+
+    /// <summary>The same for configurations that are equal.</summary>
+    public override int GetHashCode() => WriteFields().GetHashCode(StringComparison.Ordinal);
 
     /// <summary>Checks every field and how they go together.</summary>
     /// <param name="compatibility">Strict lets pass what PEFT lets pass when it wraps a model.</param>
@@ -197,7 +210,7 @@ public abstract partial record AdapterConfig
 
     /// <summary>As float32, in which adapters are computed and saved.</summary>
     private protected void RequireFinite(double value, string field) =>
-        Require(float.IsFinite((float)value), field, $"must be finite as float32, not {PythonJson.Float(value)}.");
+        Require(float.IsFinite((float)value), field, $"must be finite as float32, not {value.ToString("R", CultureInfo.InvariantCulture)}.");
 
     /// <summary>PEFT takes anything that is not above 0 as no dropout, and PyTorch a probability of 1.</summary>
     private protected void RequireDropout(string field, PeftCompatibility compatibility)

@@ -32,7 +32,7 @@ public sealed record DeloraConfig : AdapterConfig
     public double ModuleDropout { get; init; }
 
     /// <summary><c>lambda_pattern</c>: λ of single modules, with keys as those of <see cref="AdapterConfig.RankPattern"/>.</summary>
-    public ImmutableArray<KeyValuePair<string, double>> LambdaPattern { get; init; } = [];
+    public ImmutableArray<KeyValuePair<string, double>> LambdaPattern { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>
     /// Which of the two starts with ΔW = 0 is taken. False is PEFT's: B = 0. True is the paper's: A and B are random, and their initial branch,
@@ -76,6 +76,12 @@ public sealed record DeloraConfig : AdapterConfig
         fields.RefuseLeft();
         return config;
     }
+
+    /// <inheritdoc/>
+    public bool Equals(DeloraConfig? other) => base.Equals(other) && ResidualInitialization == other.ResidualInitialization;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => base.GetHashCode();
 
     internal override double Strength => DeloraLambda;
 

@@ -49,10 +49,16 @@ public sealed record LoraConfig : AdapterConfig
     public double LoraDropout { get; init; }
 
     /// <summary><c>alpha_pattern</c>: α of single modules, with keys as those of <see cref="AdapterConfig.RankPattern"/>.</summary>
-    public ImmutableArray<KeyValuePair<string, double>> AlphaPattern { get; init; } = [];
+    public ImmutableArray<KeyValuePair<string, double>> AlphaPattern { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary><c>use_rslora</c>: the scaling is α/√r.</summary>
     public bool UseRslora { get; init; }
+
+    /// <inheritdoc/>
+    public bool Equals(LoraConfig? other) => base.Equals(other);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => base.GetHashCode();
 
     internal override double Strength => LoraAlpha;
 

@@ -6,13 +6,6 @@ namespace Delora.Nn;
 public sealed partial class PeftModel
 {
     /// <summary>
-    /// The configuration of the first active adapter (PEFT's <c>active_peft_config</c>).
-    /// </summary>
-    /// <exception cref="KeyNotFoundException">No adapter is active.</exception>
-    public AdapterConfig ActiveConfig =>
-        _active.Length > 0 ? _configs[_active[0]] : throw new KeyNotFoundException("No adapter is active.");
-
-    /// <summary>
     /// Chooses the adapters that act, in order; their branches add up. They alone are trained from now on, except for those that are in inference
     /// mode (<see cref="SetTrainable"/>); strictly those as well, as PEFT does.
     /// </summary>
@@ -25,6 +18,7 @@ public sealed partial class PeftModel
     /// </exception>
     public void Activate(params string[] names)
     {
+        ArgumentNullException.ThrowIfNull(names);
         using IDisposable? alone = WaitUntilAlone();
         foreach (string name in names) RequireAdapter(name, nameof(names));
         if (names.Distinct().Count() < names.Length)
@@ -32,7 +26,7 @@ public sealed partial class PeftModel
         if (_savedModules.Values.FirstOrDefault(saved => names.Count(saved.Has) > 1) is { } both)
             throw new ArgumentException(
                 $"{string.Join(", ", names.Where(both.Has))} each have a copy of '{both.Name}' (modules_to_save), and one alone can act.", nameof(names));
-        if (Compatibility == PeftCompatibility.Strict && MergedAdapters.Any())
+        if (Compatibility == PeftCompatibility.Strict && Merged.Any())
         {
             Warn?.Invoke("Adapter cannot be set when the model is merged. Unmerging the model first.");
             UnmergeAll();
@@ -85,10 +79,10 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         RequireAdapter(name, nameof(name));
-        if (MergedAdapters.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
+        if (Merged.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
         bool wasActive = _active.Contains(name);
         Remove(name);
-        if (!wasActive || _active.Length > 0 || _configs.Count == 0 || MergedAdapters.Any()) return;
+        if (!wasActive || _active.Length > 0 || _configs.Count == 0 || Merged.Any()) return;
         string next = _configs.Keys.Order(StringComparer.Ordinal).First();
         Warn?.Invoke($"Adapter {name} was active which is now deleted. Setting active adapter to {next}.");
         Activate([next], keepTraining: Compatibility == PeftCompatibility.Extended);
@@ -100,12 +94,13 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         RequireAdapter(name, nameof(name));
+        ArgumentNullException.ThrowIfNull(newName);
         if (_configs.ContainsKey(newName)) throw new ArgumentException($"There is an adapter '{newName}' already.", nameof(newName));
         CheckName(newName, _configs[name], Warn);
         KeyValuePair<string, AdapterConfig>[] all = [.. _configs];
         _configs.Clear();
         foreach ((string key, AdapterConfig config) in all) _configs.Add(key == name ? newName : key, config);
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Rename(name, newName);
+        foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.Rename(name, newName);
         foreach (SavedModule saved in _savedModules.Values) saved.Rename(name, newName);
         _active = [.. _active.Select(active => active == name ? newName : active)];
         if (_untrained.Remove(name)) _untrained.Add(newName);
@@ -114,6 +109,7 @@ public sealed partial class PeftModel
 
     private void RequireAdapter(string name, string parameter)
     {
+        ArgumentNullException.ThrowIfNull(name, parameter);
         if (!_configs.ContainsKey(name))
             throw new ArgumentException($"There is no adapter '{name}'; there are: {string.Join(", ", _configs.Keys)}.", parameter);
     }
@@ -124,7 +120,7 @@ public sealed partial class PeftModel
     private void Activate(string[] names, bool keepTraining)
     {
         _active = [.. names];
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Activate(names);
+        foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.Activate(names);
         if (!keepTraining) _untrained.ExceptWith(names);
         ApplySavedModules();
         ApplyTraining();
@@ -136,7 +132,7 @@ public sealed partial class PeftModel
         _configs.Remove(name, out AdapterConfig? config);
         _untrained.Remove(name);
         _takenOver.Remove(name);
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers.ToArray()) layer.Adapters.Delete(name);
+        foreach ((_, IAdaptedLayer layer) in Layers.ToArray()) layer.Adapters.Delete(name);
         _active = [.. _active.Where(active => active != name)];
         ApplySavedModules();
         foreach (SavedModule saved in _savedModules.Values.ToArray())

@@ -22,13 +22,16 @@ public sealed partial class PeftModel
     /// <exception cref="InvalidOperationException">The base model has adapters of another <see cref="PeftModel"/>.</exception>
     public void AddAdapter(AdapterConfig config, Generator generator, string name = DefaultAdapter, Action<string>? warn = null)
     {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(generator);
+        ArgumentNullException.ThrowIfNull(name);
         using IDisposable? alone = WaitUntilAlone();
         warn ??= Warn;
         config.Validate(Compatibility);
         // PEFT makes the tensors of a model that is wrapped again anew, under the same name.
         if (_takenOver.Contains(name))
         {
-            if (MergedAdapters.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
+            if (Merged.Contains(name)) throw new InvalidOperationException($"The adapter '{name}' is merged; unmerge it first.");
             _takenOver.Remove(name);
             Remove(name);
         }
@@ -109,7 +112,7 @@ public sealed partial class PeftModel
     private void ActivateNew(AdapterPlan plan, Action<string>? warn)
     {
         if (plan.Config.InferenceMode) _untrained.Add(plan.Name);
-        string[] merged = [.. MergedAdapters];
+        string[] merged = [.. Merged];
         if (Compatibility == PeftCompatibility.Strict)
         {
             if (merged.Length > 0)

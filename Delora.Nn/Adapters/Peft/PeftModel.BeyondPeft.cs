@@ -21,7 +21,7 @@ public sealed partial class PeftModel
     /// <summary>The configuration with the kinds of modules that it is for Delora alone for.</summary>
     private AdapterConfig MarkBeyondPeft(string name, AdapterConfig config) => config is not DeloraConfig delora ? config : delora with
     {
-        BeyondPeft = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Layer.Kind)
+        BeyondPeft = [.. Layers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Layer.Kind)
             .Where(kind => IsBeyondPeft(config, kind)).Distinct().Order().Select(kind => kind.ToString())],
     };
 }

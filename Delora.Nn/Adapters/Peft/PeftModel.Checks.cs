@@ -39,7 +39,7 @@ public sealed partial class PeftModel
         if (saved.FirstOrDefault(module => SavedModule.SharesWeights(modules[module])) is { } shared)
             warn?.Invoke($"{config.Source}: modules_to_save: '{shared}' shares its weight with another module (tied embeddings); the adapter's copy parts "
                 + "them, and only the copy is trained.");
-        if (AdaptedLayers.FirstOrDefault(pair => IsSaved(pair.Name, saved)) is { Layer: not null } both)
+        if (Layers.FirstOrDefault(pair => IsSaved(pair.Name, saved)) is { Layer: not null } both)
             throw config.Wrong("modules_to_save", $"'{both.Name}' has an adapter: {string.Join(", ", both.Layer.Adapters.Names)}.");
         foreach (string module in saved.Where(module => !IsInside(module, saved)))
             if (_savedModules.Keys.FirstOrDefault(other => IsInside(other, [module]) || IsInside(module, [other])) is { } crossing)

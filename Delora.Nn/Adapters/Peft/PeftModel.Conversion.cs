@@ -55,6 +55,13 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         if (Compatibility == PeftCompatibility.Strict) throw new NotSupportedException("PEFT has no weighted sums of DeLoRA adapters.");
+        ArgumentNullException.ThrowIfNull(adapters);
+        if (adapters.Count == 0) throw new ArgumentException("No adapter was named.", nameof(adapters));
+        foreach ((string adapter, double weight) in adapters)
+        {
+            RequireAdapter(adapter, nameof(adapters));
+            if (!double.IsFinite(weight)) throw new ArgumentException($"The weight of '{adapter}' must be finite, not {weight}.", nameof(adapters));
+        }
         LoraConversion lora = LoraConversion.Of([.. adapters.Select(entry => TermOf(entry.Name, entry.Weight))], rank);
         // Even a single adapter's own targets are named by layers: the layers of this model are known.
         LoraConfig config = LoraConversion.OfLayers(lora.Config, lora.Layers.Keys) with { Source = name, TargetModules = Exactly([.. lora.Layers.Keys]) };
@@ -67,17 +74,17 @@ public sealed partial class PeftModel
     }
 
     /// <summary>‖ΔW‖ of each layer and active adapter beside its bounds; at any time, during training as well.</summary>
-    public BoundReport BoundReport() => new(
-        [.. from pair in AdaptedLayers
+    public BoundReport BoundReport() => Read(() => new BoundReport(
+        [.. from pair in Layers
             from name in pair.Layer.Adapters.Active
-            select LayerBound.Of(pair.Name, name, pair.Layer.Adapters[name])]);
+            select LayerBound.Of(pair.Name, name, pair.Layer.Adapters[name])]));
 
     private LoraConversion.Term TermOf(string name, double weight)
     {
         RequireAdapter(name, nameof(name));
         AdapterConfig config = _configs[name];
         return new LoraConversion.Term(name, weight, config,
-            [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => KeyValuePair.Create(pair.Name, pair.Layer.Adapters[name]))],
+            [.. Layers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => KeyValuePair.Create(pair.Name, pair.Layer.Adapters[name]))],
             HasMore: config.Bias != AdapterBias.None || _savedModules.Values.Any(saved => saved.Has(name)));
     }
 }

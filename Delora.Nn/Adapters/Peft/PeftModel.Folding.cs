@@ -22,11 +22,11 @@ public sealed partial class PeftModel
     public IDisposable FoldAhead()
     {
         if (Tape.Current is not { } tape || (Base as PretrainedModel)?.Checkpointing == true) return new Restore(() => { });
-        DeloraAdapter[] adapters =
+        DeloraAdapter[] adapters = Read<DeloraAdapter[]>(() =>
         [
-            .. AdaptedLayers.SelectMany(pair => pair.Layer.Adapters.ActingNow()).OfType<DeloraAdapter>()
+            .. Layers.SelectMany(pair => pair.Layer.Adapters.ActingNow()).OfType<DeloraAdapter>()
                 .Where(adapter => adapter.ColumnNorms.Device is GpuDevice),
-        ];
+        ]);
         return adapters.Length == 0 ? new Restore(() => { }) : new FoldedAdapters(tape, adapters);
     }
 }

@@ -30,6 +30,8 @@ public sealed partial class PeftModel
         string folder, string name = DefaultAdapter, Generator? generator = null, Action<string>? warn = null, bool strict = false,
         bool trainable = false, bool ignoreMismatchedSizes = false)
     {
+        ArgumentNullException.ThrowIfNull(folder);
+        ArgumentNullException.ThrowIfNull(name);
         using IDisposable? alone = WaitUntilAlone();
         warn ??= Warn;
         AdapterConfig config = AdapterConfig.Load(Path.Combine(folder, AdapterConfig.FileName), warn, Compatibility);

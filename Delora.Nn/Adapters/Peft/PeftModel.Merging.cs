@@ -6,9 +6,6 @@ namespace Delora.Nn;
 /// <summary>Merging adapters into the base weights.</summary>
 public sealed partial class PeftModel
 {
-    /// <summary>Names of the adapters that are merged into any layer, in the order of merging.</summary>
-    public IEnumerable<string> MergedAdapters => AdaptedLayers.SelectMany(pair => pair.Layer.Adapters.Merged).Distinct();
-
     /// <summary>
     /// Adds ΔW of adapters to the base weights (PEFT's <c>merge_adapter</c>); the base weights are kept for <see cref="Unmerge"/>. What is merged
     /// already is passed over. Merged adapters cannot be trained, exchanged for others or deleted; while any is merged, adapters that are not do
@@ -34,7 +31,7 @@ public sealed partial class PeftModel
         string[] wanted = [.. (names ?? _active).Distinct()];
         if (!isStrict)
             foreach (string name in wanted) RequireAdapter(name, nameof(names));
-        string[] merged = [.. MergedAdapters], added = [.. wanted.Where(_configs.ContainsKey).Except(merged)];
+        string[] merged = [.. Merged], added = [.. wanted.Where(_configs.ContainsKey).Except(merged)];
         if (added.Length == 0)
         {
             // PEFT says nothing where it knows none of the names.
@@ -45,7 +42,7 @@ public sealed partial class PeftModel
             Warn?.Invoke($"Already {string.Join(",", merged)} is merged. You are now additionally merging {string.Join(",", added)}.");
         MergeAll(added, isSafe, dequantize);
         if (!isSafe) WarnOfNonFinite();
-        if (!isStrict && _active.Except(MergedAdapters).ToArray() is { Length: > 0 } idle)
+        if (!isStrict && _active.Except(Merged).ToArray() is { Length: > 0 } idle)
             Warn?.Invoke($"{string.Join(", ", idle)} is active and not merged: it does not act before the others are unmerged.");
     }
 
@@ -53,7 +50,7 @@ public sealed partial class PeftModel
     public void Unmerge()
     {
         using IDisposable? alone = WaitUntilAlone();
-        if (!MergedAdapters.Any())
+        if (!Merged.Any())
         {
             Warn?.Invoke("Already unmerged. Nothing to do.");
             return;
@@ -74,7 +71,7 @@ public sealed partial class PeftModel
         string[] wanted = [.. (names ?? _active).Distinct()];
         Merge(wanted, safe, dequantize);
         KeepTrainedModules(Compatibility == PeftCompatibility.Strict ? _active : wanted);
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.KeepMerged();
+        foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.KeepMerged();
         RemoveAll();
         return Base;
     }
@@ -108,7 +105,7 @@ public sealed partial class PeftModel
         List<(IAdaptedLayer Layer, string[] Before, bool KeepsFloat32)> done = [];
         try
         {
-            foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
+            foreach ((_, IAdaptedLayer layer) in Layers)
             {
                 string[] before = [.. layer.Adapters.Merged];
                 bool keepsFloat32 = layer.Adapters.KeepsFloat32;
@@ -131,7 +128,7 @@ public sealed partial class PeftModel
     private void WarnOfNonFinite()
     {
         if (Warn is null) return;
-        foreach ((string name, IAdaptedLayer layer) in AdaptedLayers)
+        foreach ((string name, IAdaptedLayer layer) in Layers)
         {
             if (layer.Adapters.Merged.Count == 0) continue;
             using Tensor weight = layer.CopyOwn("weight");
@@ -142,12 +139,12 @@ public sealed partial class PeftModel
 
     private void UnmergeAll()
     {
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers) layer.Adapters.Unmerge();
+        foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.Unmerge();
     }
 
     private void RefuseWhileMerged()
     {
-        if (AdaptedLayers.FirstOrDefault(pair => pair.Layer.Adapters.Merged.Count > 0) is { Layer: not null } merged)
+        if (Layers.FirstOrDefault(pair => pair.Layer.Adapters.Merged.Count > 0) is { Layer: not null } merged)
             throw new InvalidOperationException(
                 $"{string.Join(", ", merged.Layer.Adapters.Merged)} is merged into '{merged.Name}'; unmerge first.");
     }

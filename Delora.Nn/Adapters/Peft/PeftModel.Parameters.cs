@@ -6,7 +6,9 @@ namespace Delora.Nn;
 public sealed partial class PeftModel
 {
     /// <summary>What the optimizer trains: the parameters of the active adapters, with PEFT's full names in PEFT's order.</summary>
-    public IEnumerable<(string Name, Parameter Parameter)> TrainableParameters()
+    public IReadOnlyList<(string Name, Parameter Parameter)> TrainableParameters() => Read<IReadOnlyList<(string, Parameter)>>(() => [.. Trainable()]);
+
+    private IEnumerable<(string Name, Parameter Parameter)> Trainable()
     {
         foreach ((string moduleName, Module module) in Base.NamedModules())
         {
@@ -37,7 +39,7 @@ public sealed partial class PeftModel
 
     private IEnumerable<(string Adapter, Parameter Parameter)> AllAdapterParameters()
     {
-        foreach ((_, IAdaptedLayer layer) in AdaptedLayers)
+        foreach ((_, IAdaptedLayer layer) in Layers)
             foreach (string name in layer.Adapters.Names)
                 foreach ((_, Parameter parameter) in layer.Adapters[name].Parameters)
                     yield return (name, parameter);

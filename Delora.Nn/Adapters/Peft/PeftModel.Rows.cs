@@ -19,6 +19,7 @@ public sealed partial class PeftModel
     /// </exception>
     public AdapterRows Rows(params IReadOnlyList<string> names)
     {
+        ArgumentNullException.ThrowIfNull(names);
         // Beside the requests that compute, and not while adapters come or go.
         if (Base is not PretrainedModel model) return Choose(names);
         using (model.Enter()) return Choose(names);

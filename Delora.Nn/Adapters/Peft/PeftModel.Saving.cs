@@ -32,6 +32,8 @@ public sealed partial class PeftModel
     /// </exception>
     public void Save(string folder, DType storeAs, params string[] names)
     {
+        ArgumentNullException.ThrowIfNull(folder);
+        ArgumentNullException.ThrowIfNull(names);
         using IDisposable? alone = WaitUntilAlone();
         if (names.Length == 0) names = [.. _configs.Keys];
         // All of them before the first file is touched.
@@ -63,7 +65,7 @@ public sealed partial class PeftModel
 
     private IEnumerable<KeyValuePair<string, Tensor>> SavedTensors(string name)
     {
-        foreach ((string layerName, IAdaptedLayer layer) in AdaptedLayers)
+        foreach ((string layerName, IAdaptedLayer layer) in Layers)
         {
             if (!layer.Adapters.Contains(name)) continue;
             foreach ((string key, Tensor tensor) in layer.Adapters[name].CopyState()) yield return new($"{KeyPrefix}{layerName}.{key}", tensor);
@@ -76,9 +78,9 @@ public sealed partial class PeftModel
     {
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) yield return new($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
-        foreach ((string key, IAdaptedLayer layer) in SavedBaseWeights(_configs[name], AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name))))
+        foreach ((string key, IAdaptedLayer layer) in SavedBaseWeights(_configs[name], Layers.Where(pair => pair.Layer.Adapters.Contains(name))))
             yield return new(key, layer.Adapters.CopyBase());
-        HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
+        HashSet<string> adapted = [.. Layers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
         foreach ((string key, Parameter bias) in SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys))
             yield return new(key, bias.Value);
     }

@@ -11,10 +11,9 @@ public sealed partial class PeftModel
     /// How many numbers are trained, and how many there are: base model, adapters and copies of <c>modules_to_save</c>, without w, which is no
     /// parameter (PEFT's <c>get_nb_trainable_parameters</c>).
     /// </summary>
-    public (long Trainable, long All) CountParameters() =>
-        (TrainableParameters().Sum(entry => entry.Parameter.Shape.ElementCount),
-            BaseParameters()
-            + AllAdapterParameters().Sum(entry => entry.Parameter.Shape.ElementCount));
+    public (long Trainable, long All) CountParameters() => Read(() => (
+        Trainable().Sum(entry => entry.Parameter.Shape.ElementCount),
+        BaseParameters() + AllAdapterParameters().Sum(entry => entry.Parameter.Shape.ElementCount)));
 
     /// <summary>Tied embeddings count once, also while copies stand in the place of one.</summary>
     private long BaseParameters() => Base.NamedModules().Sum(pair => pair.Module.OwnState()
@@ -29,15 +28,17 @@ public sealed partial class PeftModel
     }
 
     /// <summary>The state of every module with adapters or copies of its own, in the model's order (PEFT's <c>get_layer_status</c>).</summary>
-    public IReadOnlyList<AdapterLayerStatus> GetLayerStatus() =>
+    public IReadOnlyList<AdapterLayerStatus> GetLayerStatus() => Read<IReadOnlyList<AdapterLayerStatus>>(() =>
     [
         .. Base.NamedModules().SelectMany(pair => pair.Module is IAdaptedLayer layer && layer.Adapters.Names.Any()
             ? [StatusOf(pair.Name, layer)]
             : _savedModules.TryGetValue(pair.Name, out SavedModule? saved) ? (AdapterLayerStatus[])[StatusOf(pair.Name, saved)] : []),
-    ];
+    ]);
 
     /// <summary>The state of the whole model (PEFT's <c>get_model_status</c>).</summary>
-    public AdapterModelStatus GetModelStatus()
+    public AdapterModelStatus GetModelStatus() => Read(ModelStatus);
+
+    private AdapterModelStatus ModelStatus()
     {
         IReadOnlyList<AdapterLayerStatus> layers = GetLayerStatus();
         (long trainable, long all) = CountParameters();

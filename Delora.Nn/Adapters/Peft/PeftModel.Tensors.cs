@@ -67,7 +67,7 @@ public sealed partial class PeftModel
     private AdapterLoadResult Overwrite(string name, AdapterTensors tensors, bool ignoreMismatchedSizes, Action<string>? warn)
     {
         Dictionary<string, Tensor> present = [];
-        foreach ((string layerName, IAdaptedLayer layer) in AdaptedLayers)
+        foreach ((string layerName, IAdaptedLayer layer) in Layers)
             if (layer.Adapters.Contains(name))
             {
                 if (layer.Adapters[name] is DeloraAdapter { IsResidual: true })
@@ -76,7 +76,7 @@ public sealed partial class PeftModel
             }
         foreach (SavedModule saved in _savedModules.Values.Where(saved => saved.Has(name)))
             foreach ((string own, Parameter parameter) in saved.Copies(name)) present.Add($"{KeyPrefix}{saved.Name}.{own}", parameter.Value);
-        HashSet<string> adapted = [.. AdaptedLayers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
+        HashSet<string> adapted = [.. Layers.Where(pair => pair.Layer.Adapters.Contains(name)).Select(pair => pair.Name)];
         (string Key, Parameter Bias)[] biases = [.. SavedBiases(_configs[name].Bias, adapted, _savedModules.Keys)];
         Fit fit = Compare(tensors, present.ToDictionary(pair => pair.Key, pair => pair.Value.Shape),
             [.. biases.Select(entry => (entry.Key, entry.Bias.Shape))]);

@@ -13,8 +13,10 @@ namespace Delora.Nn;
 /// </code>
 /// </summary>
 /// <remarks>
-/// The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on. What changes adapters waits
-/// for requests that a <see cref="PretrainedModel"/> computes at the moment; those that follow see the change.
+/// The adapters belong to this object; the base model stays the caller's and is frozen from the first adapter on. Any thread may call any member:
+/// what changes adapters waits for requests that a <see cref="PretrainedModel"/> computes at the moment, and those that follow see the change; lists and
+/// reports are of one moment. A base model of another kind computes without asking, so that its caller must not change adapters meanwhile. An adapter
+/// that is being trained should serve no requests; others may (<see cref="Rows"/>).
 /// </remarks>
 public sealed partial class PeftModel : IDisposable
 {
@@ -37,6 +39,7 @@ public sealed partial class PeftModel : IDisposable
     /// <exception cref="InvalidOperationException">The adapters to take over are disabled (<see cref="Disable"/>).</exception>
     public PeftModel(Module baseModel, PeftCompatibility compatibility = PeftCompatibility.Extended, Action<string>? warn = null)
     {
+        ArgumentNullException.ThrowIfNull(baseModel);
         (Base, Compatibility, Warn) = (baseModel, compatibility, warn);
         if (compatibility == PeftCompatibility.Strict) TakeOver();
     }
@@ -49,16 +52,6 @@ public sealed partial class PeftModel : IDisposable
 
     /// <summary>Hears of what is odd but no error, where a call is not given a listener of its own; null for nobody.</summary>
     public Action<string>? Warn { get; set; }
-
-    /// <summary>The configuration of each adapter, by name.</summary>
-    public IReadOnlyDictionary<string, AdapterConfig> Configs => _configs;
-
-    /// <summary>Names of the active adapters, in order.</summary>
-    public IReadOnlyList<string> ActiveAdapters => _active;
-
-    /// <summary>Layers with adapters, linear ones and embeddings, by their full names.</summary>
-    public IEnumerable<(string Name, IAdaptedLayer Layer)> AdaptedLayers => Base.NamedModules()
-        .Where(pair => pair.Module is IAdaptedLayer layer && layer.Adapters.Names.Any()).Select(pair => (pair.Name, (IAdaptedLayer)pair.Module));
 
     /// <summary>
     /// Removes all adapters and restores the base model (merged adapters are unmerged, disabled layers enabled), except for biases that an

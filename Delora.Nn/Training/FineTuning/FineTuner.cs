@@ -100,6 +100,8 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
 
     private protected FineTuner(TModel model, FineTuningOptions options, Action<string>? warn)
     {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         (Model, _options) = (model, options);
         _generator = new Generator(options.Seed);
