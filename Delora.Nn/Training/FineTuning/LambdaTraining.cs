@@ -40,7 +40,9 @@ public sealed class LambdaTraining : ITrainerCallback
         foreach ((_, double start) in _lambdas)
             if (start < _options.Min || start > _options.Max)
                 throw new ArgumentException(
-                    $"Lambda: a layer's λ starts at {start}, outside of the range from {_options.Min} to {_options.Max}.", nameof(options));
+                    FormattableString.Invariant(
+                        $"Lambda: a layer's λ starts at {start}, outside of the range from {_options.Min ?? double.NegativeInfinity} to {_options.Max ?? double.PositiveInfinity}."),
+                    nameof(options));
         if (!_options.Frozen) return;
         foreach ((Parameter lambda, _) in _lambdas) lambda.RequiresGradient = false;
     }
