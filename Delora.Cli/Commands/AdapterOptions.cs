@@ -48,6 +48,9 @@ internal sealed class AdapterOptions
     /// <summary>The options that say what a configuration file says as well.</summary>
     private Option[] InFile => [_method, _rank, _lambda, _alpha, _targets, _dropout];
 
+    /// <summary>Whether a file says what the adapter is.</summary>
+    public bool IsFromFile(ParseResult parsed) => parsed.GetValue(_config) is not null;
+
     /// <summary>The adapter that the options describe.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="warn">Hears of what a configuration file has without effect.</param>

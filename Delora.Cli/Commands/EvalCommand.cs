@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Delora.Core;
 using Delora.Kernels;
 using Delora.Nn;
 
@@ -45,7 +46,7 @@ internal static class EvalCommand
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             Evaluation evaluation = Evaluation.Of(model, rows, request.Batch, request.Stop);
-            return (Text(evaluation), evaluation.Tokens, "tokens");
+            return (Text(evaluation), evaluation.Loss, evaluation.Tokens, "tokens");
         });
     }
 
@@ -56,7 +57,7 @@ internal static class EvalCommand
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             ClassificationEvaluation evaluation = ClassificationEvaluation.Of((SequenceClassifier)model, rows, request.Batch, request.Stop);
-            return (Text(evaluation), evaluation.Texts, "texts");
+            return (Text(evaluation), evaluation.Loss, evaluation.Texts, "texts");
         });
     }
 
@@ -67,11 +68,11 @@ internal static class EvalCommand
         return Run(request, model, ModelFolder.Describe(request.File, rows), () =>
         {
             TokenClassificationEvaluation evaluation = TokenClassificationEvaluation.Of((TokenClassifier)model, rows, request.Batch, request.Stop);
-            return (Text(evaluation), evaluation.Words, "words");
+            return (Text(evaluation), evaluation.Loss, evaluation.Words, "words");
         });
     }
 
-    private static int Run(Request request, PretrainedModel model, string data, Func<(string Text, long Count, string Unit)> evaluate)
+    private static int Run(Request request, PretrainedModel model, string data, Func<(string Text, double Loss, long Count, string Unit)> evaluate)
     {
         CliConsole console = request.Console;
         console.Output.WriteLine($"Model: {request.Folder.Path}, {request.Folder.Description}");
@@ -102,10 +103,12 @@ internal static class EvalCommand
         void Show(string name)
         {
             long start = console.Time.GetTimestamp();
-            (string text, long count, string unit) = evaluate();
+            (string text, double loss, long count, string unit) = evaluate();
             double seconds = Math.Max(console.Time.GetElapsedTime(start).TotalSeconds, 1e-6);
             console.Output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture, $"{name}: {text}, {count:N0} {unit}, {count / seconds:N0} {unit}/s"));
+            if (!double.IsFinite(loss))
+                throw new NonFiniteException(string.Create(CultureInfo.InvariantCulture, $"{name}: the loss is {loss}: the model computes no numbers"));
         }
     }
 

@@ -27,8 +27,11 @@ internal sealed class LambdaOptionSet
             command.Add(option);
     }
 
+    /// <param name="parsed">The command line.</param>
+    /// <param name="adapter">The adapter whose λ it is.</param>
+    /// <param name="fromFile">Whether a file says what the adapter is.</param>
     /// <exception cref="InputException">LoRA has no λ, or the options contradict each other.</exception>
-    public LambdaOptions Read(ParseResult parsed, AdapterConfig adapter)
+    public LambdaOptions Read(ParseResult parsed, AdapterConfig adapter, bool fromFile)
     {
         if (adapter is not DeloraConfig delora)
             return All.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } wrong
@@ -39,8 +42,11 @@ internal sealed class LambdaOptionSet
             throw new InputException($"{idle.Name} has nothing to act on with --freeze-lambda");
         if (parsed.GetValue(_least) > parsed.GetValue(_most))
             throw new InputException("--lambda-min is above --lambda-max");
-        if (delora.DeloraLambda < parsed.GetValue(_least) || delora.DeloraLambda > parsed.GetValue(_most))
-            throw new InputException($"--lambda {Printable.Number(delora.DeloraLambda)}, where λ starts, is outside of --lambda-min and --lambda-max");
+        (string Name, double Start)[] starts =
+            [(fromFile ? "delora_lambda" : "--lambda", delora.DeloraLambda), .. delora.LambdaPattern.Select(pair => ($"lambda_pattern[\"{pair.Key}\"]", pair.Value))];
+        if (starts.FirstOrDefault(entry => entry.Start < parsed.GetValue(_least) || entry.Start > parsed.GetValue(_most)) is { Name: { } name } outside)
+            throw new InputException(
+                $"{(fromFile ? $"{delora.Source}: " : "")}{name} {Printable.Number(outside.Start)}, where λ starts, is outside of --lambda-min and --lambda-max");
         return new LambdaOptions
         {
             LearningRate = parsed.GetValue(_rate),

@@ -104,7 +104,7 @@ internal static class TrainCommand
                         BatchSize = parsed.GetRequiredValue(batch),
                         GradientAccumulation = parsed.GetRequiredValue(accumulate),
                         LearningRate = parsed.GetRequiredValue(learningRate),
-                        Lambda = lambda.Read(parsed, config),
+                        Lambda = lambda.Read(parsed, config, adapter.IsFromFile(parsed)),
                         WeightDecay = parsed.GetRequiredValue(decay),
                         Schedule = Enum.Parse<ScheduleKind>(parsed.GetRequiredValue(schedule), ignoreCase: true),
                         WarmupSteps = parsed.GetRequiredValue(warmup),

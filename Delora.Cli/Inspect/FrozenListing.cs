@@ -13,7 +13,7 @@ internal static class FrozenListing
     /// <exception cref="NonFiniteException">A weight cannot be kept so.</exception>
     public static void Show(CliConsole console, string folder, FrozenWeightOptions options)
     {
-        using CausalLanguageModel model = CausalLanguageModel.Load(folder, Devices.Cpu, console.Warn, frozen: options);
+        using PretrainedModel model = PretrainedModel.Load(folder, Devices.Cpu, console.Warn, frozen: options);
         FrozenWeightReport report = FrozenWeightReport.Of(model);
         Table table = new() { Border = TableBorder.Simple };
         table.AddColumns("Layer", "Shape", "Kept as");

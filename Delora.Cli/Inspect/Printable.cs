@@ -35,6 +35,13 @@ internal static class Printable
             // Names from files may be in it, and with them what would command a terminal.
             .Select(part => string.Concat(part.Select(x => char.IsControl(x) ? '\uFFFD' : x))));
 
+    /// <summary>What a wrong argument's exception says, without the name that the argument has in the code.</summary>
+    public static string Reason(ArgumentException error)
+    {
+        int end = error.Message.IndexOf(" (Parameter '", StringComparison.Ordinal);
+        return end < 0 ? error.Message : error.Message[..end];
+    }
+
     /// <summary>A path as a shell takes it for one word.</summary>
     public static string Word(string path) =>
         path.Length > 0 && path.All(x => char.IsAsciiLetterOrDigit(x) || "/\\._-:".Contains(x, StringComparison.Ordinal))

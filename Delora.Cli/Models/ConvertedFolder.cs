@@ -36,7 +36,7 @@ internal static class ConvertedFolder
         }
         catch (Exception e) when (e is ArgumentException or NotSupportedException or ShapeException or NonFiniteException)
         {
-            throw new InputException(e.Message, e);
+            throw new InputException(e is ArgumentException wrong ? Printable.Reason(wrong) : e.Message, e);
         }
         finally
         {

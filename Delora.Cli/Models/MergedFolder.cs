@@ -37,7 +37,7 @@ internal static class MergedFolder
         int layers = peft.AdaptedLayers.Count();
         try
         {
-            peft.Merge();
+            peft.MergeAndUnload();
             stop.ThrowIfCancellationRequested();
             AtomicFile.Write(
                 folder.File(MarkName),

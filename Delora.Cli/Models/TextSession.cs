@@ -63,6 +63,8 @@ internal static class TextSession
         {
             if (count > 0)
                 console.Output.WriteLine();
+            // Before what is said of it on standard error.
+            console.Output.Flush();
         }
 
         if (request.Verbose)

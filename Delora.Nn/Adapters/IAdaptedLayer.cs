@@ -40,8 +40,11 @@ public interface IAdaptedLayer
     /// </summary>
     internal Parameter? Apart { get; set; }
 
-    /// <summary>Parts a shared weight for good: this layer computes with a copy of <paramref name="own"/>, the partner with what both had.</summary>
-    internal void Part(Tensor own);
+    /// <summary>
+    /// Parts a shared weight for good: this layer computes with a copy of <paramref name="own"/>, kept as the one before is or in float32, the partner with
+    /// what both had.
+    /// </summary>
+    internal void Part(Tensor own, bool dequantize = false);
 
     /// <summary>The weight as files have it.</summary>
     internal ModuleState WeightState { get; }

@@ -58,6 +58,18 @@ public sealed partial class LinearAdapters : IDisposable
         _layer.Prepare();
     }
 
+    /// <summary>Refuses a rank whose factors would be larger than an array can be.</summary>
+    /// <exception cref="DeloraFormatException">It is that large.</exception>
+    internal void RequireSize(AdapterConfig config, AdapterTarget target)
+    {
+        // The residual initialization computes with twice the rank.
+        long rank = config is DeloraConfig { ResidualInitialization: true } ? 2L * target.Rank : target.Rank, side = Math.Max(_layer.In, _layer.Out);
+        if (rank * side > Array.MaxLength)
+            throw config.Wrong(
+                target.Rank == config.R ? "r" : "rank_pattern",
+                $"{target.Rank} is too large for '{target.Name}': its factors may have up to {Array.MaxLength / side} rows of {side} numbers.");
+    }
+
     /// <summary>
     /// Chooses which adapters act, in order, each once; those that are not there are passed over, because not every layer has every
     /// adapter.
@@ -104,25 +116,50 @@ public sealed partial class LinearAdapters : IDisposable
         if (_layer.Partner is { Adapters.Merged: { Count: > 0 } others })
             throw new InvalidOperationException(
                 $"{string.Join(", ", wanted)} cannot be merged: the weight is another layer's as well, into which {string.Join(", ", others)} is merged.");
-        if (_layer.Storage.IsQuantized && !dequantize)
-            throw new QuantizedWeightException(
-                $"{string.Join(", ", wanted)} cannot be merged into a weight [{_layer.Out}, {_layer.In}] that is kept as {_layer.Storage.Name}: "
-                + "quantized again, much of ΔW would be lost. Merge with dequantize, which keeps the merged weight in float32, or into the model as it was before.");
-        using IDisposable pause = Tape.Pause();
-        // From the base again: 16 bits are rounded once, and the same names give the same bits.
-        using Tensor merged = _base?.CopyOwn("merged weight") ?? _layer.CopyOwn("merged weight");
-        foreach (string name in Merged.Concat(wanted))
-        {
-            (Tensor a, Tensor b) = _adapters[name].Fold();
-            _layer.AddDelta(a, b, merged);
-        }
-        if (safe) RefuseNonFinite(merged, wanted);
+        using Tensor merged = Sum(wanted, safe, dequantize);
         bool keepsFloat32 = dequantize || (Merged.Count > 0 && KeepsFloat32);
         BaseWeight before = _layer.Exchange(merged, keepsFloat32);
         if (_base is null) _base = before;
         else before.Dispose();
         KeepsFloat32 = keepsFloat32;
         Merged = [.. Merged, .. wanted];
+    }
+
+    /// <summary>Whether the layer has one of these adapters and shares its weight with another, nothing being merged into it.</summary>
+    internal bool CanBeParted(IEnumerable<string> names) =>
+        _layer.Partner is { Adapters.Merged.Count: 0 } && Merged.Count == 0 && names.Any(_adapters.ContainsKey);
+
+    /// <summary>The weight with ΔW of the given adapters, a new tensor, to part it from the layer that shares it: nothing is changed yet.</summary>
+    /// <inheritdoc cref="Merge(IEnumerable{string}, bool, bool)" path="/param"/>
+    /// <exception cref="QuantizedWeightException">The weight is quantized.</exception>
+    /// <exception cref="NonFiniteException">It would hold NaN or infinity.</exception>
+    internal Tensor CopyMerged(IEnumerable<string> names, bool safe, bool dequantize) => Sum([.. names.Where(_adapters.ContainsKey)], safe, dequantize);
+
+    private Tensor Sum(string[] wanted, bool safe, bool dequantize)
+    {
+        if (_layer.Storage.IsQuantized && !dequantize)
+            throw new QuantizedWeightException(
+                $"{string.Join(", ", wanted)} cannot be merged into a weight [{_layer.Out}, {_layer.In}] that is kept as {_layer.Storage.Name}: "
+                + "quantized again, much of ΔW would be lost. Merge with dequantize, which keeps the merged weight in float32, or into the model as it was before.");
+        using IDisposable pause = Tape.Pause();
+        // From the base again: 16 bits are rounded once, and the same names give the same bits.
+        Tensor merged = _base?.CopyOwn("merged weight") ?? _layer.CopyOwn("merged weight");
+        try
+        {
+            foreach (string name in Merged.Concat(wanted))
+            {
+                (Tensor a, Tensor b) = _adapters[name].Fold();
+                _layer.AddDelta(a, b, merged);
+            }
+            if (safe) RefuseNonFinite(merged, wanted);
+            // The pause would free it.
+            return merged.Own();
+        }
+        catch
+        {
+            merged.Dispose();
+            throw;
+        }
     }
 
     private static void RefuseNonFinite(Tensor merged, string[] wanted)

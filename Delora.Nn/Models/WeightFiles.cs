@@ -100,8 +100,7 @@ public sealed class WeightFiles : IDisposable
         string[] wrong = [.. needed.Where(pair => Contains(pair.Key) && this[pair.Key].Shape != pair.Value)
             .Select(pair => $"{pair.Key} has the shape {this[pair.Key].Shape} instead of {pair.Value}")];
         if (missing.Length + extra.Length + wrong.Length > 0)
-            throw new DeloraFormatException(Source, null, "does not fit the configuration: "
-                + $"missing {Names.List(missing)}; not expected {Names.List(extra)}; of another shape {Names.List(wrong)}.");
+            throw new DeloraFormatException(Source, null, $"does not fit the configuration: {Names.Differences(missing, extra, wrong)}.");
     }
 
     /// <summary>Closes the files. Tensors that were read stay.</summary>

@@ -61,7 +61,7 @@ public sealed partial class Embedding : IAdaptedLayer
         before.Dispose();
     }
 
-    void IAdaptedLayer.Part(Tensor own)
+    void IAdaptedLayer.Part(Tensor own, bool dequantize)
     {
         TakeTable();
         _weight!.Value.CopyFrom(own);

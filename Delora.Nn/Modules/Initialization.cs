@@ -8,6 +8,7 @@ public static class Initialization
     /// <summary>Uniform in [−bound, bound).</summary>
     public static Tensor Uniform(Shape shape, double bound, Device device, Generator generator, string name)
     {
+        if (device.IsPlanning) return Tensor.Empty(shape, device.FloatType, device, name);
         var values = new float[checked((int)shape.ElementCount)];
         generator.FillUniform(values, (float)-bound, (float)bound);
         return Tensor.From(values, shape, device, name);
@@ -16,6 +17,7 @@ public static class Initialization
     /// <summary>Normal with mean 0.</summary>
     public static Tensor Normal(Shape shape, double standardDeviation, Device device, Generator generator, string name)
     {
+        if (device.IsPlanning) return Tensor.Empty(shape, device.FloatType, device, name);
         var values = new float[checked((int)shape.ElementCount)];
         generator.FillNormal(values, 0, (float)standardDeviation);
         return Tensor.From(values, shape, device, name);

@@ -49,9 +49,9 @@ public sealed partial class Linear : IAdaptedLayer
 
     void IAdaptedLayer.Restore(BaseWeight before) => Exchange(before.Frozen!).Dispose();
 
-    void IAdaptedLayer.Part(Tensor own)
+    void IAdaptedLayer.Part(Tensor own, bool dequantize)
     {
-        var kept = FrozenWeight.Create(own, FrozenWeight!.Storage, FrozenWeight.Directions);
+        var kept = FrozenWeight.Create(own, dequantize ? FrozenStorage.Float32 : FrozenWeight!.Storage, FrozenWeight!.Directions);
         Table?.TakeTable();
         Exchange(kept).Dispose();
     }

@@ -44,6 +44,8 @@ public sealed class ClassifierCommandsTests : IDisposable
         Assert.Contains("new, to be trained: classifier.dense.weight", made.Error, StringComparison.Ordinal);
         Assert.Contains("Labels: bad, good", made.Output, StringComparison.Ordinal);
         Assert.True(File.Exists(Path.Combine(Classifier, "tokenizer.json")));
+        foreach (string folder in (string[])[_encoder, Classifier])
+            Assert.Matches("Weights: .*int8 × [0-9]+ layers, .* relative error", await CliRun.Succeeds("inspect", folder, "--weights", "int8"));
 
         string plan = await CliRun.Succeeds(Train("out", "--eval-data", _data, "--steps", "30", "--dry-run"));
         Assert.Matches("Frozen weights [(].*Peak of the run +[0-9.]+ KiB", plan.ReplaceLineEndings(" "));

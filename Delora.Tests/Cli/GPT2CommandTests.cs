@@ -30,13 +30,18 @@ public sealed class GPT2CommandTests
     }
 
     [Fact]
-    public async Task WhatMergingIntoATiedOutputLayerDoesIsSaid()
+    public async Task MergingPartsATiedOutputLayerAndSaysSo()
     {
         using TinyModelFolder tiny = Tiny();
         string adapter = tiny.SaveAdapter("adapter", new DeloraConfig { R = 2, TargetModules = (string[])["lm_head"] });
         CliRun merge = await CliRun.Of("merge", "--model", tiny.Model, "--adapter", adapter, "--out", tiny.PathOf("merged"));
         Assert.Equal(Delora.Cli.ExitCode.Success, merge.ExitCode);
-        Assert.Contains("'lm_head' shares its weight with the embedding, which merging the adapter changes too", merge.Error, StringComparison.Ordinal);
+        Assert.Contains("'lm_head' shares its weight with the embedding (tied embeddings)", merge.Error, StringComparison.Ordinal);
+        CliRun apart = await CliRun.Of("eval", "--model", tiny.Model, "--data", tiny.Data, "--adapter", adapter);
+        string together = await CliRun.Succeeds("eval", "--model", tiny.PathOf("merged"), "--data", tiny.Data);
+        Assert.Equal(CliRun.Loss(apart.Output, "with the adapter"), CliRun.Loss(together, "base"), 1e-4);
+        Assert.NotEqual(CliRun.Loss(apart.Output, "base"), CliRun.Loss(together, "base"), 1e-3);
+        Assert.Contains("\"tie_word_embeddings\": false", File.ReadAllText(Path.Combine(tiny.PathOf("merged"), "config.json")), StringComparison.Ordinal);
         // The base weight that PEFT keeps beside such an adapter is not counted as the adapter's.
         string text = await CliRun.Succeeds("inspect", adapter);
         using CausalLanguageModel model = CausalLanguageModel.Load(tiny.Model, Devices.Cpu);

@@ -24,6 +24,8 @@ public sealed class TrainCommandTests
 
         AdapterConfig config = AdapterConfig.Load(Path.Combine(tiny.PathOf("out"), AdapterConfig.FileName));
         Assert.Equal((tiny.Model, "CAUSAL_LM", 4), (config.BaseModelNameOrPath, config.TaskType, config.R));
+        // The family's default, by name, as PEFT writes it.
+        Assert.Equal(["q_proj", "v_proj"], config.TargetModules!.Names.Order());
         Assert.Equal(
             ["checkpoint-000006", "checkpoint-000008"], Directory.GetDirectories(tiny.PathOf("out")).Select(Path.GetFileName).Order());
         Assert.DoesNotContain("checkpoint", await CliRun.Succeeds("inspect", tiny.PathOf("out")), StringComparison.Ordinal);
@@ -153,7 +155,7 @@ public sealed class TrainCommandTests
     [InlineData("--lambda-lr '0'", "--lambda-lr", "0")]
     [InlineData("--rank '0'", "--rank", "0")]
     [InlineData("--lambda 'Infinity'", "--lambda", "Infinity")]
-    [InlineData("must be finite as float32", "--lambda", "1e300")]
+    [InlineData("--lambda '1e300': a number above 0, finite as float32", "--lambda", "1e300")]
     [InlineData("--dropout '1'", "--dropout", "1")]
     [InlineData("--batch '0'", "--batch", "0")]
     [InlineData("--warmup '-1'", "--warmup", "-1")]
@@ -164,7 +166,7 @@ public sealed class TrainCommandTests
     [InlineData("--keep '0'", "--keep", "0")]
     [InlineData("--out ''", "--out", "")]
     [InlineData("--epochs and --steps", "--epochs", "1", "--steps", "8")]
-    [InlineData("--epochs: ", "--epochs", "1e300")]
+    [InlineData("--epochs: ", "--epochs", "1e30")]
     [InlineData("--alpha belongs to --method lora", "--alpha", "8")]
     [InlineData("--lambda belongs to --method delora", "--method", "lora", "--lambda", "8")]
     [InlineData("--init belongs to --method delora", "--method", "lora", "--init", "zeros")]
@@ -173,6 +175,9 @@ public sealed class TrainCommandTests
     [InlineData("--lambda-warmup '-1'", "--lambda-warmup", "-1")]
     [InlineData("--lambda-max '1e300'", "--lambda-max", "1e300")]
     [InlineData("--lambda-min is above --lambda-max", "--lambda-min", "3", "--lambda-max", "2")]
+    [InlineData("--lr '1e60'", "--lr", "1e60")]
+    [InlineData("--lr '1e-60'", "--lr", "1e-60")]
+    [InlineData("--weight-decay '1e60'", "--weight-decay", "1e60")]
     [InlineData("--lambda 15, where λ starts", "--lambda-max", "2")]
     [InlineData("--lambda-max has nothing to act on", "--freeze-lambda", "true", "--lambda-max", "20")]
     [InlineData("the nearest names are", "--targets", "q_prog")]
@@ -192,6 +197,20 @@ public sealed class TrainCommandTests
         foreach (string[] pair in options.Chunk(2))
             given[pair[0]] = pair[1];
         await CliRun.Refused(told, [.. arguments, .. given.SelectMany(pair => (string[])[pair.Key, pair.Value])]);
+        Assert.False(Directory.Exists(tiny.PathOf("out")));
+    }
+
+    [Theory]
+    [InlineData("r: 1000000000 is too large for 'model.layers.0.self_attn.q_proj'", "\"r\": 1000000000")]
+    [InlineData("rank_pattern: 2000000000 is too large for 'model.layers.1.self_attn.q_proj'", "\"rank_pattern\": {\"1.self_attn.q_proj\": 2000000000}")]
+    [InlineData("lambda_pattern[\"q_proj\"] 9, where λ starts, is outside", "\"lambda_pattern\": {\"q_proj\": 9}", "--lambda-max", "5")]
+    [InlineData("config.json: delora_lambda 3, where λ starts, is outside", "\"r\": 4", "--lambda-min", "3.5")]
+    public async Task ConfigurationsThatCannotBeTrainedAreRefused(string told, string field, params string[] options)
+    {
+        using TinyModelFolder tiny = new();
+        string config = tiny.Write("config.json", $"{{\"peft_type\": \"DELORA\", \"delora_lambda\": 3, \"target_modules\": [\"q_proj\"], {field}}}");
+        await CliRun.Refused(
+            told, ["train", "--model", tiny.Model, "--data", tiny.Data, "--out", tiny.PathOf("out"), "--config", config, .. options]);
         Assert.False(Directory.Exists(tiny.PathOf("out")));
     }
 

@@ -39,6 +39,14 @@ public sealed class TrainingPlanTests
         await CliRun.Refused("2.0 MiB are allowed", tiny.Train("other", "--memory", "2097152"));
     }
 
+    /// <summary>Batches of a step beyond the first few need no more memory, and no time to plan.</summary>
+    [Fact]
+    public async Task ManyBatchesToAStepArePlannedAtOnce()
+    {
+        using TinyModelFolder tiny = new();
+        Assert.Contains("The run fits.", await CliRun.Succeeds(tiny.Train("out", "--dry-run", "--accumulate", "65536", "--steps", "1")), StringComparison.Ordinal);
+    }
+
     /// <summary>A model of 1.2 billion parameters; what would fit into less is told, and fits.</summary>
     [Fact]
     public async Task OptionsThatWouldFitAreNamed()

@@ -32,6 +32,7 @@ public sealed class GoldenTargetsTests
             ResolvedTargets resolved = Resolve();
             golden.Compare(resolved);
             Assert.Equal(golden.Texts("modules_to_save_wrapped").Order(), resolved.ModulesToSave.Order());
+            golden.CompareTargetModules(resolved.Config.TargetModules!);
             if (golden.Warnings.Any(warning => warning.Contains("no modules were excluded", StringComparison.Ordinal)))
                 Assert.Contains(warnings, warning => warning.Contains("exclude_modules", StringComparison.Ordinal));
             return;
@@ -129,6 +130,14 @@ public sealed class GoldenTargetsTests
             if (_case.GetProperty("other_trainable_parameters").GetArrayLength() > 0) return;
             Assert.Equal(_case.GetProperty("trainable_count").GetInt64(),
                 resolved.Targets.Sum(target => 1L + target.Rank * (layers[target.Name][2].GetInt64() + layers[target.Name][3].GetInt64())));
+        }
+
+        /// <summary>What PEFT's configuration says afterwards: a text, or a list without an order.</summary>
+        internal void CompareTargetModules(ModuleSelector targets)
+        {
+            JsonElement after = _case.GetProperty("target_modules_after");
+            if (after.ValueKind == JsonValueKind.String) Assert.Equal(after.GetString(), targets.Pattern);
+            else Assert.Equal(Texts("target_modules_after").Order(StringComparer.Ordinal), targets.Names.Distinct().Order(StringComparer.Ordinal));
         }
 
         private static string Wanted(JsonElement adapted) =>

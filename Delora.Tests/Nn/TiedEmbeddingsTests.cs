@@ -103,6 +103,52 @@ public sealed class TiedEmbeddingsTests
         Assert.Equal(2, model.NamedState().Count(entry => entry.Name is "lm_head.weight" or "model.embed_tokens.weight"));
     }
 
+    /// <summary>An adapter on one of the two, or each its own: merged for good the model computes what it did, in PEFT's way it does not.</summary>
+    [Theory]
+    [InlineData("qwen2", "lm_head", PeftCompatibility.Extended), InlineData("qwen2", "embed_tokens", PeftCompatibility.Extended)]
+    [InlineData("qwen2", "lm_head,embed_tokens,q_proj", PeftCompatibility.Extended), InlineData("gpt2", "wte", PeftCompatibility.Extended)]
+    [InlineData("qwen2", "lm_head,q_proj", PeftCompatibility.Strict)]
+    public void MergingForGoodPartsThem(string family, string targets, PeftCompatibility mode)
+    {
+        using var folder = new TemporaryFolder();
+        using CausalLanguageModel model = Create(family);
+        using var peft = new PeftModel(model, mode);
+        DeloraConfig config = new() { R = 2, DeloraLambda = 3, InitWeights = false, TargetModules = targets.Split(',') };
+        peft.AddAdapter(config, new Generator(1));
+        float[] before = Logits(model);
+        peft.MergeAndUnload();
+        bool isStrict = mode == PeftCompatibility.Strict;
+        if (isStrict) Assert.NotEqual(before, Logits(model), (a, b) => Math.Abs(a - b) < 1e-4);
+        else Assert.Equal(before, Logits(model), (a, b) => Math.Abs(a - b) < 1e-4);
+        model.Save(folder.File("merged"));
+        using (JsonDocument written = JsonDocument.Parse(File.ReadAllBytes(folder.File("merged/config.json"))))
+            Assert.Equal(isStrict && family != "gpt2", !written.RootElement.TryGetProperty("tie_word_embeddings", out JsonElement tied) || tied.GetBoolean());
+        using CausalLanguageModel again = CausalLanguageModel.Load(folder.File("merged"), Devices.Cpu, strict: true);
+        Assert.Equal(Logits(model), Logits(again));
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void MergingATiedLayerForGoodIsAllOrNothing(bool quantized)
+    {
+        using CausalLanguageModel model = Create("qwen2");
+        FrozenWeightOptions? kept = quantized ? new FrozenWeightOptions { Storage = FrozenStorage.Int8 } : null;
+        using var folder = new TemporaryFolder();
+        model.Save(folder.File("model"));
+        using CausalLanguageModel base_ = CausalLanguageModel.Load(folder.File("model"), Devices.Cpu, frozen: kept);
+        using var peft = new PeftModel(base_);
+        peft.AddAdapter(new DeloraConfig { R = 2, DeloraLambda = 3, InitWeights = false, TargetModules = ModuleSelector.Of("lm_head", "q_proj") }, new Generator(1));
+        if (!quantized) peft.AdaptedLayers.First().Layer.Adapters["default"].Parameters.First().Parameter.Value.CopyFrom<float>(
+            [.. Enumerable.Repeat(float.NaN, (int)peft.AdaptedLayers.First().Layer.Adapters["default"].Parameters.First().Parameter.Shape.ElementCount)]);
+        string fingerprint = base_.Fingerprint();
+        Assert.ThrowsAny<DeloraException>(() => peft.MergeAndUnload());
+        Assert.Equal(fingerprint, base_.Fingerprint());
+        Assert.Empty(peft.MergedAdapters);
+        if (!quantized) return;
+        float[] before = Logits(base_);
+        peft.MergeAndUnload(dequantize: true);
+        Assert.Equal(before, Logits(base_), (a, b) => Math.Abs(a - b) < 1e-4);
+    }
+
     [Fact]
     public void AModelThatIsGoneTakesItsPartedCopiesAlong()
     {

@@ -71,7 +71,11 @@ public sealed partial class PeftModel
                 throw new ArgumentException($"The layer '{target.Name}' has an adapter '{name}' of another model already.", nameof(name));
             if (layer.Partner is { } partner)
                 warn?.Invoke($"{config.Source}: target_modules: '{target.Name}' shares its weight with "
-                    + $"{(partner is Embedding ? "the embedding" : "the output layer")}, which merging the adapter changes too.");
+                    + (partner is Embedding ? "the embedding" : "the output layer")
+                    + (Compatibility == PeftCompatibility.Strict
+                        ? ", which merging the adapter changes too."
+                        : " (tied embeddings): a model into which the adapter is merged for good has both, and is saved as untied."));
+            layer.Adapters.RequireSize(config, target);
             layers.Add((layer, target));
         }
         CheckModulesToSave(asked, config, saved, modules, warn);

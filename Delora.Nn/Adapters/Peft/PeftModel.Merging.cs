@@ -24,7 +24,10 @@ public sealed partial class PeftModel
     /// <exception cref="QuantizedWeightException">A base weight is quantized; no weight was changed.</exception>
     /// <exception cref="InvalidOperationException">Adapters sit on both an embedding and the output layer that shares its weight.</exception>
     /// <exception cref="NonFiniteException">A merged weight would hold NaN or infinity.</exception>
-    public void Merge(IEnumerable<string>? names = null, bool? safe = null, bool dequantize = false)
+    public void Merge(IEnumerable<string>? names = null, bool? safe = null, bool dequantize = false) =>
+        MergeExcept([], names, safe, dequantize);
+
+    private void MergeExcept(IReadOnlyCollection<IAdaptedLayer> except, IEnumerable<string>? names, bool? safe, bool dequantize)
     {
         using IDisposable? alone = WaitUntilAlone();
         bool isStrict = Compatibility == PeftCompatibility.Strict, isSafe = safe ?? !isStrict;
@@ -40,7 +43,7 @@ public sealed partial class PeftModel
         }
         if (merged.Length > 0)
             Warn?.Invoke($"Already {string.Join(",", merged)} is merged. You are now additionally merging {string.Join(",", added)}.");
-        MergeAll(added, isSafe, dequantize);
+        MergeAll(added, isSafe, dequantize, except);
         if (!isSafe) WarnOfNonFinite();
         if (!isStrict && _active.Except(Merged).ToArray() is { Length: > 0 } idle)
             Warn?.Invoke($"{string.Join(", ", idle)} is active and not merged: it does not act before the others are unmerged.");
@@ -61,7 +64,8 @@ public sealed partial class PeftModel
     /// <summary>
     /// Merges adapters for good and removes all (PEFT's <c>merge_and_unload</c>): the base model is a plain model that computes what it did with them. A
     /// module that an active adapter trained as a whole keeps what was trained, and so do biases. Strictly that is the active adapter's also where others are
-    /// merged, as in PEFT.
+    /// merged, as in PEFT. A weight that an output layer shares with the embedding is parted where only one of the two has an adapter, or each its own, and
+    /// the model is saved as untied; strictly it changes for both, as in PEFT.
     /// </summary>
     /// <inheritdoc cref="Merge"/>
     /// <returns>The base model.</returns>
@@ -69,7 +73,19 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         string[] wanted = [.. (names ?? _active).Distinct()];
-        Merge(wanted, safe, dequantize);
+        List<(IAdaptedLayer Layer, Tensor Own)> parted = [];
+        try
+        {
+            if (Compatibility != PeftCompatibility.Strict)
+                foreach ((_, IAdaptedLayer layer) in AdaptedLayers.Where(pair => pair.Layer.Adapters.CanBeParted(wanted)))
+                    parted.Add((layer, layer.Adapters.CopyMerged(wanted, safe ?? true, dequantize)));
+            MergeExcept([.. parted.Select(part => part.Layer)], wanted, safe, dequantize);
+            foreach ((IAdaptedLayer layer, Tensor own) in parted) layer.Part(own, dequantize);
+        }
+        finally
+        {
+            foreach ((_, Tensor own) in parted) own.Dispose();
+        }
         KeepTrainedModules(Compatibility == PeftCompatibility.Strict ? _active : wanted);
         foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.KeepMerged();
         RemoveAll();
@@ -100,13 +116,14 @@ public sealed partial class PeftModel
             if (adapters.LastOrDefault(saved.Has) is { } adapter) saved.Keep(adapter);
     }
 
-    private void MergeAll(string[] names, bool safe, bool dequantize)
+    private void MergeAll(string[] names, bool safe, bool dequantize, IReadOnlyCollection<IAdaptedLayer> except)
     {
         List<(IAdaptedLayer Layer, string[] Before, bool KeepsFloat32)> done = [];
         try
         {
             foreach ((_, IAdaptedLayer layer) in Layers)
             {
+                if (except.Contains(layer)) continue;
                 string[] before = [.. layer.Adapters.Merged];
                 bool keepsFloat32 = layer.Adapters.KeepsFloat32;
                 layer.Adapters.Merge(names, safe, dequantize);

@@ -145,8 +145,8 @@ public sealed partial class PeftModel
         bool isStrict = Compatibility == PeftCompatibility.Strict;
         string[] wrong = [.. fit.Mismatched.Select(pair => $"{pair.Key} has the shape {tensors.ShapeOf(pair.Key)} instead of {pair.Value}")];
         if (wrong.Length > 0 && !ignoreMismatchedSizes || !isStrict && fit.Missing.Length + fit.Unexpected.Length > 0)
-            throw new DeloraFormatException(tensors.Source, null, "does not fit the model and the configuration: " +
-                $"missing {Names.List(fit.Missing)}; not expected {Names.List(fit.Unexpected)}; of another shape {Names.List(wrong)}.");
+            throw new DeloraFormatException(
+                tensors.Source, null, $"does not fit the model and the configuration: {Names.Differences(fit.Missing, fit.Unexpected, wrong)}.");
         string[] mismatched = [.. fit.Mismatched.Select(pair => InMemoryName(pair.Key, adapter))];
         string[] missing = [.. fit.Missing.Select(key => InMemoryName(key, adapter))];
         if (wrong.Length > 0) warn?.Invoke($"{tensors.Source}: tensors of another shape are passed over: {string.Join("; ", wrong)}.");

@@ -31,7 +31,7 @@ public readonly record struct NamedModuleKind(string Name, ModuleKind Kind);
 public sealed record AdapterTarget(string Name, ModuleKind Kind, int Rank, double Strength);
 
 /// <summary>What a configuration comes to in a model.</summary>
-/// <param name="Config">The configuration, with the heads that its task trains.</param>
+/// <param name="Config">The configuration, with the heads that its task trains, and its targets as a list or a regular expression.</param>
 /// <param name="Targets">The modules that get an adapter, in the model's order.</param>
 /// <param name="ModulesToSave">The modules that are trained and saved as a whole, in the model's order.</param>
 public sealed record ResolvedTargets(AdapterConfig Config, IReadOnlyList<AdapterTarget> Targets, IReadOnlyList<string> ModulesToSave);

@@ -14,7 +14,8 @@ public static class TargetResolver
 {
     /// <summary>
     /// What a configuration comes to: the modules that get an adapter, and those that are trained as a whole, the heads of its task included
-    /// (<see cref="AdapterConfig.WithTaskHeads"/>).
+    /// (<see cref="AdapterConfig.WithTaskHeads"/>). The configuration that results has a list of names where the family's default or <c>all-linear</c> was
+    /// asked for, the one that PEFT writes, so that it means the same modules wherever it is read.
     /// </summary>
     /// <param name="config">The configuration.</param>
     /// <param name="modules">All modules of the model, in its order.</param>
@@ -27,11 +28,12 @@ public static class TargetResolver
         bool isStrict = options.Compatibility == PeftCompatibility.Strict;
         // PEFT adds these heads only after it has chosen the targets, those of SEQ_CLS before.
         AdapterConfig choosing = isStrict && config.TaskType is "TOKEN_CLS" or "QUESTION_ANS" ? config : withHeads;
-        IReadOnlyList<AdapterTarget> targets = Resolve(choosing, modules, options);
+        ModuleSelector selector = Selector(choosing, modules, options);
+        IReadOnlyList<AdapterTarget> targets = Select(choosing, selector, modules, options);
         IReadOnlyList<string> saved = ResolveModulesToSave(withHeads, modules, options.Compatibility);
         if (isStrict && targets.FirstOrDefault(target => saved.Contains(target.Name)) is { } both)
             throw config.Wrong("modules_to_save", $"'{both.Name}' is a target as well: it cannot be trained as a whole and get an adapter.");
-        return new ResolvedTargets(withHeads, targets, saved);
+        return new ResolvedTargets(withHeads with { TargetModules = selector }, targets, saved);
     }
 
     /// <summary>The modules that get an adapter, in the order of <paramref name="modules"/>.</summary>
@@ -45,12 +47,22 @@ public static class TargetResolver
         TargetOptions? options = null)
     {
         options ??= new TargetOptions();
+        return Select(config, Selector(config, modules, options), modules, options);
+    }
+
+    /// <summary>What is matched with the names of modules: a list, or a regular expression.</summary>
+    private static ModuleSelector Selector(AdapterConfig config, IReadOnlyList<NamedModuleKind> modules, TargetOptions options)
+    {
         config.Validate(options.Compatibility);
         ModuleSelector selector = config.TargetModules ?? options.DefaultTargets
             ?? throw config.Wrong("target_modules", "must be given: there is no default for this model.");
         if (selector.IsEmpty) throw config.Wrong("target_modules", "is empty.");
-        if (selector.IsAllLinear) selector = AllLinear(config, modules, options);
+        return ShortestNames.Of(selector.IsAllLinear ? AllLinear(config, modules, options) : selector, modules);
+    }
 
+    private static List<AdapterTarget> Select(
+        AdapterConfig config, ModuleSelector selector, IReadOnlyList<NamedModuleKind> modules, TargetOptions options)
+    {
         var matcher = new TargetMatcher(config, selector);
         var ranks = new PatternTable<int>(config, "rank_pattern", config.RankPattern, config.R);
         var strengths = new PatternTable<double>(config, config.StrengthPatternField, config.StrengthPattern, config.Strength);

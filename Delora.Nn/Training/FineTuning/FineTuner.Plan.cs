@@ -60,13 +60,15 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
         if (_lambda is not null) trainer.Callbacks.Add(_lambda);
         BatchExtent[] rows = [.. Extents(evaluation: false).Select(extent => extent with { Length = LengthOf(extent.Length) })];
         IReadOnlyList<int[]> batches = BatchExtent.Largest(Batches(), rows);
+        // No more batches to a step than there are to look at, but two where gradients are added up.
+        int accumulation = Math.Min(_options.GradientAccumulation, Math.Max(2, batches.Count));
         Model.Train();
         trainer.Run(
             number => Take(batches[(int)(number % batches.Count)]),
             new TrainerOptions
             {
-                Steps = (batches.Count + _options.GradientAccumulation - 1) / _options.GradientAccumulation,
-                GradientAccumulation = _options.GradientAccumulation,
+                Steps = (batches.Count + accumulation - 1) / accumulation,
+                GradientAccumulation = accumulation,
                 MaxGradientNorm = _options.MaxGradientNorm,
                 NonFinite = _options.NonFinite,
             });

@@ -59,7 +59,7 @@ internal sealed class CountingPtxDriver(IPtxDriver inner) : IPtxDriver
 
     private sealed class Module(CountingPtxDriver driver, IPtxModule module) : IPtxModule
     {
-        public IPtxFunction GetFunction(string entry) => new Function(driver, module.GetFunction(entry));
+        public IPtxFunction GetFunction(PtxSignature signature) => new Function(driver, module.GetFunction(signature));
 
         public void Dispose() => module.Dispose();
     }
