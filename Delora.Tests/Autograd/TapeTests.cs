@@ -52,6 +52,7 @@ public sealed class TapeTests
         tape.Backward(y);
         Assert.Equal([2], p.Gradient!.ToArray<double>());
         Assert.Throws<GradientException>(() => tape.Backward(y));
+        Assert.Contains("spent", Assert.Throws<GradientException>(() => p.Value.Relu()).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -184,6 +185,23 @@ public sealed class TapeTests
         Assert.Throws<GradientException>(() => GradientCheck.Directional(() => WrongRelu(p), [p], step: 1e-4, tolerance: 1e-3));
     }
 
+    [Fact]
+    public void ManyElementsHideNoWrongSignFromTheChecker()
+    {
+        using Parameter p = new("p", Tensor.Zeros([1 << 18], DType.Float64, s_device));
+        GradientCheck.Directional(() => p.Value.Scale(2), [p]);
+        Assert.Throws<GradientException>(() => GradientCheck.Directional(() => WrongNegative(p), [p]));
+    }
+
+    /// <summary>y = −x, with the gradient of y = x.</summary>
+    private static Tensor WrongNegative(Tensor x)
+    {
+        Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
+        ScaleKernel.Forward(x, -1, y);
+        Tape.For(x)?.Record(new ForgetfulFunction(x, y), y);
+        return y;
+    }
+
     private static Tensor WrongRelu(Tensor x)
     {
         Tensor y = Tensor.Empty(x.Shape, x.DType, x.Device);
@@ -200,6 +218,11 @@ public sealed class TapeTests
             Assert.False(flow.Target(x, out bool accumulate).IsDisposed || accumulate);
             throw new DeloraException("fails");
         }
+    }
+
+    private sealed class ForgetfulFunction(Tensor x, Tensor y) : Function
+    {
+        protected internal override void Backward(GradientFlow flow) => flow.Add(x, flow.Take(y));
     }
 
     private sealed class WrongFunction(Tensor x, Tensor y) : Function

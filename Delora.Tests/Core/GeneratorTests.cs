@@ -71,6 +71,9 @@ public class GeneratorTests
         Assert.Equal(4, variance, 0.076);
         Assert.Equal(3, kurtosis, 0.13);
         Assert.All(values, value => Assert.True(float.IsFinite(value)));
+        // Two of a pair come from one radius and one angle, and know nothing of each other: the correlation has a standard error of 0.0032.
+        double pairs = values.Chunk(2).SkipLast(1).Average(pair => (pair[0] - mean) * (pair[1] - mean)) / variance;
+        Assert.Equal(0, pairs, 0.019);
     }
 
     [Theory]

@@ -62,6 +62,9 @@ public sealed class HostMemoryTests
         }
         using Tensor ids = Tensor.From([3, 1, 4], [3], twin);
         Assert.Equal([3, 1, 4], ids.ToArray<int>());
+        // Also after a copy on the device: kernels look at ids.
+        using Tensor copied = Tensor.CopyOf(ids, twin);
+        Assert.Equal([3, 1, 4], copied.ToArray<int>());
         Assert.Equal((1L << 37, 1L << 37), (twin.Memory.Statistics.PeakBytesInUse, twin.Memory.Statistics.BytesCached));
     }
 }

@@ -72,6 +72,35 @@ public sealed class FineTunerTests : IDisposable
         Assert.Equal(["checkpoint-000008", "checkpoint-2"], Directory.GetDirectories(output).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal));
     }
 
+    [Fact]
+    public void DamagedCheckpointsOfLaterStepsDoNotPushOutTheOnesThatAreWritten()
+    {
+        string output = _folder.File("out");
+        FineTuningOptions options = Options("plain") with { SaveEvery = 1, KeepCheckpoints = 3 };
+        using (Tuned first = Make(options)) Interrupt(first.Tuner, output, after: 6);
+        foreach (string step in (string[])["000005", "000006"])
+            File.WriteAllBytes(_folder.File($"out/checkpoint-{step}/training_state.safetensors"), new byte[10]);
+        // Step 5 is written anew while the damaged one of step 6 is still there.
+        using (Tuned second = Make(options with { KeepCheckpoints = 1 }))
+        {
+            using var cancel = new CancellationTokenSource();
+            Assert.Throws<OperationCanceledException>(
+                () => second.Tuner.Run(output, resume: true, progress: new Watch(_ => cancel.Cancel()), cancellation: cancel.Token));
+        }
+        Assert.Equal(5, TrainingCheckpoint.FindLatest(output)!.Step);
+    }
+
+    [Fact]
+    public void AnEvaluationIsTheMeanOverTokensHoweverTheyAreSpread()
+    {
+        using Tuned tuned = Make(Options("plain"));
+        // Five targets in the first row, one in the second, two in the third.
+        TokenRows rows = new TokenExamples([([1, 2, 3, 4, 5, 6], 0), ([7, 8, 9], 2), ([4, 4, 2, 1], 2)], padding: 0);
+        Evaluation together = Evaluation.Of(tuned.Model, rows, 3);
+        Assert.Equal(8, together.Tokens);
+        foreach (int batch in (int[])[1, 2]) Assert.Equal(together.Loss, Evaluation.Of(tuned.Model, rows, batch).Loss, 1e-5);
+    }
+
     [Theory]
     [InlineData("other seed", "seed was 0, is 1")]
     [InlineData("other data", "training data was")]

@@ -203,13 +203,15 @@ public sealed class PeftModelTests : IDisposable
     {
         using Network network = new(seed: 1);
         using var model = new PeftModel(network);
-        model.AddAdapter(new DeloraConfig { R = 2, DeloraLambda = 3, TargetModules = ModuleSelector.Of("lin0"), ResidualInitialization = true, RankPattern = [new("lin0", 5)] }, new Generator(5));
+        var config = new DeloraConfig { R = 2, DeloraLambda = 3, TargetModules = ModuleSelector.Of("lin0"), ResidualInitialization = true };
+        model.AddAdapter(config with { RankPattern = [new("lin0", 5)], LambdaPattern = [new("lin0", 1.25)] }, new Generator(5));
         model.Save(_folder);
         using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(_folder, AdapterConfig.FileName)));
         Assert.Equal("DELORA", json.RootElement.GetProperty("peft_type").GetString());
         Assert.Equal(4, json.RootElement.GetProperty("r").GetInt32());
         Assert.Equal(6, json.RootElement.GetProperty("delora_lambda").GetDouble());
         Assert.Equal(10, json.RootElement.GetProperty("rank_pattern").GetProperty("lin0").GetInt32());
+        Assert.Equal(2.5, json.RootElement.GetProperty("lambda_pattern").GetProperty("lin0").GetDouble());
     }
 
     [Fact]

@@ -24,6 +24,22 @@ public sealed class DropoutTests
             }
     }
 
+    [Theory, MemberData(nameof(TestDevices.AllNames), MemberType = typeof(TestDevices))]
+    public void An_element_whose_number_is_p_is_kept(string device)
+    {
+        const int n = 67;
+        var stream = new RandomStream(9, 2);
+        Device on = TestDevices.Get(device);
+        using Tensor x = Tensor.From(Enumerable.Repeat(1f, n).ToArray(), [n], on), y = Tensor.Empty([n], on.FloatType, on);
+        // Before the first block of random numbers, in vectors of every width, and behind the last.
+        foreach (int i in (int[])[0, 2, 11, 30, 47, 66])
+        {
+            float p = stream.Uniform(i);
+            DropoutKernel.Forward(x, new DropoutMask(p, stream), y);
+            Assert.Equal(1 / (1 - p), y.ToArray<float>()[i], 1e-6f / (1 - p));
+        }
+    }
+
     [Fact]
     public void The_reference_has_the_same_mask()
     {

@@ -18,7 +18,8 @@ public sealed class BoundReportTests
             new DeloraConfig { R = 3, DeloraLambda = -4, InitWeights = residual, ResidualInitialization = residual, TargetModules = ModuleSelector.AllLinear },
             new Generator(2));
         var adapter = (DeloraAdapter)layer.Adapters["default"];
-        // Away from the start, where a residual update is zero.
+        // Away from the start, where a residual update is zero, and its two branches the same.
+        adapter.A.Value.CopyFrom<double>([.. adapter.A.Value.ToArray<double>().Select((value, i) => value + Math.Cos(i))]);
         adapter.B.Value.CopyFrom<double>([.. adapter.B.Value.ToArray<double>().Select((value, i) => value + Math.Sin(i))]);
         LayerBound bound = Assert.Single(model.BoundReport().Layers);
         using Tensor delta = adapter.DeltaWeight();

@@ -23,6 +23,21 @@ public sealed class RopeScalingTests
         Close([1, 0.1, 0.007482828318248591, 0.00025], (yarn with { Truncate = false }).Frequencies(8, 1e4, Positions));
     }
 
+    [Fact]
+    public void AnglesAreRoundedToFloat32()
+    {
+        const int position = 77_777;
+        const float frequency = 0.3f;
+        using var table = new RotaryTable(1 << 17, [frequency], factor: 1, Devices.Cpu);
+        using var scope = new TensorScope("test");
+        // (1, 0) turned is (cos, sin).
+        float[] y = table.Apply(Tensor.From([1f, 0], [1, 1, 1, 2], Devices.Cpu), null, position + 1).ToArray<float>();
+        float rounded = position * frequency;
+        Assert.Equal([Math.Cos(rounded), Math.Sin(rounded)], y.Select(value => (double)value), (a, b) => Math.Abs(a - b) < 1e-6);
+        // The angle itself is another: it tells the two apart.
+        Assert.True(Math.Abs(Math.Cos(position * (double)frequency) - y[0]) > 1e-4);
+    }
+
     [Theory]
     [InlineData(64, 10000, 8, 1, 4, 8192)]
     [InlineData(128, 500000, 8, 1, 4, 8192)]

@@ -161,6 +161,19 @@ public sealed class TextGeneratorTests
         });
     }
 
+    /// <summary>Rotary positions may all be shifted by the padding, and nothing shows; learnt ones may not.</summary>
+    [Fact]
+    public async Task PaddingShiftsNoPositionOfAModelThatLearntThem()
+    {
+        using GPT2LMHeadModel model = TinyGPT2.Create(
+            TinyGPT2.Config with { VocabSize = s_tokenizer.VocabularySize, BosTokenId = null, EosTokenIds = [] });
+        string[] prompts = ["the rat ate the mat", "s", "the cat"];
+        var options = new GenerationOptions { MaxNewTokens = 8 };
+        List<GeneratedToken>[] together = [.. prompts.Select(_ => new List<GeneratedToken>())];
+        await foreach ((int row, GeneratedToken token) in new TextGenerator(model, s_tokenizer).GenerateAsync(prompts, options)) together[row].Add(token);
+        foreach ((string prompt, List<GeneratedToken> text) in prompts.Zip(together)) Assert.Equal(await All(model, prompt, options), text);
+    }
+
     [Fact]
     public async Task TheContextEndsABatchWithItsLongestText()
     {
