@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Delora.Core;
 using ILGPU;
 using ILGPU.Runtime;
@@ -19,6 +20,10 @@ public sealed partial class GpuDevice : Device
     private readonly IPtxDriver? _ptx;
     private readonly PtxCompiler? _compiler;
     private readonly GpuPlannedBuffer? _planned;
+
+    // Every block that was not given back. A tensor that is never disposed dies together with its block, and ILGPU's finalizer would free the memory that the tensor's
+    // own gives to the next.
+    private readonly ConcurrentDictionary<GpuMemoryBlock, bool> _blocks = [];
 
     /// <summary>A device on an accelerator that is now its own. It runs PTX through the driver, where there is one.</summary>
     internal GpuDevice(
@@ -119,7 +124,9 @@ public sealed partial class GpuDevice : Device
         GpuGraph.Recording(this)?.Waits("it needs more memory than it did before");
         try
         {
-            return new GpuMemoryBlock(Accelerator.Allocate1D<byte>(byteLength));
+            GpuMemoryBlock block = new(Accelerator.Allocate1D<byte>(byteLength));
+            _blocks[block] = true;
+            return block;
         }
         catch (Exception error) when (error is AcceleratorException or OutOfMemoryException)
         {
@@ -128,7 +135,11 @@ public sealed partial class GpuDevice : Device
     }
 
     /// <inheritdoc/>
-    protected internal override void FreeBlock(MemoryBlock block) => CleanUp(((GpuMemoryBlock)block).Buffer);
+    protected internal override void FreeBlock(MemoryBlock block)
+    {
+        _blocks.TryRemove((GpuMemoryBlock)block, out _);
+        CleanUp(((GpuMemoryBlock)block).Buffer);
+    }
 
     /// <inheritdoc/>
     protected internal override void CopyFromHost(ReadOnlySpan<byte> source, MemoryBlock destination, long byteOffset)

@@ -5,6 +5,7 @@ using Delora.Bench.Compare;
 using Delora.Bench.Compare.Gpu;
 using Delora.Core;
 using Delora.Kernels;
+using Delora.Tests.DeviceTests;
 
 namespace Delora.Tests.Bench;
 
@@ -50,6 +51,18 @@ public sealed class GpuCompareTests
                 ? $"{@case.Kind} {GpuModels.Get(@case.Pass).IsLlama} {@case.Type}"
                 : $"{@case.Kind} {@case.Pass} {@case.Type}").Distinct().Order(StringComparer.Ordinal);
         Assert.Equal(Ways(GpuPlan.Full), Ways(GpuPlan.Rehearsal));
+    }
+
+    /// <summary>After a fault of a kernel all that follows in a process would fail, too.</summary>
+    [Fact]
+    public void A_device_that_has_failed_needs_a_new_process()
+    {
+        var driver = new FakePtxDriver();
+        using GpuDevice gpu = GpuDevice.Interpreting(driver, "fake");
+        Assert.False(Successor.IsNeeded(gpu));
+        driver.Fault = new DeviceException("CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+        Assert.True(Successor.IsNeeded(gpu));
+        driver.Fault = null;
     }
 
     /// <summary>The peers' table of operations has an entry for every row.</summary>

@@ -88,13 +88,14 @@ internal static class GpuRun
     {
         if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
         Device device = Devices.Get(info.Selector);
-        int failed = 0, lost = cases.Length;
+        int failed = 0, end = cases.Length;
+        bool isLost = false;
         using (var file = new StreamWriter(path, append: skip > 0) { AutoFlush = true })
         {
             Console.WriteLine($"{info}");
             // Where there are no graphs, every step is taken launch by launch.
             bool hasGraphs = device is GpuDevice { Driver: not null };
-            for (int i = skip; i < lost; i++)
+            for (int i = skip; i < end; i++)
             {
                 if (!hasGraphs && cases[i].Kind == GpuPlan.Eager) continue;
                 GpuResult result;
@@ -107,17 +108,18 @@ internal static class GpuRun
                 {
                     failed++;
                     result = new(cases[i].Name, cases[i].Shape, "delora", 0, Error: error.Message);
-                    if (Successor.IsNeeded(device)) lost = i + 1;
+                    if (Successor.IsNeeded(device)) (isLost, end) = (true, i + 1);
                 }
                 file.WriteLine(JsonSerializer.Serialize(result, Json));
                 Console.WriteLine(Line(result));
-                device.Memory.Trim();
+                // A device that is lost waits for nothing.
+                if (!isLost) device.Memory.Trim();
             }
         }
-        if (lost < cases.Length)
+        if (end < cases.Length)
             _ = Successor.Run([
                 "compare", "gpu", .. args.Where((word, i) => word != "--skip" && (i == 0 || args[i - 1] != "--skip")),
-                "--skip", lost.ToString(CultureInfo.InvariantCulture)]);
+                "--skip", end.ToString(CultureInfo.InvariantCulture)]);
         return failed == 0 ? 0 : 1;
     }
 

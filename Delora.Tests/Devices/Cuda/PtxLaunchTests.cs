@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Delora.Core;
 using Delora.Kernels;
@@ -30,6 +31,25 @@ public sealed class PtxLaunchTests
         string text = Assert.Single(driver.Loaded).Ptx;
         Assert.Contains(".version 8.3\n.target sm_90a\n", text);
         Assert.DoesNotContain(".uni", text);
+    }
+
+    /// <summary>ILGPU frees memory that nobody knows any more; a tensor's memory is known to its device.</summary>
+    [Fact]
+    public void TheMemoryOfAForgottenTensorIsThereForTheNext()
+    {
+        using GpuDevice gpu = GpuDevice.Interpreting(new FakePtxDriver(), "fake");
+        for (int i = 0; i < 3; i++)
+        {
+            Forget(gpu);
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+        using Tensor next = Tensor.Empty([2], DType.Float32, gpu);
+        Assert.Equal(1, gpu.Memory.Statistics.SystemAllocations);
+        Assert.NotEqual(0, gpu.Address(next));
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static void Forget(GpuDevice gpu) => _ = Tensor.Empty([2], DType.Float32, gpu);
     }
 
     [Fact]
