@@ -31,6 +31,8 @@ def sides(case):
         return [("PyTorch", lambda: ops.OPS[part](sizes, dtype))]
     if kind == "layer":
         return [("PEFT", lambda: models.layer(part == "DeLoRA", sizes, dtype))]
+    if kind == "quantized layer":
+        return []  # PEFT's DeLoRA takes Linear alone.
     if kind == "step" and sizes[8]:
         return [("PEFT", lambda: models.step(sizes, dtype, False)), ("PEFT under bf16 autocast", lambda: models.step(sizes, dtype, True))]
     if kind == "step":

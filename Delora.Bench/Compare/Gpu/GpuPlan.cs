@@ -1,3 +1,5 @@
+using Delora.Kernels;
+
 namespace Delora.Bench.Compare.Gpu;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace Delora.Bench.Compare.Gpu;
 /// </summary>
 internal static class GpuPlan
 {
-    internal const string Copy = "copy", Op = "op", Product = "product", Layer = "layer", Step = "step", Eager = "eager step";
+    internal const string Copy = "copy", Op = "op", Product = "product", Layer = "layer", Quantized = "quantized layer", Step = "step", Eager = "eager step";
 
     private const string F32 = GpuCase.Float32, Bf16 = GpuCase.BFloat16;
 
@@ -22,6 +24,7 @@ internal static class GpuPlan
         .. Products(F32, ["NT", "NN", "TN"], (8192, 8192, 8192), (4096, 2048, 8192)),
         .. MemoryBound(rows: 16384, columns: 4096, vocabulary: 49152, parameters: 124_439_808),
         .. Steps("llama-1.2b, bf16"),
+        .. QuantizedLayers(8192, 2048, 16),
         .. Products(Bf16, ["NN", "TN"], (8192, 8192, 8192), (4096, 2048, 8192)),
         .. Products(GpuCase.TensorFloat32, ["NT"], (8192, 8192, 8192)),
         .. Products(GpuCase.Float16, ["NT"], (8192, 8192, 8192)),
@@ -38,6 +41,7 @@ internal static class GpuPlan
         .. Products(F32, ["NT", "NN", "TN"], (65, 48, 33)),
         .. MemoryBound(rows: 37, columns: 65, vocabulary: 129, parameters: 1025),
         .. Steps("rehearsal, bf16"),
+        .. QuantizedLayers(70, 48, 8),
         .. Products(GpuCase.TensorFloat32, ["NT"], (65, 48, 33)),
         .. Products(GpuCase.Float16, ["NT"], (65, 48, 33)),
     ];
@@ -52,6 +56,12 @@ internal static class GpuPlan
         from size in sizes
         from pass in (string[])["frozen", "DeLoRA"]
         select new GpuCase($"{pass} layer, forward + backward", Layer, pass, Bf16, size.Tokens, size.Width, size.Rank);
+
+    /// <summary>Own rows alone: PEFT has no DeLoRA over a quantized weight.</summary>
+    private static IEnumerable<GpuCase> QuantizedLayers(int tokens, int width, int rank) =>
+        from storage in (FrozenStorage[])[FrozenStorage.Int8, FrozenStorage.Nf4]
+        from pass in (string[])["frozen", "DeLoRA"]
+        select new GpuCase($"{pass} layer over {storage.Name}, forward + backward", Quantized, $"{pass} {storage.Name}", Bf16, tokens, width, rank);
 
     private static IEnumerable<GpuCase> Attention(params (int Batch, int Length, int Heads, int KeyValueHeads, int Dim)[] sizes) =>
         from size in sizes

@@ -34,7 +34,7 @@ internal abstract class GpuWork(Device device) : IDisposable
                 GpuPlan.Copy => new GpuCopy(@case, device),
                 GpuPlan.Op => new GpuOp(@case, device),
                 GpuPlan.Product => new GpuProduct(@case, device),
-                GpuPlan.Layer => new GpuLayer(@case, device),
+                GpuPlan.Layer or GpuPlan.Quantized => new GpuLayer(@case, device),
                 GpuPlan.Step or GpuPlan.Eager => new GpuStep(@case, device),
                 _ => throw new ArgumentException($"no case of kind '{@case.Kind}'"),
             };
@@ -135,20 +135,39 @@ internal sealed class GpuOp : GpuWork
     protected override void Free() => _op.Free();
 }
 
-/// <summary>A linear layer over a frozen bfloat16 weight, forward and backward with all gradients, with DeLoRA or without: [tokens, width, rank].</summary>
-internal sealed class GpuLayer(GpuCase @case, Device device) : GpuWork(device)
+/// <summary>
+/// A linear layer over a frozen weight, forward and backward with all gradients, with DeLoRA or without: [tokens, width, rank]. The weight is bfloat16, or as the
+/// pass says.
+/// </summary>
+internal sealed class GpuLayer : GpuWork
 {
-    private readonly int _tokens = @case.Sizes[0], _width = @case.Sizes[1], _rank = @case.Pass == "DeLoRA" ? @case.Sizes[2] : 0;
+    private readonly int _tokens, _width, _rank;
+    private readonly FrozenStorage _storage;
     private LayerRun.Side? _side;
+
+    internal GpuLayer(GpuCase @case, Device device) : base(device)
+    {
+        string[] words = @case.Pass.Split(' ');
+        (_tokens, _width, _rank) = (@case.Sizes[0], @case.Sizes[1], words[0] == "DeLoRA" ? @case.Sizes[2] : 0);
+        _storage = words.Length == 1 ? FrozenStorage.BFloat16 : Enum.GetValues<FrozenStorage>().Single(storage => storage.Name == words[1]);
+    }
 
     /// <summary>Two products of the frozen weight; h, v, their way into y and dx, dA and dB. Bytes: x, y, dy, dx and W twice.</summary>
     internal override Work Work => new(
-        (4.0 * _width + 12.0 * _rank) * _tokens * _width, 4.0 * sizeof(float) * _tokens * _width + 4.0 * _width * _width);
+        (4.0 * _width + 12.0 * _rank) * _tokens * _width, 4.0 * sizeof(float) * _tokens * _width + 2 * BytesOfNumber * _width * _width);
+
+    /// <summary>With the scales of blocks; those of rows are not counted.</summary>
+    private double BytesOfNumber => _storage switch
+    {
+        FrozenStorage.Int8 => 1,
+        FrozenStorage.Nf4 => 4.5 / 8,
+        _ => 2,
+    };
 
     protected override void Prepare()
     {
-        LayerRun.Validate(Device, Math.Min(_rank, 8), FrozenStorage.BFloat16, tolerance: 2e-2);
-        _side = new LayerRun.Side(Device, _tokens, _width, _width, _rank, FrozenStorage.BFloat16);
+        LayerRun.Validate(Device, Math.Min(_rank, 8), _storage, tolerance: 2e-2);
+        _side = new LayerRun.Side(Device, _tokens, _width, _width, _rank, _storage);
     }
 
     protected override void Run() => _side!.Step();
