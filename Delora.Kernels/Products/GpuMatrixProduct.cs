@@ -35,15 +35,32 @@ internal static class GpuMatrixProduct
     }
 
     /// <summary>c = x̃·bᵀ (NT) for a mask on the left operand, c = aᵀ·x̃ (TN) for one on the right.</summary>
-    internal static void RunMasked(GpuDevice gpu, MaskedSide side, MatMulSize size, Tensor a, Tensor b, Tensor c, DropoutMask mask)
+    internal static void RunMasked(GpuDevice gpu, ProductMask side, MatMulSize size, Tensor a, Tensor b, Tensor c, DropoutMask mask)
     {
         if (RunsText(gpu, size))
         {
-            MatMulLayout layout = side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN;
+            MatMulLayout layout = side == ProductMask.Left ? MatMulLayout.NT : MatMulLayout.TN;
             new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, Mask: (side, mask)).Run(gpu);
         }
-        else if (side == MaskedSide.Left) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, size, a, b, c, mask: mask);
+        else if (side == ProductMask.Left) GpuTiledProduct.Run<LayoutNT, LeftMask>(gpu, size, a, b, c, mask: mask);
         else GpuTiledProduct.Run<LayoutTN, RightMask>(gpu, size, a, b, c, mask: mask);
+    }
+
+    /// <summary>c = a·b + mask ∘ (a₂·b₂) + c, of which the branch is in float32 whatever the precision.</summary>
+    internal static void RunMaskedBranch(
+        GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, bool accumulate, ProductBranch branch, WeightScales? scales, DropoutMask mask)
+    {
+        if (branch.Rank == 0) Run(gpu, MatMulLayout.NN, size, a, b, c, null, accumulate, scales: scales);
+        else if (!RunsText(gpu, size))
+            GpuTiledProduct.Run<LayoutNN, BranchMask>(gpu, size, a, b, branch.A, branch.B, branch.Rank, c, null, accumulate, mask, scales);
+        else if (TypeOf(gpu.MatMulPrecision) is null)
+            new CudaProduct(null, MatMulLayout.NN, size, a, b, c, null, accumulate, branch, scales, (ProductMask.Branch, mask)).Run(gpu);
+        else
+        {
+            // On tensor cores threads have too few neighbors of a row for a block of random numbers: the branch alone, over a base of no steps.
+            Run(gpu, MatMulLayout.NN, size, a, b, c, null, accumulate, scales: scales);
+            new CudaProduct(null, MatMulLayout.NN, size with { K = 0 }, a, branch.B, c, null, true, branch, null, (ProductMask.Branch, mask)).Run(gpu);
+        }
     }
 
     /// <summary>Whether products of the device are texts of our own.</summary>

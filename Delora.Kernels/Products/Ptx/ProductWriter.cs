@@ -11,7 +11,6 @@ internal abstract class ProductWriter
 {
     private readonly B64 _scales, _c, _bias, _splitBytes;
     private readonly B32 _accumulate;
-    private readonly MaskText? _mask;
 
     private protected ProductWriter(ProductVariant variant, OperandTile left, OperandTile right, PtxWriter writer, string about)
     {
@@ -27,8 +26,13 @@ internal abstract class ProductWriter
             Branch = (W.Pointer("branch_left", pair.Left.Width), W.Pointer("branch_right", pair.Right.Width), W.Parameter("rank"));
         (M, N, K) = (W.Parameter("m"), W.Parameter("n"), W.Parameter("k"));
         (TilesOfSplit, _accumulate, _splitBytes) = (W.Parameter("tiles_of_split"), W.Parameter("accumulate"), W.LongParameter("split_bytes"));
-        _mask = variant.Mask is not { } side ? null
-            : new MaskText(W, (side == MaskedSide.Left ? left : right).ByDepth ? K : side == MaskedSide.Left ? M : N);
+        Mask = variant.Mask switch
+        {
+            null => null,
+            ProductMask.Left => new MaskText(W, left.ByDepth ? K : M),
+            ProductMask.Right => new MaskText(W, right.ByDepth ? K : N),
+            _ => new MaskText(W, N),
+        };
         Thread = W.ThreadX();
         Lane = (Thread & 31).As("lane");
         B32 warp = (Thread >> 5).As("warp");
@@ -65,6 +69,9 @@ internal abstract class ProductWriter
 
     /// <summary>The operands of the low-rank branch and their inner dimension.</summary>
     private protected (B64 Left, B64 Right, B32 Rank)? Branch { get; }
+
+    /// <summary>The dropout mask, where there is one.</summary>
+    private protected MaskText? Mask { get; }
 
     private protected B32 M { get; }
 
@@ -129,8 +136,8 @@ internal abstract class ProductWriter
     /// <summary>The copies of both base operands.</summary>
     private protected OperandCopy[] BeginCopies()
     {
-        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile, _scales, Variant.Mask == MaskedSide.Left ? _mask : null);
-        OperandCopy right = OperandCopy.Create(W, Variant.Right, RightTile, _scales, Variant.Mask == MaskedSide.Right ? _mask : null);
+        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile, _scales, Variant.Mask == ProductMask.Left ? Mask : null);
+        OperandCopy right = OperandCopy.Create(W, Variant.Right, RightTile, _scales, Variant.Mask == ProductMask.Right ? Mask : null);
         left.Begin(Thread, Left, M, K, FirstRow, FirstDepth);
         right.Begin(Thread, Right, N, K, FirstColumn, FirstDepth);
         return [left, right];
