@@ -41,18 +41,39 @@ internal static class GpuMatrixProduct
     }
 
     /// <summary>c = x̃·bᵀ (NT) for a mask on the left operand, c = aᵀ·x̃ (TN) for one on the right.</summary>
-    internal static void RunMasked(GpuDevice gpu, MaskedSide side, MatMulSize size, Tensor a, Tensor b, Tensor c, DropoutMask mask)
+    internal static void RunMasked(GpuDevice gpu, ProductMask side, MatMulSize size, Tensor a, Tensor b, Tensor c, DropoutMask mask)
     {
         if (RunsText(gpu, size))
         {
-            MatMulLayout layout = side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN;
+            MatMulLayout layout = side == ProductMask.Left ? MatMulLayout.NT : MatMulLayout.TN;
             new CudaProduct(TypeOf(gpu.MatMulPrecision), layout, size, a, b, c, Mask: (side, mask)).Run(gpu);
             return;
         }
         GpuTiledProduct.Operands operands = new(gpu, a, b, c);
-        if (side == MaskedSide.Left) GpuTiledProduct.Run<LayoutNT, LeftMask, NoActivation>(gpu, size, 0, operands, mask);
+        if (side == ProductMask.Left) GpuTiledProduct.Run<LayoutNT, LeftMask, NoActivation>(gpu, size, 0, operands, mask);
         else GpuTiledProduct.Run<LayoutTN, RightMask, NoActivation>(gpu, size, 0, operands, mask);
     }
+
+    /// <summary>c = a·b + mask ∘ (a₂·b₂) + c, of which the branch is in float32 whatever the precision.</summary>
+    internal static void RunMaskedBranch(
+        GpuDevice gpu, MatMulSize size, Tensor a, Tensor b, Tensor c, bool accumulate, ProductBranch branch, WeightScales? scales, DropoutMask mask)
+    {
+        if (branch.Rank == 0) Run(gpu, MatMulLayout.NN, size, a, b, c, null, accumulate, scales: scales);
+        else if (!RunsText(gpu, size))
+            GpuTiledProduct.Run<LayoutNN, BranchMask, NoActivation>(
+                gpu, size, branch.Rank, new(gpu, a, b, c, branch, before: accumulate ? c : null, scales: scales), mask);
+        else if (TypeOf(gpu.MatMulPrecision) is null)
+            new CudaProduct(null, MatMulLayout.NN, size, a, b, c, null, accumulate, branch, scales, (ProductMask.Branch, mask)).Run(gpu);
+        else
+        {
+            // On tensor cores threads have too few neighbors of a row for a block of random numbers: the branch alone, over a base of no steps.
+            Run(gpu, MatMulLayout.NN, size, a, b, c, null, accumulate, scales: scales);
+            new CudaProduct(null, MatMulLayout.NN, size with { K = 0 }, a, branch.B, c, null, true, branch, null, (ProductMask.Branch, mask)).Run(gpu);
+        }
+    }
+
+    /// <summary>Whether products of the device are texts of our own.</summary>
+    internal static bool RunsTexts(GpuDevice gpu) => gpu.Target is { } target && target.ComputeCapability >= FloatProduct.Capability;
 
     private static void RunLinear(GpuDevice gpu, MatMulSize size, int rank, in GpuTiledProduct.Operands operands, ActivationKind activation)
     {
@@ -68,9 +89,6 @@ internal static class GpuMatrixProduct
             default: throw ActivationKinds.Unknown(activation);
         }
     }
-
-    /// <summary>Whether products of the device are texts of our own.</summary>
-    internal static bool RunsTexts(GpuDevice gpu) => gpu.Target is { } target && target.ComputeCapability >= FloatProduct.Capability;
 
     private static bool RunsText(GpuDevice gpu, MatMulSize size) => RunsTexts(gpu) && Math.Max(size.M, Math.Max(size.N, size.K)) < MostPlaces;
 

@@ -78,24 +78,28 @@ public sealed class ProductTextTests
     }
 
     /// <summary>The small products of a low-rank branch under dropout: threads make the mask of what they store.</summary>
-    [Theory, InlineData("sm_80"), InlineData("sm_90a")]
+    [Theory, InlineData("sm_60"), InlineData("sm_80"), InlineData("sm_90a")]
     public void ProductsUnderAMaskStayInRegisters(string architecture)
     {
-        foreach (MaskedSide side in Enum.GetValues<MaskedSide>())
+        (ProductOperand Left, ProductOperand Right) branch = (Branch(true), Branch(false)), least = (new(DType.Float32, true, 4), new(DType.Float32, false, 4));
+        Check(new(null, branch.Left, branch.Right, branch, true, ProductPlan.FloatLarge, ProductMask.Branch), AllRegisters);
+        Check(new(null, least.Left, ProductOperand.Coded(FrozenStorage.Nf4, false), least, false, ProductPlan.FloatLarge, ProductMask.Branch), AllRegisters);
+        foreach (ProductMask side in new[] { ProductMask.Left, ProductMask.Right })
         {
-            bool left = side == MaskedSide.Left;
+            bool left = side == ProductMask.Left;
             ProductOperand a = new(DType.Float32, left, 16), b = new(DType.Float32, left, 16), odd = new(DType.Float32, left, 4);
+            Check(new(null, odd, odd, null, false, ProductPlan.FloatLarge, side), AllRegisters);
+            if (architecture == "sm_60") continue;
+            Check(new(null, a, b, null, true, ProductPlan.FloatSmall, side), FloatSmallTile);
             // Two groups of a multiprocessor, as its tile asks for.
             Check(new(MmaType.BFloat16, a, b, null, true, ProductPlan.Small, side), AllRegisters);
             Check(new(MmaType.BFloat16, odd, odd, null, false, ProductPlan.Middle, side), AllRegisters);
             Check(new(MmaType.BFloat16, left ? a : new(DType.BFloat16, left, 16), left ? new(DType.BFloat16, left, 16) : b, null, true, ProductPlan.Middle, side), AllRegisters);
-            Check(new(null, a, b, null, true, ProductPlan.FloatSmall, side), FloatSmallTile);
-            Check(new(null, odd, odd, null, false, ProductPlan.FloatLarge, side), AllRegisters);
         }
 
         void Check(ProductVariant variant, int registers)
         {
-            if (Verify(variant, architecture, registers) is { } machine) Assert.NotEqual(0, Count(machine, "IMAD.WIDE.U32") + Count(machine, "IMAD.HI.U32"));
+            if (Verify(variant, architecture, registers) is { } machine) Assert.NotEqual(0, Count(machine, "IMAD.WIDE.U32") + Count(machine, "IMAD.HI.U32") + Count(machine, "XMAD"));
         }
     }
 

@@ -101,10 +101,10 @@ public sealed class CudaProductTests
     [Theory, MemberData(nameof(Types))]
     public void MaskedOperands(string device, string type)
     {
-        foreach (MaskedSide side in Enum.GetValues<MaskedSide>())
+        foreach (ProductMask side in new[] { ProductMask.Left, ProductMask.Right })
             foreach (MatMulSize size in new MatMulSize[] { new(1, 33, 5, 72), new(1, 7, 66, 35), new(1, 5, 3, 0), new(1, 1, 1, 1), new(1, 65, 9, 130) })
                 for (uint offset = 8; offset < 12; offset++)
-                    Verify(new(device, type, side == MaskedSide.Left ? MatMulLayout.NT : MatMulLayout.TN, size, DType.Float32, DType.Float32, ProductPlan.Small)
+                    Verify(new(device, type, side == ProductMask.Left ? MatMulLayout.NT : MatMulLayout.TN, size, DType.Float32, DType.Float32, ProductPlan.Small)
                     {
                         Mask = (side, new DropoutMask(0.4f, new RandomStream(0x9_1234_5678, offset))),
                         Splits = offset == 8 ? 2 : 1,
@@ -159,7 +159,7 @@ public sealed class CudaProductTests
             product.Run(gpu, new ProductPlan(tile, Math.Max(1, (tiles + ofSplit - 1) / ofSplit), ofSplit));
             actual = c.ToArray<float>();
         }
-        if (what.Mask is { } on) (on.Side == MaskedSide.Left ? a : b).Drop(on.Mask);
+        if (what.Mask is { } on) (on.On == ProductMask.Left ? a : b).Drop(on.Mask);
         for (int q = 0; q < batch; q++)
             for (int i = 0; i < m; i++)
                 for (int j = 0; j < n; j++)
@@ -215,7 +215,7 @@ public sealed class CudaProductTests
 
         internal int Splits { get; init; } = 1;
 
-        internal (MaskedSide Side, DropoutMask Mask)? Mask { get; init; }
+        internal (ProductMask On, DropoutMask Mask)? Mask { get; init; }
 
         /// <summary>The storage of the right operand, where it is a quantized weight.</summary>
         internal FrozenStorage? Storage { get; init; }

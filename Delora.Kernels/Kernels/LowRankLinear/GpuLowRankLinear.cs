@@ -4,7 +4,7 @@ namespace Delora.Kernels;
 
 /// <summary>
 /// The implementation of <see cref="LowRankLinearKernel"/> for GPUs. The dropout mask is made where it is used: on x as its tiles are loaded, and on v A' in
-/// registers, because the product sums the branch first. The branch's own product under a mask is ILGPU's, on a CUDA card beside that of the base.
+/// registers, because the product sums the branch first.
 /// </summary>
 internal static class GpuLowRankLinear
 {
@@ -14,7 +14,7 @@ internal static class GpuLowRankLinear
     {
         int rows = x.Shape[0], rank = a.Shape[0];
         MatMulSize down = new(1, rows, rank, weight.In);
-        if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, MaskedSide.Left, down, x, a, h, mask);
+        if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, ProductMask.Left, down, x, a, h, mask);
         else GpuMatrixProduct.Run(gpu, MatMulLayout.NT, down, x, a, h);
         GpuMatrixProduct.Run(
             gpu, MatMulLayout.NT, new(1, rows, weight.Out, weight.In), x, weight.Operand, y, bias, branch: new(h, b, rank), scales: weight.OperandScales,
@@ -32,21 +32,14 @@ internal static class GpuLowRankLinear
         if (da is not null)
         {
             MatMulSize size = new(1, rank, weight.In, rows);
-            if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, MaskedSide.Right, size, v, x, da, mask);
+            if (dropout is { } mask) GpuMatrixProduct.RunMasked(gpu, ProductMask.Right, size, v, x, da, mask);
             else GpuMatrixProduct.Run(gpu, MatMulLayout.TN, size, v, x, da);
         }
         if (dx is null) return;
         (Tensor w, WeightScales? scales) = (weight.Operand, weight.OperandScales);
         MatMulSize back = new(1, rows, weight.In, weight.Out);
-        if (dropout is not { } branchMask) GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, new(v, a, rank), scales);
-        else if (!GpuMatrixProduct.RunsTexts(gpu))
-            GpuTiledProduct.Run<LayoutNN, BranchMask, NoActivation>(
-                gpu, back, rank, new(gpu, dy, w, dx, new(v, a, rank), before: accumulateDx ? dx : null, scales: scales), branchMask);
-        else
-        {
-            GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, scales: scales);
-            // The branch alone: a base of no steps.
-            GpuTiledProduct.Run<LayoutNN, BranchMask, NoActivation>(gpu, back with { K = 0 }, rank, new(gpu, dy, a, dx, new(v, a, rank), before: dx), branchMask);
-        }
+        ProductBranch branch = new(v, a, rank);
+        if (dropout is { } branchMask) GpuMatrixProduct.RunMaskedBranch(gpu, back, dy, w, dx, accumulateDx, branch, scales, branchMask);
+        else GpuMatrixProduct.Run(gpu, MatMulLayout.NN, back, dy, w, dx, null, accumulateDx, branch, scales);
     }
 }

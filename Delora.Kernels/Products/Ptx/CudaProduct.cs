@@ -18,11 +18,11 @@ namespace Delora.Kernels;
 /// <param name="Accumulate">Whether to add to c; not with an epilogue.</param>
 /// <param name="Branch">The branch's operands and their inner dimension; null for none. Not in a batch.</param>
 /// <param name="Scales">The scales of b's codes; null where b has numbers. Not in a batch.</param>
-/// <param name="Mask">A dropout mask on a or b, which is float32 then; null for none. Not in a batch, and not with a branch.</param>
+/// <param name="Mask">A dropout mask, and what it lies on; null for none. Not in a batch; on an operand not with a branch, on the branch not on tensor cores.</param>
 /// <param name="Epilogue">f and the residual.</param>
 internal sealed record CudaProduct(
     MmaType? Type, MatMulLayout Layout, MatMulSize Size, Tensor A, Tensor B, Tensor C, Tensor? Bias = null, bool Accumulate = false,
-    ProductBranch? Branch = null, WeightScales? Scales = null, (MaskedSide Side, DropoutMask Mask)? Mask = null, Epilogue Epilogue = default)
+    ProductBranch? Branch = null, WeightScales? Scales = null, (ProductMask On, DropoutMask Mask)? Mask = null, Epilogue Epilogue = default)
 {
     // What a grid may have along its second and third axis.
     private const int MostGroups = 65535;
@@ -42,21 +42,29 @@ internal sealed record CudaProduct(
             WarpgroupProduct.Run(gpu, this, warpgroups);
             return;
         }
-        using Tensor? a = Mask?.Side == MaskedSide.Left ? null : RoundedBefore(gpu, A, Size.N / ProductPlan.Large.Columns);
-        using Tensor? b = Mask?.Side == MaskedSide.Right ? null : RoundedBefore(gpu, B, Size.M / ProductPlan.Large.Rows);
+        using Tensor? a = Mask?.On == ProductMask.Left ? null : RoundedBefore(gpu, A, Size.N / ProductPlan.Large.Columns);
+        using Tensor? b = Mask?.On == ProductMask.Right ? null : RoundedBefore(gpu, B, Size.M / ProductPlan.Large.Rows);
         CudaProduct product = this with { A = a ?? A, B = b ?? B };
         product.Run(gpu, product.Plan(gpu));
     }
 
     /// <summary>How the product is cut on a card.</summary>
-    internal ProductPlan Plan(GpuDevice gpu) => ProductPlan.Choose(Size, Type, AllowsLarge(gpu), gpu.Target!.Multiprocessors);
+    internal ProductPlan Plan(GpuDevice gpu)
+    {
+        PtxTarget target = gpu.Target!;
+        // Random numbers beside all sums, or on an older card beside an operand, need more registers than the small tile has.
+        bool allowsFloatSmall = Mask is not { } mask || (mask.On != ProductMask.Branch && target.ComputeCapability >= 80);
+        return ProductPlan.Choose(Size, Type, AllowsLarge(gpu), target.Multiprocessors, allowsFloatSmall);
+    }
 
     /// <summary>Makes c by a given plan.</summary>
     internal void Run(GpuDevice gpu, ProductPlan plan)
     {
         if (C.ElementCount == 0) return;
-        if ((Scales is not null || Mask is not null) && Size.Batch != 1 || Mask is not null && Branch is not null)
-            throw new ArgumentException($"A quantized weight or a mask in a batch of {Size.Batch}, or a mask with a branch.", nameof(plan));
+        if ((Scales is not null || Mask is not null) && Size.Batch != 1)
+            throw new ArgumentException($"A quantized weight or a mask in a batch of {Size.Batch}.", nameof(plan));
+        if (Mask is { } of && (of.On == ProductMask.Branch ? Branch is null || Type is not null : Branch is not null))
+            throw new ArgumentException($"A mask ({of.On}) {(Branch is null ? "without" : "with")} a branch in {Type?.ToString() ?? "float32"}.", nameof(plan));
         ProductTile tile = plan.Tile;
         int tiles = checked(ProductPlan.Quotient(Size.M, tile.Rows) * ProductPlan.Quotient(Size.N, tile.Columns));
         using Tensor? parts = plan.Splits == 1 ? null : Tensor.Empty([plan.Splits, Size.Batch, Size.M, Size.N], DType.Float32, gpu, "parts of a product");
@@ -65,7 +73,7 @@ internal sealed record CudaProduct(
         (nint before, nint kept) = parts is null ? (Before(gpu), Kept(gpu)) : (0, 0);
         ActivationKind activation = parts is null ? Epilogue.Activation : ActivationKind.None;
         bool isWide = ProductOperand.WidthOf(DType.Float32, gpu.Address(output) | before | kept, Size.N) >= (Type is null ? 16 : 8);
-        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), isWide, tile, Mask?.Side, activation);
+        ProductVariant variant = new(Type, Left(gpu), Right(gpu), BranchOperands(gpu), isWide, tile, Mask?.On, activation);
         PtxKernel kernel = gpu.LoadPtx(s_names.GetOrAdd(variant, static variant => variant.Name), _ => ProductWriter.Write(variant).Text);
         MaskArguments? mask = Mask is { } masked ? MaskArguments.Of(gpu, masked.Mask, C) : null;
         nint scales = Scales is { } given ? gpu.Address(given.Tensor) : 0;
@@ -74,10 +82,14 @@ internal sealed record CudaProduct(
         for (int batch = 0; batch < Size.Batch; batch += MostGroups)
         {
             var launch = new PtxLaunch(tiles, plan.Splits, Math.Min(MostGroups, Size.Batch - batch), tile.Threads, 1, 1, tile.SharedBytes);
-            if (mask is { } on)
+            if (mask is { } on && Branch is { } under)
+                gpu.LaunchPtx(kernel, launch, (
+                    a, b, scales, c, bias, gpu.Address(under.A), gpu.Address(under.B), under.Rank, Size.M, Size.N, Size.K, plan.TilesOfSplit, before, kept, splitBytes,
+                    on.Start, on.Seed, on.Offset, on.Threshold, on.Scale));
+            else if (mask is { } lies)
                 gpu.LaunchPtx(kernel, launch, (
                     a, b, scales, c, bias, Size.M, Size.N, Size.K, plan.TilesOfSplit, before, kept, splitBytes,
-                    on.Start, on.Seed, on.Offset, on.Threshold, on.Scale));
+                    lies.Start, lies.Seed, lies.Offset, lies.Threshold, lies.Scale));
             else if (Branch is { } branch)
                 gpu.LaunchPtx(kernel, launch, (
                     a, b, scales, c, bias, gpu.Address(branch.A), gpu.Address(branch.B), branch.Rank,

@@ -40,6 +40,7 @@ internal sealed class FloatProduct : ProductWriter
     private protected override void WriteLoop()
     {
         WriteBranch(0, stage => MultiplyTile(stage, () => { }));
+        if (Variant.Mask == ProductMask.Branch) MaskSums();
         B32 readStage = (Stages + 0).As("read_stage"), writeStage = (Stages + Tile.StageBytes).As("write_stage");
         W.Comment("Tile 0");
         for (int side = 0; side < 2; side++)
@@ -77,9 +78,26 @@ internal sealed class FloatProduct : ProductWriter
         using (W.Scope("Bias, activation, what was before, and the output"))
         {
             Store(
-                _row, _column, [.. Enumerable.Range(0, 2 * Block).Select(i => i / Block * RowsBetween + i % Block)], [0, ColumnsBetween],
-                (r, c) => _sums[r][(c * Block)..((c + 1) * Block)]);
+                _row, _column, [.. Enumerable.Range(0, 2 * Block).Select(RowOf)], [0, ColumnsBetween], (r, c) => _sums[r][(c * Block)..((c + 1) * Block)]);
         }
+    }
+
+    /// <summary>A row of the thread's sums, from its first one on.</summary>
+    private static int RowOf(int i) => i / Block * RowsBetween + i % Block;
+
+    /// <summary>The mask on what the branch has summed; four neighbors of a row at a time.</summary>
+    private void MaskSums()
+    {
+        for (int i = 0; i < 2 * Block; i++)
+            using (W.Scope($"The mask of row {RowOf(i)} of the thread"))
+            {
+                B64 row = W.Result<B64>("mul.wide.s32", _row + RowOf(i), N);
+                for (int block = 0; block < 2; block++)
+                {
+                    F32[] factors = Mask!.Factors(row + W.Long(_column + block * ColumnsBetween));
+                    for (int j = 0; j < Block; j++) W.Emit("mul.f32", _sums[i][block * Block + j], _sums[i][block * Block + j], factors[j]);
+                }
+            }
     }
 
     /// <summary>Adds the products of all steps of a stage, and does something else after half of them.</summary>

@@ -3,14 +3,17 @@ using Delora.Kernels.Ptx;
 
 namespace Delora.Kernels;
 
-/// <summary>An operand of a product that a dropout mask lies on, float32.</summary>
-internal enum MaskedSide
+/// <summary>What a dropout mask lies on in a product.</summary>
+internal enum ProductMask
 {
-    /// <summary>The left one: h = x̃ A'ᵀ.</summary>
+    /// <summary>The left operand, float32: h = x̃ A'ᵀ.</summary>
     Left,
 
-    /// <summary>The right one: dA' = vᵀ x̃.</summary>
+    /// <summary>The right operand, float32: dA' = vᵀ x̃.</summary>
     Right,
+
+    /// <summary>The product of the branch, in float32 arithmetic: dx = g W + mask ∘ (v A').</summary>
+    Branch,
 }
 
 /// <summary>

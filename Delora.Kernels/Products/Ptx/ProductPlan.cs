@@ -38,7 +38,8 @@ internal readonly record struct ProductPlan(ProductTile Tile, int Splits, int Ti
     /// <param name="type">What tensor cores multiply; null for float32 arithmetic.</param>
     /// <param name="allowsLarge">Whether the variant has registers for <see cref="Large"/>.</param>
     /// <param name="processors">Multiprocessors of the card.</param>
-    internal static ProductPlan Choose(MatMulSize size, MmaType? type, bool allowsLarge, int processors)
+    /// <param name="allowsFloatSmall">Whether it has registers for <see cref="FloatSmall"/>, of which there are fewer.</param>
+    internal static ProductPlan Choose(MatMulSize size, MmaType? type, bool allowsLarge, int processors, bool allowsFloatSmall = true)
     {
         int depth = type is { } mma ? new MmaTile(mma, Small.Rows, true).Depth : FloatTile.Steps;
         int depthTiles = (int)(((long)size.K + depth - 1) / depth);
@@ -48,7 +49,7 @@ internal readonly record struct ProductPlan(ProductTile Tile, int Splits, int Ti
         (ProductTile, double)[] tiles = type is null ? [(FloatLarge, 1.0), (FloatSmall, 0.7)] : [(Large, 1.0), (Middle, 0.8), (Small, 0.5)];
         foreach ((ProductTile tile, double speed) in tiles)
         {
-            if (tile == Large && !allowsLarge) continue;
+            if ((tile == Large && !allowsLarge) || (tile == FloatSmall && !allowsFloatSmall)) continue;
             long count = checked((long)size.Batch * Quotient(size.M, tile.Rows) * Quotient(size.N, tile.Columns));
             long most = Math.Clamp(depthTiles / FewestTilesOfSplit, 1, MostSplits);
             long splits = Math.Clamp(processors * (long)tile.GroupsPerProcessor / Math.Max(1, count), 1, most);

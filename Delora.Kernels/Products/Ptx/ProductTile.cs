@@ -64,11 +64,11 @@ internal readonly record struct ProductOperand(DType Type, bool ByDepth, int Wid
 /// <param name="Branch">The operands of the low-rank branch, float32 in the order of the base's; null for none.</param>
 /// <param name="WideOutput">Whether neighbors of c are stored at once, two by tensor cores, else four: its rows are aligned to that.</param>
 /// <param name="Tile">The shares of groups and warps.</param>
-/// <param name="Mask">The operand that a dropout mask lies on; null for none.</param>
+/// <param name="Mask">What a dropout mask lies on; null for none.</param>
 /// <param name="Activation">What is made of the sums before they are stored.</param>
 internal sealed record ProductVariant(
     MmaType? Type, ProductOperand Left, ProductOperand Right, (ProductOperand Left, ProductOperand Right)? Branch, bool WideOutput, ProductTile Tile,
-    MaskedSide? Mask = null, ActivationKind Activation = ActivationKind.None)
+    ProductMask? Mask = null, ActivationKind Activation = ActivationKind.None)
 {
     /// <summary>A name for the kernel that says all of this.</summary>
     internal string Name
@@ -76,7 +76,7 @@ internal sealed record ProductVariant(
         get
         {
             string branch = Branch is { } pair ? $"_branch{pair.Left.Width}_{pair.Right.Width}" : "";
-            string mask = Mask is { } side ? $"_masked_{(side == MaskedSide.Left ? "left" : "right")}" : "";
+            string mask = Mask is { } side ? $"_masked_{side.ToString().ToLowerInvariant()}" : "";
             string suffix = $"{(WideOutput ? "" : "_odd")}{ActivationText.Suffix(Activation)}";
             return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{mask}{suffix}_{Tile.Rows}x{Tile.Columns}";
         }

@@ -10,7 +10,6 @@ namespace Delora.Kernels;
 internal abstract class ProductWriter
 {
     private readonly B64 _scales, _c, _bias, _before, _kept, _splitBytes;
-    private readonly MaskText? _mask;
 
     private protected ProductWriter(ProductVariant variant, OperandTile left, OperandTile right, PtxWriter writer, string about)
     {
@@ -28,8 +27,13 @@ internal abstract class ProductWriter
         TilesOfSplit = W.Parameter("tiles_of_split");
         // What is added, c itself or a residual, and where the sums go that f is of; 0 for neither.
         (_before, _kept, _splitBytes) = (W.Pointer("before"), W.Pointer("kept"), W.LongParameter("split_bytes"));
-        _mask = variant.Mask is not { } side ? null
-            : new MaskText(W, (side == MaskedSide.Left ? left : right).ByDepth ? K : side == MaskedSide.Left ? M : N);
+        Mask = variant.Mask switch
+        {
+            null => null,
+            ProductMask.Left => new MaskText(W, left.ByDepth ? K : M),
+            ProductMask.Right => new MaskText(W, right.ByDepth ? K : N),
+            _ => new MaskText(W, N),
+        };
         Thread = W.ThreadX();
         Lane = (Thread & 31).As("lane");
         B32 warp = (Thread >> 5).As("warp");
@@ -66,6 +70,9 @@ internal abstract class ProductWriter
 
     /// <summary>The operands of the low-rank branch and their inner dimension.</summary>
     private protected (B64 Left, B64 Right, B32 Rank)? Branch { get; }
+
+    /// <summary>The dropout mask, where there is one.</summary>
+    private protected MaskText? Mask { get; }
 
     private protected B32 M { get; }
 
@@ -130,8 +137,8 @@ internal abstract class ProductWriter
     /// <summary>The copies of both base operands.</summary>
     private protected OperandCopy[] BeginCopies()
     {
-        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile, _scales, Variant.Mask == MaskedSide.Left ? _mask : null);
-        OperandCopy right = OperandCopy.Create(W, Variant.Right, RightTile, _scales, Variant.Mask == MaskedSide.Right ? _mask : null);
+        OperandCopy left = OperandCopy.Create(W, Variant.Left, LeftTile, _scales, Variant.Mask == ProductMask.Left ? Mask : null);
+        OperandCopy right = OperandCopy.Create(W, Variant.Right, RightTile, _scales, Variant.Mask == ProductMask.Right ? Mask : null);
         left.Begin(Thread, Left, M, K, FirstRow, FirstDepth);
         right.Begin(Thread, Right, N, K, FirstColumn, FirstDepth);
         return [left, right];
