@@ -5,8 +5,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A product for a CUDA card: c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + residual, or + c, where a and b may be float32, bfloat16 or float16, and the low-rank
-/// branch, which lies like them, is float32.
+/// A product for a CUDA card: c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + residual, or + c, where a and b may be float32, bfloat16 or float16, and
+/// the low-rank branch, which lies like them, is float32.
 /// </summary>
 /// <param name="Type">What tensor cores multiply; null for float32 arithmetic without them.</param>
 /// <param name="Layout">How a and b lie.</param>

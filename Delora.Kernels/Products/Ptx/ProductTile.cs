@@ -67,7 +67,8 @@ internal sealed record ProductVariant(
         get
         {
             string branch = Branch is { } pair ? $"_branch{pair.Left.Width}_{pair.Right.Width}" : "";
-            return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{(WideOutput ? "" : "_odd")}{ActivationText.Suffix(Activation)}_{Tile.Rows}x{Tile.Columns}";
+            string output = $"{(WideOutput ? "" : "_odd")}{ActivationText.Suffix(Activation)}";
+            return $"product_{TypeName}_{Word(Left)}_{Word(Right)}{branch}{output}_{Tile.Rows}x{Tile.Columns}";
         }
     }
 
