@@ -15,7 +15,8 @@ public static partial class Functions
     /// <returns>[…, out]</returns>
     /// <exception cref="ShapeException">The shapes do not fit.</exception>
     public static Tensor Linear(
-        this Tensor x, Tensor weight, Tensor? bias = null, ActivationKind activation = ActivationKind.None, Tensor? residual = null, bool isTransposed = false)
+        this Tensor x, Tensor weight, Tensor? bias = null, ActivationKind activation = ActivationKind.None, Tensor? residual = null,
+        bool isTransposed = false)
     {
         if (activation != ActivationKind.None && residual is not null) return AddResidual(x.Linear(weight, bias, activation, null, isTransposed), residual);
         Check.HasRank("Linear", weight, 2);

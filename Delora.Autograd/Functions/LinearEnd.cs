@@ -19,7 +19,8 @@ public static partial class Functions
     /// <param name="function">The way back.</param>
     /// <param name="name">The layer's name.</param>
     private static Tensor EndLinear(
-        Tensor x, Shape shape, ActivationKind activation, Tensor? residual, Tape? tape, Action<Tensor, Epilogue> forward, Func<LinearEnd, Function> function, string name)
+        Tensor x, Shape shape, ActivationKind activation, Tensor? residual, Tape? tape, Action<Tensor, Epilogue> forward,
+        Func<LinearEnd, Function> function, string name)
     {
         bool keeps = tape is not null && activation != ActivationKind.None && !activation.IsFromResult();
         using var y = new Output(shape, x, name);

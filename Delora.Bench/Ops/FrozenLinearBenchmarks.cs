@@ -5,8 +5,8 @@ using Delora.Kernels;
 namespace Delora.Bench.Ops;
 
 /// <summary>
-/// A linear layer over a frozen weight, prepared once: y = x Wᵀ + bias and dx = dy W; y = gelu(x Wᵀ + bias) with the sums kept, and y = x Wᵀ + bias + residual, in the
-/// product and by kernels after it.
+/// A linear layer over a frozen weight, prepared once: y = x Wᵀ + bias and dx = dy W; y = gelu(x Wᵀ + bias) with the sums kept, and
+/// y = x Wᵀ + bias + residual, in the product and by kernels after it.
 /// </summary>
 public class FrozenLinearBenchmarks : OpBenchmarks
 {

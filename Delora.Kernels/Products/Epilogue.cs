@@ -21,7 +21,9 @@ public readonly record struct Epilogue
 
     /// <summary>Checks what belongs to the epilogue. Element types and devices are the op's to check, with all its operands.</summary>
     /// <exception cref="ShapeException">z or the residual does not have y's shape.</exception>
-    /// <exception cref="ArgumentException">z is wanted without an activation, an output shares memory with another operand, or there is no such activation.</exception>
+    /// <exception cref="ArgumentException">
+    /// z is wanted without an activation, an output shares memory with another operand, or there is no such activation.
+    /// </exception>
     internal void CheckBeside(string op, Tensor y, params ReadOnlySpan<Tensor?> operands)
     {
         if (Activation is < ActivationKind.None or > ActivationKind.Sigmoid) throw ActivationKinds.Unknown(Activation);

@@ -180,7 +180,8 @@ internal static class GpuTiledProduct
     private static float Factor(DropoutMask mask, uint word) => Philox.ToUniform(word) >= mask.Probability ? mask.Scale : 0f;
 
     private static void StoreRow<TActivation>(
-        ArrayView<float> c, ArrayView<float> bias, ArrayView<float> before, ArrayView<float> kept, long start, GpuFloat4 value, int row, int column, Measures size)
+        ArrayView<float> c, ArrayView<float> bias, ArrayView<float> before, ArrayView<float> kept, long start, GpuFloat4 value, int row, int column,
+        Measures size)
         where TActivation : struct, ICpuUnaryOp
     {
         if (row >= size.M) return;

@@ -25,7 +25,8 @@ public sealed class EpilogueTests
     public void OddSizesMatchTheReference(string name)
     {
         Device device = TestDevices.Get(name);
-        (int, int, int, int)[] sizes = [(0, 3, 4, 1), (1, 1, 1, 1), (2, 129, 8, 2), (33, 32, 31, 8), (4, 0, 3, 2), (4, 3, 0, 2), (1, 1025, 2, 0), (31, 12, 1, 33)];
+        (int, int, int, int)[] sizes =
+            [(0, 3, 4, 1), (1, 1, 1, 1), (2, 129, 8, 2), (33, 32, 31, 8), (4, 0, 3, 2), (4, 3, 0, 2), (1, 1025, 2, 0), (31, 12, 1, 33)];
         for (int i = 0; i < sizes.Length; i++)
         {
             CompareLayers(device, sizes[i], new(s_kinds[1 + i % (s_kinds.Length - 1)], true, i % 2 == 1));
@@ -48,10 +49,17 @@ public sealed class EpilogueTests
     public void TheBitsAreThoseOfSeparateKernels(string name)
     {
         Device device = TestDevices.Get(name);
-        Ending[] endings = [new(ActivationKind.Gelu, true, false), new(ActivationKind.None, false, true), new(ActivationKind.Tanh, true, true), new(ActivationKind.Silu, false, false)];
+        Ending[] endings =
+        [
+            new(ActivationKind.Gelu, true, false), new(ActivationKind.None, false, true), new(ActivationKind.Tanh, true, true),
+            new(ActivationKind.Silu, false, false),
+        ];
         foreach (MatMulLayout layout in Enum.GetValues<MatMulLayout>())
             foreach (MatMulSize size in new MatMulSize[]
-                     { new(1, 300, 257, 129), new(1, 129, 8, 2500), new(1, 8, 129, 2500), new(1, 9, 1025, 70), new(3, 65, 33, 40), new(1, 1, 77, 500), new(1, 3, 5, 0) })
+                     {
+                         new(1, 300, 257, 129), new(1, 129, 8, 2500), new(1, 8, 129, 2500), new(1, 9, 1025, 70), new(3, 65, 33, 40), new(1, 1, 77, 500),
+                         new(1, 3, 5, 0),
+                     })
                 foreach (Ending ending in endings)
                     Same(Product(device, layout, size, ending), Product(device, layout, size, ending, isSeparate: true), $"{layout} {size} {ending}");
         foreach ((int, int, int, int) size in new[] { (150, 400, 300, 8), (40, 50, 1500, 16), (2, 1500, 50, 16), (20, 30, 40, 150) })
@@ -90,7 +98,11 @@ public sealed class EpilogueTests
             GradientCheck.Numerical(() => x.Value.Linear(v, bias, kind, around, isTransposed), [x, v, bias, around]);
         // What goes around is the layer's own input, and a result that others use: its gradients add up.
         GradientCheck.Numerical(() => x.Value.Linear(v, null, kind, x), [x, v]);
-        GradientCheck.Numerical(() => x.Value.Scale(2) is var y && y.Linear(v, bias, kind, y) is var z ? z.FrozenLinear(weight, null, kind, z).Add(y).Add(z) : y, [x, v, bias]);
+        GradientCheck.Numerical(() =>
+        {
+            Tensor y = x.Value.Scale(2), z = y.Linear(v, bias, kind, y);
+            return z.FrozenLinear(weight, null, kind, z).Add(y).Add(z);
+        }, [x, v, bias]);
         x.RequiresGradient = bias.RequiresGradient = false;
         GradientCheck.Numerical(() => x.Value.FrozenLinear(weight, bias, residual: around), [around]);
     }
@@ -158,10 +170,12 @@ public sealed class EpilogueTests
 
     /// <summary>y and z of a frozen layer and of one with a branch.</summary>
     private static float[][] Layers(
-        Device device, (int Rows, int In, int Out, int Rank) size, Ending ending, DropoutMask? dropout, bool isSeparate = false, FrozenStorage storage = FrozenStorage.Float32)
+        Device device, (int Rows, int In, int Out, int Rank) size, Ending ending, DropoutMask? dropout, bool isSeparate = false,
+        FrozenStorage storage = FrozenStorage.Float32)
     {
         (int rows, int inputs, int outputs, int rank) = size;
-        using Tensor w = LinearAssert.Operand(1, [outputs, inputs], device), x = LinearAssert.Operand(2, [rows, inputs], device), bias = LinearAssert.Operand(3, [outputs], device);
+        using Tensor w = LinearAssert.Operand(1, [outputs, inputs], device), x = LinearAssert.Operand(2, [rows, inputs], device);
+        using Tensor bias = LinearAssert.Operand(3, [outputs], device);
         using Tensor a = LinearAssert.Operand(4, [rank, inputs], device), b = LinearAssert.Operand(5, [outputs, rank], device);
         using Tensor h = Tensor.Empty([rows, rank], device.FloatType, device);
         using FrozenWeight weight = FrozenWeight.Create(w, storage);
@@ -176,7 +190,8 @@ public sealed class EpilogueTests
     {
         (int batch, int m, int n, int k) = size;
         using Tensor a = LinearAssert.Operand(1, layout == MatMulLayout.TN ? [batch, k, m] : [batch, m, k], device);
-        using Tensor b = LinearAssert.Operand(2, layout == MatMulLayout.NT ? [batch, n, k] : [batch, k, n], device), bias = LinearAssert.Operand(3, [n], device);
+        using Tensor b = LinearAssert.Operand(2, layout == MatMulLayout.NT ? [batch, n, k] : [batch, k, n], device);
+        using Tensor bias = LinearAssert.Operand(3, [n], device);
         return ending.Make(device, [batch, m, n], isSeparate, (c, end) => MatMulKernel.Forward(a, b, c, layout, bias, epilogue: end));
     }
 

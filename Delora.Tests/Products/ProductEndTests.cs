@@ -24,7 +24,8 @@ public sealed class ProductEndTests
                 ProductTile tile = type is null ? ProductPlan.FloatSmall : ProductPlan.Small;
                 // One part and two; rows of c that are stored at once, and number by number.
                 Verify(gpu, type, new(1, 17, isOdd ? 35 : 36, 70), new ProductPlan(tile, 1, 8), s_kinds[i], isKept: true, hasResidual: isOdd);
-                Verify(gpu, type, new(1, 9, isOdd ? 36 : 35, 70), new ProductPlan(tile, 2, type is null ? 3 : 2), s_kinds[i], isKept: isOdd, hasResidual: true);
+                ProductPlan parts = new(tile, 2, type is null ? 3 : 2);
+                Verify(gpu, type, new(1, 9, isOdd ? 36 : 35, 70), parts, s_kinds[i], isKept: isOdd, hasResidual: true);
             }
     }
 
@@ -77,7 +78,8 @@ public sealed class ProductEndTests
     }
 
     [Theory]
-    [InlineData("sm_80", ActivationKind.Gelu), InlineData("sm_90a", ActivationKind.Gelu), InlineData("sm_90a", ActivationKind.Tanh), InlineData("sm_80", ActivationKind.GeluTanh)]
+    [InlineData("sm_80", ActivationKind.Gelu), InlineData("sm_90a", ActivationKind.Gelu), InlineData("sm_90a", ActivationKind.Tanh)]
+    [InlineData("sm_80", ActivationKind.GeluTanh)]
     public void TextsWithAnActivationStayInRegisters(string architecture, ActivationKind kind)
     {
         ProductOperand stored = new(DType.BFloat16, true, 16), plain = new(DType.Float32, true, 16), narrow = new(DType.Float32, true, 4);
@@ -96,14 +98,16 @@ public sealed class ProductEndTests
         if (architecture == "sm_90a")
             texts.AddRange(
             [
-                WarpgroupWriter.Write(new(MmaType.BFloat16, MatMulLayout.NT, 256, 2, true, kind)), WarpgroupWriter.Write(new(MmaType.BFloat16, MatMulLayout.NT, 256, 0, false, kind)),
+                WarpgroupWriter.Write(new(MmaType.BFloat16, MatMulLayout.NT, 256, 2, true, kind)),
+                WarpgroupWriter.Write(new(MmaType.BFloat16, MatMulLayout.NT, 256, 0, false, kind)),
                 WarpgroupWriter.Write(new(MmaType.Float16, MatMulLayout.NN, 128, 5, true, kind)),
             ]);
         foreach (PtxText text in texts)
         {
             PtxReport report = NvidiaAssembler.Assemble(text.Text, architecture);
-            TestContext.Current.SendDiagnosticMessage($"{text.Entry} for {architecture}: {report.Registers} registers");
-            Assert.True(report.StackBytes == 0 && report.SpilledBytes == 0, $"{text.Entry} for {architecture}: {report.Registers} registers, {report.Report}");
+            string what = $"{text.Entry} for {architecture}: {report.Registers} registers, {report.Report}";
+            TestContext.Current.SendDiagnosticMessage(what);
+            Assert.True(report.StackBytes == 0 && report.SpilledBytes == 0, what);
             Assert.DoesNotContain("serialize", report.Report, StringComparison.OrdinalIgnoreCase);
         }
     }
@@ -133,21 +137,25 @@ public sealed class ProductEndTests
         (int batch, int m, int n, int k) = size;
         DType stored = type is null or MmaType.TensorFloat32 ? DType.Float32 : DType.BFloat16;
         isKept &= kind != ActivationKind.None;
-        using Tensor x = On(1, [batch, m, k]), w = On(2, [batch, n, k]), bias = LinearAssert.Operand(3, [n], gpu), around = LinearAssert.Operand(4, [batch, m, n], gpu);
+        using Tensor x = On(1, [batch, m, k]), w = On(2, [batch, n, k]), bias = LinearAssert.Operand(3, [n], gpu);
+        using Tensor around = LinearAssert.Operand(4, [batch, m, n], gpu);
         using Tensor sums = OpTesting.Output([batch, m, n], gpu), y = OpTesting.Output([batch, m, n], gpu), z = OpTesting.Output([batch, m, n], gpu);
         CudaProduct product = new(type, MatMulLayout.NT, size, x, w, sums, bias);
         Run(product);
         Run(product with { C = y, Epilogue = new() { Activation = kind, Preactivation = isKept ? z : null, Residual = hasResidual ? around : null } });
         float[] plain = sums.ToArray<float>(), actual = y.ToArray<float>(), added = around.ToArray<float>();
         if (isKept) Assert.Equal(plain, z.ToArray<float>());
-        using Tensor reference = Tensor.From(plain, [plain.Length], Devices.Reference), activated = Tensor.Empty(reference.Shape, DType.Float64, Devices.Reference);
+        using Tensor reference = Tensor.From(plain, [plain.Length], Devices.Reference);
+        using Tensor activated = Tensor.Empty(reference.Shape, DType.Float64, Devices.Reference);
         if (kind == ActivationKind.None) activated.CopyFrom(reference);
         else kind.Forward(reference, activated);
         double[] expected = activated.ToArray<double>();
         for (int i = 0; i < actual.Length; i++)
         {
             double wanted = expected[i] + (hasResidual ? added[i] : 0);
-            Assert.True(Math.Abs(actual[i] - wanted) <= 2e-6 * (1 + Math.Abs(expected[i])), $"{kind} of {type}, {size}, {plan}: element {i} is {actual[i]}, not {wanted}");
+            Assert.True(
+                Math.Abs(actual[i] - wanted) <= 2e-6 * (1 + Math.Abs(expected[i])),
+                $"{kind} of {type}, {size}, {plan}: element {i} is {actual[i]}, not {wanted}");
         }
 
         void Run(CudaProduct what)

@@ -3,8 +3,8 @@ using Delora.Core;
 namespace Delora.Kernels;
 
 /// <summary>
-/// A linear layer over a frozen weight: y = x Wᵀ + bias, with an <see cref="Epilogue"/> y = f(x Wᵀ + bias) + residual, and on the way back dx = dz W, where dz is
-/// the gradient of x Wᵀ + bias. x [N, in], W [out, in], y [N, out].
+/// A linear layer over a frozen weight: y = x Wᵀ + bias, with an <see cref="Epilogue"/> y = f(x Wᵀ + bias) + residual, and on the way back
+/// dx = dz W, where dz is the gradient of x Wᵀ + bias. x [N, in], W [out, in], y [N, out].
 /// </summary>
 public static partial class FrozenLinearKernel
 {

@@ -12,8 +12,9 @@ namespace Delora.Kernels;
 /// <code>
 /// v = g B'      dx = [g | v]·[W ; A']      dB' = gᵀ h      dA' = vᵀ x̃
 /// </code>
-/// (under dropout v A' is masked before it is added to g W). With an <see cref="Epilogue"/> f(y) + residual is stored, and g is the gradient of what f is of. It knows nothing of norms: DeLoRA, LoRA and several adapters side by side along the
-/// rank are the same op. x [N, in], W [out, in], A' [r, in], B' [out, r], h and v [N, r], y and g [N, out].
+/// (under dropout v A' is masked before it is added to g W). With an <see cref="Epilogue"/> f(y) + residual is stored, and g is the gradient of
+/// what f is of. It knows nothing of norms: DeLoRA, LoRA and several adapters side by side along the rank are the same op. x [N, in], W [out, in],
+/// A' [r, in], B' [out, r], h and v [N, r], y and g [N, out].
 /// </summary>
 public static partial class LowRankLinearKernel
 {

@@ -17,7 +17,8 @@ public enum MatMulLayout
 
 /// <summary>
 /// Matrix product c = op(a)·op(b) + bias + c, with op by <see cref="MatMulLayout"/>. Two dimensions, or three with a common batch first:
-/// c [batch, m, n]. The bias [n] is added to every row; with an <see cref="Epilogue"/> c = f(op(a)·op(b) + bias) + residual. float32 products accumulate in float32, in an order that depends on the shapes alone.
+/// c [batch, m, n]. The bias [n] is added to every row; with an <see cref="Epilogue"/> c = f(op(a)·op(b) + bias) + residual. float32 products
+/// accumulate in float32, in an order that depends on the shapes alone.
 /// </summary>
 public static partial class MatMulKernel
 {

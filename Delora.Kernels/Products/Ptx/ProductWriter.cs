@@ -176,8 +176,8 @@ internal abstract class ProductWriter
     }
 
     /// <summary>
-    /// Adds the bias, applies the activation, adds what was before, where they are wanted, and stores: row by row what a thread has of it. A row's loads are on their
-    /// way together; the next row's wait for this one's stores, or they would fill the registers.
+    /// Adds the bias, applies the activation, adds what was before, where they are wanted, and stores: row by row what a thread has of it. A row's
+    /// loads are on their way together; the next row's wait for this one's stores, or they would fill the registers.
     /// </summary>
     /// <param name="row">The thread's first row of c.</param>
     /// <param name="column">The thread's first column of c.</param>

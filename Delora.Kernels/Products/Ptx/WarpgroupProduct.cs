@@ -70,8 +70,8 @@ internal static class WarpgroupProduct
         (nint c, nint before, nint kept) = (gpu.Address(product.C), product.Before(gpu), product.Kept(gpu));
         bool isPaired = size.N % 2 == 0 && (c | before | kept) % (2 * sizeof(float)) == 0;
         WarpgroupVariant variant = new(
-            type == DType.BFloat16 ? MmaType.BFloat16 : MmaType.Float16, product.Layout, plan.Columns, ProductPlan.Quotient(rank, WarpgroupVariant.StepDepth), isPaired,
-            product.Epilogue.Activation);
+            type == DType.BFloat16 ? MmaType.BFloat16 : MmaType.Float16, product.Layout, plan.Columns,
+            ProductPlan.Quotient(rank, WarpgroupVariant.StepDepth), isPaired, product.Epilogue.Activation);
         PtxKernel kernel = gpu.LoadPtx(variant.Name, _ => WarpgroupWriter.Write(variant).Text);
         using Tensor? a = Rounded(gpu, product.A, type), b = Rounded(gpu, product.B, type);
         TensorMap left = Map(a ?? product.A, size.Batch, size.M, size.K, variant.LeftByDepth, WarpgroupVariant.Rows);

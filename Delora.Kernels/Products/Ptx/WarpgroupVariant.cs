@@ -9,7 +9,8 @@ namespace Delora.Kernels;
 /// <param name="BranchSteps">Sixteens of the low-rank branch's inner dimension; 0 without a branch.</param>
 /// <param name="PairedOutput">Whether two neighbors of c are stored at once: it has an even number of columns and lies at a multiple of 8 bytes.</param>
 /// <param name="Activation">What is made of the sums before they are stored.</param>
-internal sealed record WarpgroupVariant(MmaType Type, MatMulLayout Layout, int Columns, int BranchSteps, bool PairedOutput, ActivationKind Activation = ActivationKind.None)
+internal sealed record WarpgroupVariant(
+    MmaType Type, MatMulLayout Layout, int Columns, int BranchSteps, bool PairedOutput, ActivationKind Activation = ActivationKind.None)
 {
     /// <summary>Rows of a group's tile: 64 for each of two warpgroups.</summary>
     internal const int Rows = 128;

@@ -3,10 +3,11 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Writes the matrix product for cards of compute capability 9.0, c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + before, of 16-bit operands with float32 sums. One thread of a
-/// group asks for tiles of the operands, which the card copies to shared memory; two warpgroups multiply them there, each half of the group's rows. Two barrier
-/// objects of each stage say that its tile has come (full) and that both have multiplied it (empty). A group makes one tile of c after the other, and copies for the
-/// next are under way while it stores the last. The order of every sum depends on the sizes alone.
+/// Writes the matrix product for cards of compute capability 9.0, c = f(op(a)·op(b) + op(a₂)·op(b₂) + bias) + before, of 16-bit operands with
+/// float32 sums. One thread of a group asks for tiles of the operands, which the card copies to shared memory; two warpgroups multiply them there,
+/// each half of the group's rows. Two barrier objects of each stage say that its tile has come (full) and that both have multiplied it (empty). A
+/// group makes one tile of c after the other, and copies for the next are under way while it stores the last. The order of every sum depends on the
+/// sizes alone.
 /// </summary>
 internal sealed partial class WarpgroupWriter
 {

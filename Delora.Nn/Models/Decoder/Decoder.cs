@@ -158,8 +158,8 @@ internal sealed class DecoderLayer : Module
 }
 
 /// <summary>
-/// Causal attention with rotary positions, and what goes around it; several query heads share a head of keys and values. Qwen3 norms each head of queries and keys
-/// before it is turned; in a layer with a window only the nearest keys are seen.
+/// Causal attention with rotary positions, and what goes around it; several query heads share a head of keys and values. Qwen3 norms each head of
+/// queries and keys before it is turned; in a layer with a window only the nearest keys are seen.
 /// </summary>
 internal sealed class DecoderAttention : Module
 {
@@ -216,7 +216,8 @@ internal sealed class DecoderMlp : Module
     internal Tensor Forward(Tensor x, Tensor around)
     {
         bool isSwiGlu = _activation == DecoderConfig.Silu;
-        Tensor gate = _gate.Forward(x, isSwiGlu ? ActivationKind.None : HiddenActivation.Of(_activation)), up = _up.Forward(x);    // [batch, seq, intermediate]
+        Tensor gate = _gate.Forward(x, isSwiGlu ? ActivationKind.None : HiddenActivation.Of(_activation));
+        Tensor up = _up.Forward(x);                                       // [batch, seq, intermediate]
         return _down.Forward(isSwiGlu ? gate.SwiGlu(up) : gate.Multiply(up), ActivationKind.None, around);
     }
 }

@@ -6,8 +6,8 @@ using Delora.Nn;
 namespace Delora.Tests.Nn.Models;
 
 /// <summary>
-/// GPT-2, whose products end with the activation and with what goes around them, beside the same modules with functions of their own for both: the same loss and the
-/// same gradients, on the CPU to the bit.
+/// GPT-2, whose products end with the activation and with what goes around them, beside the same modules with functions of their own for both:
+/// the same loss and the same gradients, on the CPU to the bit.
 /// </summary>
 public sealed class EpilogueModelTests
 {
@@ -36,15 +36,21 @@ public sealed class EpilogueModelTests
     /// <summary>The loss, and all gradients in the order of the parameters.</summary>
     private static double[][] Step(Device device, string variant, Func<GPT2LMHeadModel, Tensor, Tensor, Tensor> loss)
     {
-        GPT2Config config = new() { VocabSize = 19, HiddenSize = Hidden, NumHiddenLayers = Layers, NumAttentionHeads = Heads, MaxPositionEmbeddings = 8, InitializerRange = 0.3 };
+        GPT2Config config = new()
+        {
+            VocabSize = 19,
+            HiddenSize = Hidden,
+            NumHiddenLayers = Layers,
+            NumAttentionHeads = Heads,
+            MaxPositionEmbeddings = 8,
+            InitializerRange = 0.3,
+        };
         using GPT2LMHeadModel model = GPT2LMHeadModel.Create(config, device, new Generator(1));
         using PeftModel? peft = variant == "all weights" ? null : new(model);
         if (peft is not null)
         {
-            DeloraConfig delora = new()
-            {
-                R = 3, InitWeights = false, TargetModules = ModuleSelector.AllLinear, ModuleDropout = variant is "dropout" or "several" ? 0.2 : 0,
-            };
+            DeloraConfig delora = new() { R = 3, InitWeights = false, TargetModules = ModuleSelector.AllLinear };
+            if (variant is "dropout" or "several") delora = delora with { ModuleDropout = 0.2 };
             peft.AddAdapter(delora, new Generator(2), "one");
             if (variant == "several")
             {
