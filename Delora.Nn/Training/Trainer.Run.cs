@@ -41,8 +41,7 @@ public sealed partial class Trainer<TBatch>
                 if (options.UseCudaGraph) _recorder = new StepRecorder(card, trainer.Recordable?.Generator, trainer.Warn);
                 if (_recorder is not null && trainer.Recordable is not null)
                     _recordedLoss = Tensor.Zeros([], card.FloatType, card, "loss of a recorded pass").Own();
-                // Who goes on after a step that was left out must know of it: the steps of the optimizer are counted.
-                if (options.NonFinite == NonFinitePolicy.Stop) _gate = new FiniteGate(card);
+                _gate = new FiniteGate(card);
             }
             trainer._run = this;
         }
@@ -53,6 +52,7 @@ public sealed partial class Trainer<TBatch>
             if (_done == _options.Steps) return false;
             cancellation.ThrowIfCancellationRequested();
             _optimizer.ZeroGradients();
+            if (_options.NonFinite == NonFinitePolicy.Skip) _gate?.Open();
             return true;
         }
 
@@ -94,40 +94,41 @@ public sealed partial class Trainer<TBatch>
 
         public void FinishStep()
         {
+            // Whether the step before was left out says which number this one has. Meanwhile the card computes this step's passes.
+            if (_options.NonFinite == NonFinitePolicy.Skip) SettlePending();
             int step = _step = _done + 1;
             _optimizer.LearningRateFactor = _options.Schedule.FactorAt(_done);
             long count = _optimizer.StepCount;
             if (_gate is null)
             {
-                Together("norm", _optimizer.MeasureNorm);
+                _optimizer.MeasureNorm();
+                Settle(Take(step, count));
+                return;
             }
-            else
+            // The device leaves the step out where a number is not finite. Meanwhile the step before is looked at.
+            _optimizer.CheckStep(_options.MaxGradientNorm);
+            Together("norm and step" + Acting(), () =>
             {
-                // The device leaves the step out where a number is not finite, and all steps after it. Meanwhile the step before is looked at.
-                _optimizer.CheckStep(_options.MaxGradientNorm);
-                Together("norm and step" + Acting(), () =>
-                {
-                    _optimizer.MeasureNorm();
-                    _gate.Watch(_optimizer.Norm);
-                    _optimizer.LaunchStep(_options.MaxGradientNorm, _gate.Tensor);
-                    FollowStep();
-                });
-                _optimizer.Count(count + 1);
-            }
-            // Asked for before the losses are waited for: one wait for all.
+                _optimizer.MeasureNorm();
+                _gate.Watch(_optimizer.Norm);
+                _optimizer.LaunchStep(_options.MaxGradientNorm, _gate.Tensor);
+                FollowStep();
+            });
+            _optimizer.Count(count + 1);
+            _done = step;
+            Taken? before = _pending;
+            _pending = Take(step, count);
+            if (before is not null) Settle(before);
+            if (_trainer.Callbacks.Any(callback => callback.MustFollow(step, _options.Steps)) || step == _options.Steps) SettlePending();
+        }
+
+        /// <summary>The numbers of a step, on their way: one wait for all.</summary>
+        private Taken Take(int step, long count)
+        {
             var taken = new Taken(
                 step, [.. _losses], new Readback(_optimizer.Norm), _optimizer.LearningRate * _optimizer.LearningRateFactor, count, _samples);
             _losses.Clear();
-            if (_gate is null)
-            {
-                Settle(taken);
-                return;
-            }
-            _done = step;
-            Taken? before = _pending;
-            _pending = taken;
-            if (before is not null) Settle(before);
-            if (_trainer.Callbacks.Any(callback => callback.MustFollow(step, _options.Steps)) || step == _options.Steps) SettlePending();
+            return taken;
         }
 
         /// <summary>Looks at the numbers of a step, and tells of it.</summary>
@@ -149,8 +150,12 @@ public sealed partial class Trainer<TBatch>
             if (_gate is null)
             {
                 if (finite) TakeStep();
-                if (Acting() is { Length: > 0 } parts) Together(parts, FollowStep);
+                FollowStep();
                 _done = taken.Step;
+            }
+            else if (!finite)
+            {
+                _optimizer.Count(taken.StepCount);
             }
             Report(taken, norm, !finite);
         }
@@ -158,15 +163,16 @@ public sealed partial class Trainer<TBatch>
         private void TakeStep()
         {
             _optimizer.CheckStep(_options.MaxGradientNorm);
-            Together("step", () => _optimizer.LaunchStep(_options.MaxGradientNorm));
+            _optimizer.LaunchStep(_options.MaxGradientNorm);
             _optimizer.Count(_optimizer.StepCount + 1);
         }
 
-        /// <summary>What belongs to the optimizer's step besides itself.</summary>
+        /// <summary>What belongs to a step besides the optimizer's: also to one that was left out, where the run goes on.</summary>
         private void FollowStep()
         {
+            Tensor? gate = _options.NonFinite == NonFinitePolicy.Stop ? _gate?.Tensor : null;
             foreach (IStepPart part in _parts)
-                if (part.ActsAfter(_step)) part.AfterStep(() => _step, _gate?.Tensor);
+                if (part.ActsAfter(_step)) part.AfterStep(() => _step, gate);
         }
 
         /// <summary>Names the parts that have something to do behind this step.</summary>
