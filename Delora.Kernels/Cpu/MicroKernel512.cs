@@ -21,6 +21,12 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
     /// <summary>Each number twice: one vector serves two rows.</summary>
     public static int NarrowWidth => 16;
 
+    /// <summary>
+    /// Steps before its end at which a register tile asks for its lines of C. Asked for at its beginning they would be gone again: a panel of B fills the
+    /// first cache.
+    /// </summary>
+    private const int LastSteps = 64;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(
         int k, float* a, float* b, nint ldb, float* c, nint ldc, float* bias, bool accumulate, float* prefetch, int k2, float* a2, float* b2)
@@ -28,11 +34,8 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
         V c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
         V c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
         V c80 = default, c81 = default, c90 = default, c91 = default, ca0 = default, ca1 = default, cb0 = default, cb1 = default;
-        for (int i = 0; i < 12; i++)
-        {
-            Sse.Prefetch0(c + i * ldc);
-            Sse.Prefetch0(c + i * ldc + 16);
-        }
+        int last = Math.Min(k, LastSteps);
+        k -= last;
         while (true)
         {
             for (; k > 0; k--)
@@ -58,6 +61,17 @@ internal readonly unsafe partial struct MicroKernel512 : IMicroKernel
                 Row(a[11], b0, b1, ref cb0, ref cb1);
                 a += 12;
                 b += ldb;
+            }
+            if (last > 0)
+            {
+                k = last;
+                last = 0;
+                for (int i = 0; i < 12; i++)
+                {
+                    Sse.Prefetch0(c + i * ldc);
+                    Sse.Prefetch0(c + i * ldc + 16);
+                }
+                continue;
             }
             if (k2 == 0)
                 break;
