@@ -15,8 +15,8 @@ internal static class EmbedCommand
         TextInputs inputs = new();
         Option<string?> pooling = ValueOptions.ChoiceOrNone(
             "--pooling",
-            "How a text's tokens become one vector: their mean, the first token (cls), or the model's pooler. [default: what the folder's "
-            + "1_Pooling says, else mean]",
+            "How a text's tokens become one vector: their mean, the first token (cls), or the model's pooler. [default: what the "
+            + "folder's modules.json says, as sentence-transformers writes it, else mean]",
             "mean", "cls", "pooler");
         Option<bool> raw = new("--no-normalize") { Description = "Leave the vectors as long as they are; else each has the length 1." };
         Option<int?> length = ModelOptions.Length();

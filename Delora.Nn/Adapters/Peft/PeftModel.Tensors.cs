@@ -41,6 +41,7 @@ public sealed partial class PeftModel
                 .Select(entry => (entry.Bias, tensors.Read(entry.Key, entry.Bias.Value.Device)))];
             TakeBaseWeights(tensors, weights.Where(entry => fit.Usable.Contains(entry.Key)), warn);
             foreach ((Parameter bias, Tensor value) in values) bias.Value.CopyFrom(value);
+            WarnOfOtherBase(plan, tensors.Source, warn);
         }
         catch
         {
