@@ -4,8 +4,8 @@ using Delora.Core;
 namespace Delora.Bench;
 
 /// <summary>
-/// A process that goes on where this one cannot: after a fault of a kernel, such as an address outside of its memory, CUDA computes nothing more in a process, and
-/// what comes after would seem to fail as well.
+/// A process that goes on where this one cannot: after a fault of a kernel, such as an address outside of its memory, CUDA computes nothing more in a
+/// process, and what comes after would seem to fail as well.
 /// </summary>
 internal static class Successor
 {
@@ -29,7 +29,8 @@ internal static class Successor
     {
         Console.WriteLine("The device computes nothing more in this process; a new one goes on.");
         string program = Environment.ProcessPath!;
-        using Process process = Process.Start(program, Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(Successor).Assembly.Location, .. args] : args);
+        bool isHost = Path.GetFileNameWithoutExtension(program) == "dotnet";
+        using Process process = Process.Start(program, isHost ? [typeof(Successor).Assembly.Location, .. args] : args);
         process.WaitForExit();
         return process.ExitCode;
     }

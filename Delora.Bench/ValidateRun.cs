@@ -6,8 +6,8 @@ using Delora.Kernels;
 namespace Delora.Bench;
 
 /// <summary>
-/// Every benchmark method of every op on one device against the float64 reference, at odd sizes with poisoned outputs; nothing is timed. After a fault of the device a
-/// new process goes on with the next op.
+/// Every benchmark method of every op on one device against the float64 reference, at odd sizes with poisoned outputs; nothing is timed. After a fault
+/// of the device a new process goes on with the next op.
 /// </summary>
 internal static class ValidateRun
 {

@@ -10,7 +10,9 @@ public sealed class TestDevicesTests
 
     public static TheoryData<string> Sources =>
         [.. typeof(TestDevicesTests).Assembly.GetTypes().SelectMany(type => type.GetMethods())
-            .SelectMany(method => method.GetCustomAttributes<MemberDataAttribute>(), (method, data) => (data.MemberType ?? method.ReflectedType)?.GetProperty(data.MemberName))
+            .SelectMany(
+                method => method.GetCustomAttributes<MemberDataAttribute>(),
+                (method, data) => (data.MemberType ?? method.ReflectedType)?.GetProperty(data.MemberName))
             // Not from types that are made for each test: their rows would read files.
             .OfType<PropertyInfo>().Where(property => property.PropertyType.Name.StartsWith("TheoryData", StringComparison.Ordinal))
             .Select(property => $"{property.DeclaringType!.FullName}.{property.Name}").Distinct()];
@@ -22,6 +24,8 @@ public sealed class TestDevicesTests
         var rows = (IEnumerable)typeof(TestDevicesTests).Assembly.GetType(source[..dot], throwOnError: true)!.GetProperty(source[(dot + 1)..])!.GetValue(null)!;
         foreach (ITheoryDataRow row in rows.OfType<ITheoryDataRow>())
             if (row.GetData() is [string device, ..] && s_cards.Contains(device))
-                Assert.True(row.Traits is { } traits && traits.TryGetValue("Device", out HashSet<string>? named) && named.Contains(device), $"{source}: a row of {device} has no trait");
+                Assert.True(
+                    row.Traits is { } traits && traits.TryGetValue("Device", out HashSet<string>? named) && named.Contains(device),
+                    $"{source}: a row of {device} has no trait");
     }
 }

@@ -17,13 +17,13 @@ internal enum TrialMode
 }
 
 /// <summary>
-/// Trials of kernels: a small piece of work whose result is known is done before a kernel's first use, so that an error of the driver's assembler or of this code
-/// becomes a warning, not a wrong result.
+/// Trials of kernels: a small piece of work whose result is known is done before a kernel's first use, so that an error of the driver's assembler or of
+/// this code becomes a warning, not a wrong result.
 /// </summary>
 public sealed partial class GpuDevice
 {
-    /// <summary>The environment variable that says what becomes of products by warpgroups: <c>try</c>, which is also meant where it is not set, <c>strict</c> or
-    /// <c>off</c>.</summary>
+    /// <summary>The environment variable that says what becomes of products by warpgroups: <c>try</c>, which is also meant where it is not set,
+    /// <c>strict</c> or <c>off</c>.</summary>
     internal const string WarpgroupVariable = "DELORA_WARPGROUPS";
 
     private readonly ConcurrentDictionary<object, Lazy<bool>> _trials = [];
@@ -36,8 +36,8 @@ public sealed partial class GpuDevice
     /// <exception cref="DeviceException">The environment asks for something else than the three.</exception>
     internal TrialMode Warpgroups { get; set; } = ModeOf(Environment.GetEnvironmentVariable(WarpgroupVariable));
 
-    /// <summary>How long a trial may take. It is over in milliseconds; what is not done then never will be.</summary>
-    internal TimeSpan TrialPatience { get; set; } = TimeSpan.FromSeconds(10);
+    /// <summary>How long a trial may take, with what was asked of the device before. It is over in milliseconds; what is not done then never will be.</summary>
+    internal TimeSpan TrialPatience { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>What the environment asks for.</summary>
     internal static TrialMode ModeOf(string? word) => word switch
@@ -99,7 +99,8 @@ public sealed partial class GpuDevice
             catch (DeviceException)
             {
                 throw new DeviceException(
-                    $"{Name}: {name} failed its trial, and the card computes nothing more in this process: {wrong}. {WarpgroupVariable}=off does without.", error);
+                    $"{Name}: {name} failed its trial, and the card computes nothing more in this process: {wrong}. {WarpgroupVariable}=off does without.",
+                    error);
             }
         }
         if (wrong is null) return true;

@@ -21,8 +21,8 @@ public sealed partial class GpuDevice : Device
     private readonly PtxCompiler? _compiler;
     private readonly GpuPlannedBuffer? _planned;
 
-    // Every block that was not given back. A tensor that is never disposed dies together with its block, and ILGPU's finalizer would free the memory that the tensor's
-    // own gives to the next.
+    // Every block that was not given back. A tensor that is never disposed dies together with its block, and ILGPU's finalizer would free the memory that
+    // the tensor's own gives to the next.
     private readonly ConcurrentDictionary<GpuMemoryBlock, bool> _blocks = [];
 
     /// <summary>A device on an accelerator that is now its own. It runs PTX through the driver, where there is one.</summary>

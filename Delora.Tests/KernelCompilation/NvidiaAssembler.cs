@@ -53,7 +53,7 @@ internal static partial class NvidiaAssembler
         }
     }
 
-    /// <summary>The parameters of a text's only entry in the card's memory, in their order: where they lie, and how many bytes a launch copies of each.</summary>
+    /// <summary>The parameters of a text's only entry in the card's memory: where they lie, and how many bytes a launch copies of each.</summary>
     internal static (int Offset, int Size)[] Parameters(string text, string architecture)
     {
         Assert.SkipWhen(Path is null, Missing);

@@ -104,7 +104,7 @@ public sealed class WarpgroupTrialTests
 
     private static GpuDevice Start(FaultyDriver faulty)
     {
-        GpuDevice gpu = InterpretedDevice.Start(new(9, 0, 84, 2, 227 << 10), "two multiprocessors", wrap: driver => faulty.Around(driver));
+        GpuDevice gpu = InterpretedDevice.Start(new(9, 0, 84, 2, 227 << 10), "two multiprocessors", around: faulty.Around);
         gpu.Warpgroups = TrialMode.Tried;
         return gpu;
     }

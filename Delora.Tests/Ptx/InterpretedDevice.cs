@@ -15,16 +15,16 @@ internal static class InterpretedDevice
         .GetMethod("get_NumberChildObjects", BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)!;
 
     /// <summary>Starts one.</summary>
-    /// <param name="target">What card it is.</param>
+    /// <param name="target">The card that it is.</param>
     /// <param name="name">Its name.</param>
-    /// <param name="options">What the interpreter checks.</param>
-    /// <param name="wrap">What stands between the device and the interpreter.</param>
-    internal static GpuDevice Start(PtxTarget target, string name, PtxOptions? options = null, Func<IPtxDriver, IPtxDriver>? wrap = null)
+    /// <param name="options">How the interpreter works.</param>
+    /// <param name="around">Puts something around the driver.</param>
+    internal static GpuDevice Start(PtxTarget target, string name, PtxOptions? options = null, Func<IPtxDriver, IPtxDriver>? around = null)
     {
         GpuDevice? device = null;
         var driver = new PtxMachineDriver(
             target, () => device is null ? [] : Allocations(device.Accelerator), () => device is null ? 0 : Version(device), options);
-        return device = GpuDevice.Interpreting(wrap is null ? driver : wrap(driver), name);
+        return device = GpuDevice.Interpreting(around?.Invoke(driver) ?? driver, name);
     }
 
     /// <summary>Grows with every buffer that is made, and changes when one is disposed.</summary>

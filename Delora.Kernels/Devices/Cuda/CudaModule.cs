@@ -99,8 +99,8 @@ internal sealed unsafe class CudaFunction : IPtxFunction
                 $"asking for {launch.DynamicSharedBytes} bytes of shared memory beside {Info.StaticSharedBytes} static ones");
             _dynamicSharedBytes = launch.DynamicSharedBytes;
         }
-        // One address for each parameter, and not the packed buffer that cuLaunchKernel also takes ("extra"): only the driver knows where the assembler wants them.
-        // ptxas 12.4 puts the first tensor map of a kernel for sm_90a at 0x30, not at 0.
+        // One address for each parameter, and not the packed buffer that cuLaunchKernel also takes ("extra"): only the driver knows where the
+        // assembler wants them. ptxas 12.4 puts the first tensor map of a kernel for sm_90a at 0x30, not at 0.
         fixed (byte* buffer = parameters)
         {
             void** addresses = stackalloc void*[_offsets.Length];

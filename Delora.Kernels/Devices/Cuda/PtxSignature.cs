@@ -30,8 +30,8 @@ internal sealed partial class PtxSignature
     internal IReadOnlyList<PtxParameter> Parameters { get; }
 
     /// <summary>
-    /// Where each parameter begins in a launch's bytes, which lie as in a C struct. In the card's memory they may lie otherwise: parameters begin there at an address
-    /// that is no multiple of 64, so that the assembler moves those that want such a multiple.
+    /// Where each parameter begins in a launch's bytes, which lie as in a C struct. In the card's memory they may lie otherwise: parameters begin there at
+    /// an address that is no multiple of 64, so that the assembler moves those that want such a multiple.
     /// </summary>
     internal int[] Offsets { get; }
 

@@ -4,8 +4,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// The trial of a kind of product by warpgroups (<see cref="GpuDevice.PassesTrial"/>): one of small whole numbers, whose sums float32 holds exactly in any order, against
-/// the host's sums. One group makes two tiles that reach beyond the matrix, and its ring of stages begins again in each.
+/// The trial of a kind of product by warpgroups (<see cref="GpuDevice.PassesTrial"/>): one of small whole numbers, whose sums float32 holds exactly in any
+/// order, against the host's sums. One group makes two tiles that reach beyond the matrix, and its ring of stages begins again in each.
 /// </summary>
 internal static class WarpgroupTrial
 {
@@ -32,7 +32,8 @@ internal static class WarpgroupTrial
         bool leftByDepth = kind.Layout != MatMulLayout.TN, rightByDepth = kind.Layout == MatMulLayout.NT;
         float[] c;
         using (Tensor left = Place(a, Rows, depth, leftByDepth, stored), right = Place(b, columns, depth, rightByDepth, stored))
-        using (Tensor branchLeft = Place(down, Rows, kind.Rank, leftByDepth, DType.Float32), branchRight = Place(up, columns, kind.Rank, rightByDepth, DType.Float32))
+        using (Tensor branchLeft = Place(down, Rows, kind.Rank, leftByDepth, DType.Float32))
+        using (Tensor branchRight = Place(up, columns, kind.Rank, rightByDepth, DType.Float32))
         using (Tensor output = Tensor.From(Enumerable.Repeat(float.NaN, Rows * columns).ToArray(), [Rows, columns], gpu))
         {
             ProductBranch? branch = kind.Rank == 0 ? null : new ProductBranch(branchLeft, branchRight, kind.Rank);
@@ -44,7 +45,8 @@ internal static class WarpgroupTrial
         for (int i = 0; i < Rows; i++)
             for (int j = 0; j < columns; j++)
             {
-                int sum = Dot(a.AsSpan(i * depth, depth), b.AsSpan(j * depth, depth)) + Dot(down.AsSpan(i * kind.Rank, kind.Rank), up.AsSpan(j * kind.Rank, kind.Rank));
+                int sum = Dot(a.AsSpan(i * depth, depth), b.AsSpan(j * depth, depth))
+                    + Dot(down.AsSpan(i * kind.Rank, kind.Rank), up.AsSpan(j * kind.Rank, kind.Rank));
                 if (c[i * columns + j] != sum) return $"element ({i}, {j}) of a product of whole numbers is {c[i * columns + j]}, not {sum}";
             }
         return null;

@@ -62,8 +62,8 @@ public sealed class CudaApiTests
     }
 
     /// <summary>
-    /// The driver copies as many bytes from each address of a launch as the assembler has noted. Where it copies them to is its business: a tensor map lies elsewhere than
-    /// a C struct would have it.
+    /// The driver copies as many bytes from each address of a launch as the assembler has noted. Where it copies them to is its business: a tensor map lies
+    /// elsewhere than a C struct would have it.
     /// </summary>
     [Theory, InlineData("sm_90a", 2), InlineData("sm_90a", 0), InlineData("sm_80", -1)]
     public void ALaunchGivesTheBytesThatTheAssemblerAsksFor(string architecture, int branchSteps)

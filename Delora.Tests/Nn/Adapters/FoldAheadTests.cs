@@ -16,7 +16,7 @@ public sealed class FoldAheadTests
             var rows = new TheoryData<string, string>();
             foreach (TheoryDataRow<string> device in TestDevices.GpuNames)
                 foreach (string use in (string[])["plain", "two adapters", "residual", "dropout", "rows", "disabled", "one layer", "twice", "detached", "failed"])
-                    rows.Add(new TheoryDataRow<string, string>(device.Data, use) { Skip = device.Skip, Traits = { ["Device"] = [device.Data] } });
+                    rows.Add(new(device.Data, use) { Skip = device.Skip, Traits = { ["Device"] = [device.Data] } });
             return rows;
         }
     }
