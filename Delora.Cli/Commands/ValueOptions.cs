@@ -28,19 +28,19 @@ internal static class ValueOptions
             ? value
             : throw new FormatException($"a whole number from 0 to {ulong.MaxValue} is wanted"));
 
-    /// <summary>A finite number greater than zero.</summary>
+    /// <summary>A number greater than zero.</summary>
     public static Option<double> Positive(string name, string description, double defaultValue) =>
         Make(name, "X", description, defaultValue, ParsePositive);
 
-    /// <summary>A finite number greater than zero, or null where the option is not given.</summary>
+    /// <summary>A number greater than zero, or null where the option is not given.</summary>
     public static Option<double?> PositiveOrNone(string name, string description) =>
         Make<double?>(name, "X", description, null, text => ParsePositive(text));
 
-    /// <summary>A finite number, 0 or more.</summary>
+    /// <summary>A number, 0 or more.</summary>
     public static Option<double> NotNegative(string name, string description, double defaultValue) => Make(
         name, "X", description, defaultValue, text => ParseNumber(text, value => value >= 0, "a number of 0 or more, finite as float32,"));
 
-    /// <summary>A finite number, 0 or more, or null where the option is not given.</summary>
+    /// <summary>A number, 0 or more, or null where the option is not given.</summary>
     public static Option<double?> NotNegativeOrNone(string name, string description) => Make<double?>(
         name, "X", description, null, text => ParseNumber(text, value => value >= 0, "a number of 0 or more, finite as float32,"));
 
@@ -140,6 +140,7 @@ internal static class ValueOptions
     private static double ParsePositive(string text) =>
         ParseNumber(text, value => (float)value > 0, "a number above 0, finite as float32, such as 0.001 or 1e-3,");
 
+    /// <summary>Finite as float32, in which everything is computed.</summary>
     private static double ParseNumber(string text, Predicate<double> fits, string wanted) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && float.IsFinite((float)value) && fits(value)
             ? value

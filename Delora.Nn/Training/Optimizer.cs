@@ -166,13 +166,28 @@ public abstract class Optimizer : IDisposable
     }
 
     /// <summary>One line for each parameter whose gradient is not finite.</summary>
-    internal IEnumerable<string> NonFiniteGradients()
+    internal IEnumerable<string> NonFiniteGradients() => NonFinite(parameter => parameter.Gradient!);
+
+    /// <summary>
+    /// Refuses parameters that a step has made NaN or infinite. Loss and gradients are looked at before each step; what the last one made, nobody has seen.
+    /// Waits for the device.
+    /// </summary>
+    /// <param name="step">The step that was last.</param>
+    /// <exception cref="NonFiniteException">One is; the first are named.</exception>
+    internal void RequireFiniteParameters(int step)
     {
-        Device device = _gradients[0].Device;
-        using Tensor count = Tensor.Empty([1], DType.Int32, device, "non-finite elements");
+        using Tensor count = Tensor.Empty([1], DType.Int32, _gradients[0].Device, "non-finite elements");
+        NonFiniteKernel.Forward(count, [.. _arenas.Select(arena => arena.Values)]);
+        if (count.ToArray<int>()[0] > 0)
+            throw new NonFiniteException($"Step {step} made parameters NaN or infinite: {string.Join(", ", NonFinite(parameter => parameter.Value).Take(5))}.");
+    }
+
+    private IEnumerable<string> NonFinite(Func<Parameter, Tensor> of)
+    {
+        using Tensor count = Tensor.Empty([1], DType.Int32, _gradients[0].Device, "non-finite elements");
         foreach (Parameter parameter in Groups.SelectMany(group => group.Parameters))
         {
-            NonFiniteKernel.Forward(count, parameter.Gradient!);
+            NonFiniteKernel.Forward(count, of(parameter));
             int elements = count.ToArray<int>()[0];
             if (elements > 0) yield return $"'{parameter.Name}' {parameter.Shape} ({elements} of {parameter.Value.ElementCount} elements)";
         }

@@ -110,6 +110,7 @@ public sealed class CliApplicationTests
     [InlineData("'-1'", "demo", "classify", "--lr", "-1")]
     [InlineData("'0,001'", "demo", "classify", "--lr", "0,001")]
     [InlineData("'1e999'", "demo", "classify", "--lr", "1e999")]
+    [InlineData("'1e39'", "demo", "classify", "--lr", "1e39")]
     [InlineData("'0'", "demo", "classify", "--lambda", "0")]
     [InlineData("'0'", "demo", "classify", "--rank", "0")]
     [InlineData("'2147483648'", "demo", "classify", "--rank", "2147483648")]

@@ -156,6 +156,7 @@ public sealed class TrainCommandTests
     [InlineData("--rank '0'", "--rank", "0")]
     [InlineData("--lambda 'Infinity'", "--lambda", "Infinity")]
     [InlineData("--lambda '1e300': a number above 0, finite as float32", "--lambda", "1e300")]
+    [InlineData("finite as float32", "--lr", "1e39")]
     [InlineData("--dropout '1'", "--dropout", "1")]
     [InlineData("--batch '0'", "--batch", "0")]
     [InlineData("--warmup '-1'", "--warmup", "-1")]

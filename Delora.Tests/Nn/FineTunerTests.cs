@@ -90,6 +90,22 @@ public sealed class FineTunerTests : IDisposable
         Assert.Equal(5, TrainingCheckpoint.FindLatest(output)!.Step);
     }
 
+    [Theory, InlineData(NonFinitePolicy.Stop), InlineData(NonFinitePolicy.Skip)]
+    public void ParametersThatAStepMadeInfiniteAreNotSaved(NonFinitePolicy policy)
+    {
+        // Loss and gradients are finite; the step itself is beyond float32. Nobody looks at a loss after the last one.
+        string output = _folder.File("out");
+        FineTuningOptions options = Options("plain") with { Steps = 1, WarmupSteps = 0, LearningRate = 3e38, NonFinite = policy };
+        foreach (string? to in (string?[])[output, null])
+        {
+            using Tuned tuned = Make(options);
+            string message = Assert.Throws<NonFiniteException>(() => tuned.Tuner.Run(to)).Message;
+            Assert.Contains("step 1", message, StringComparison.OrdinalIgnoreCase);
+            Assert.Contains("delora_", message, StringComparison.Ordinal);
+        }
+        Assert.Empty(Directory.EnumerateFileSystemEntries(output));
+    }
+
     [Fact]
     public void AnEvaluationIsTheMeanOverTokensHoweverTheyAreSpread()
     {
@@ -133,7 +149,7 @@ public sealed class FineTunerTests : IDisposable
         foreach (FineTuningOptions bad in (FineTuningOptions[])
             [
                 good with { Steps = 0 }, good with { BatchSize = 0 }, good with { GradientAccumulation = 0 }, good with { WarmupSteps = -1 },
-                good with { LearningRate = double.NaN }, good with { Lambda = new() { LearningRate = -1 } }, good with { MaxGradientNorm = double.PositiveInfinity },
+                good with { LearningRate = double.NaN }, good with { LearningRate = 1e39 }, good with { Lambda = new() { LearningRate = -1 } }, good with { MaxGradientNorm = double.PositiveInfinity },
                 good with { Lambda = new() { WarmupSteps = -1 } }, good with { Lambda = new() { Min = 3, Max = 1 } },
                 good with { Lambda = new() { Frozen = true, Max = 3 } }, good with { Lambda = new() { Max = 1.5 } },
                 good with { Lambda = new() { Min = double.NaN } }, good with { MeasureBoundsEvery = -1 },

@@ -74,6 +74,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
             });
         Model.Train(false);
         if (_options.MeasureBoundsEvery > 0) Peft.BoundReport();
+        _optimizer.RequireFiniteParameters(0);
         Peft.RehearseSave();
     }
 

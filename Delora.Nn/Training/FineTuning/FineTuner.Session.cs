@@ -31,6 +31,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
 
         public void OnCompleted(TrainingResult result)
         {
+            tuner._optimizer.RequireFiniteParameters(result.Steps);
             if (output is not null) tuner.Peft.Save(output);
         }
 
@@ -41,6 +42,7 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation>
         private void Save(int step)
         {
             if (output is null || step == 0 || step == _saved) return;
+            tuner._optimizer.RequireFiniteParameters(step);
             TrainingCheckpoint.Save(output, step, tuner.Peft, tuner._optimizer, tuner._generator.State, settings, tuner._options.KeepCheckpoints);
             _saved = step;
         }

@@ -152,7 +152,9 @@ public abstract partial class FineTuner<TModel, TBatch, TEvaluation> : IDisposab
     /// holds checkpoints and the run should not resume.
     /// </exception>
     /// <exception cref="InvalidOperationException">The run has been made, and should not resume.</exception>
-    /// <exception cref="NonFiniteException">The loss or a gradient became NaN or infinite; earlier checkpoints are as they were.</exception>
+    /// <exception cref="NonFiniteException">
+    /// The loss, a gradient or a parameter that was to be saved became NaN or infinite; earlier checkpoints are as they were.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The run was cancelled; a checkpoint was written.</exception>
     /// <exception cref="DeloraException">The system refused to write.</exception>
     public TrainingResult Run(

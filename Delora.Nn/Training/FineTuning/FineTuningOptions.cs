@@ -139,7 +139,8 @@ public sealed record FineTuningOptions
 
     private static void Finite(double value, string name)
     {
-        if (!(value >= 0 && double.IsFinite(value))) throw new ArgumentOutOfRangeException(name, value, "must be a finite number ≥ 0.");
+        // As float32, in which the step is taken.
+        if (!(value >= 0 && float.IsFinite((float)value))) throw new ArgumentOutOfRangeException(name, value, "must be ≥ 0 and finite as float32.");
     }
 
     private static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);

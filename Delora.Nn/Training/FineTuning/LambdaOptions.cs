@@ -32,8 +32,8 @@ public sealed record LambdaOptions
     internal void Validate()
     {
         foreach ((string name, double? value) in (ReadOnlySpan<(string, double?)>)[(nameof(LearningRate), LearningRate), (nameof(WeightDecay), WeightDecay)])
-            if (value is { } given && !(given >= 0 && double.IsFinite(given)))
-                throw new ArgumentOutOfRangeException($"Lambda.{name}", given, "must be a finite number ≥ 0.");
+            if (value is { } given && !(given >= 0 && float.IsFinite((float)given)))
+                throw new ArgumentOutOfRangeException($"Lambda.{name}", given, "must be ≥ 0 and finite as float32.");
         foreach ((string name, double? value) in (ReadOnlySpan<(string, double?)>)[(nameof(Min), Min), (nameof(Max), Max)])
             if (value is { } given && !float.IsFinite((float)given))
                 throw new ArgumentOutOfRangeException($"Lambda.{name}", given, "must be finite as float32.");
