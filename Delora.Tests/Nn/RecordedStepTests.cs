@@ -142,7 +142,7 @@ public sealed class RecordedStepTests
     public void NobodyWaitsInsideAStepAndNothingIsLaunchedOneByOne(NonFinitePolicy policy)
     {
         CountingPtxDriver? driver = null;
-        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "counted", wrap: inner => driver = new CountingPtxDriver(inner));
+        using GpuDevice gpu = InterpretedDevice.Start(PtxMachineDriver.Hopper, "counted", around: inner => driver = new CountingPtxDriver(inner));
         using LlamaForCausalLM model = Model(gpu);
         var options = new FineTuningOptions
         {
