@@ -45,6 +45,9 @@ public sealed class PeftModelReportsTests
         Assert.Equal("DELORA", status.PeftTypes["a"]);
         Assert.Equal((false, true), (status.RequiresGrad["b"]!.Value, status.Enabled!.Value));
         Assert.Equal(model.CountParameters(), (status.TrainableParams, status.TotalParams));
+        Assert.StartsWith("AdapterModelStatus { BaseModelType = PeftNetwork, AdapterModelType = DeloraModel, PeftTypes = [b: DELORA, a: DELORA], ", status.ToString());
+        Assert.Contains("Enabled = True, ActiveAdapters = irregular, MergedAdapters = [], RequiresGrad = [b: False, a: True], ", status.ToString());
+        Assert.Contains("AvailableAdapters = [a, b], Devices = [", layers[1].ToString());
 
         model.Activate("b");
         ((DeloraAdapter)network.Lin0.Adapters["b"]).A.RequiresGradient = false;

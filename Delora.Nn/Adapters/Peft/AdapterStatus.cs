@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Delora.Nn;
 
 /// <summary>The state of one module with adapters: PEFT's <c>TunerLayerStatus</c>. Null stands for PEFT's <c>irregular</c>.</summary>
@@ -26,6 +28,11 @@ public sealed record AdapterLayerStatus
 
     /// <summary>Where each adapter lies.</summary>
     public required IReadOnlyDictionary<string, IReadOnlyList<string>> Devices { get; init; }
+
+    private bool PrintMembers(StringBuilder text) => StatusText.Append(
+        text, (nameof(Name), Name), (nameof(ModuleType), ModuleType), (nameof(Enabled), Enabled), (nameof(ActiveAdapters), ActiveAdapters),
+        (nameof(MergedAdapters), MergedAdapters), (nameof(RequiresGrad), RequiresGrad), (nameof(AvailableAdapters), AvailableAdapters),
+        (nameof(Devices), Devices));
 }
 
 /// <summary>The state of a model with adapters: PEFT's <c>TunerModelStatus</c>. Null stands for PEFT's <c>irregular</c>: the layers differ.</summary>
@@ -66,4 +73,38 @@ public sealed record AdapterModelStatus
 
     /// <summary>Where each adapter lies.</summary>
     public required IReadOnlyDictionary<string, IReadOnlyList<string>> Devices { get; init; }
+
+    private bool PrintMembers(StringBuilder text) => StatusText.Append(
+        text, (nameof(BaseModelType), BaseModelType), (nameof(AdapterModelType), AdapterModelType), (nameof(PeftTypes), PeftTypes),
+        (nameof(TrainableParams), TrainableParams), (nameof(TotalParams), TotalParams), (nameof(NumAdapterLayers), NumAdapterLayers),
+        (nameof(Enabled), Enabled), (nameof(ActiveAdapters), ActiveAdapters), (nameof(MergedAdapters), MergedAdapters),
+        (nameof(RequiresGrad), RequiresGrad), (nameof(AvailableAdapters), AvailableAdapters), (nameof(Devices), Devices));
+}
+
+/// <summary>Reports as text: lists with what is in them, and PEFT's word where the layers differ.</summary>
+file static class StatusText
+{
+    internal static bool Append(StringBuilder text, params ReadOnlySpan<(string Name, object? Value)> members)
+    {
+        string separator = "";
+        foreach ((string name, object? value) in members)
+        {
+            text.Append(separator).Append(name).Append(" = ").Append(Of(value));
+            separator = ", ";
+        }
+        return true;
+    }
+
+    private static string Of(object? value) => value switch
+    {
+        null => "irregular",
+        IEnumerable<string> names => $"[{string.Join(", ", names)}]",
+        IEnumerable<KeyValuePair<string, string>> pairs => Of(pairs),
+        IEnumerable<KeyValuePair<string, bool?>> pairs => Of(pairs),
+        IEnumerable<KeyValuePair<string, IReadOnlyList<string>>> pairs => Of(pairs),
+        IFormattable number => number.ToString(null, System.Globalization.CultureInfo.InvariantCulture),
+        _ => value.ToString()!,
+    };
+
+    private static string Of<T>(IEnumerable<KeyValuePair<string, T>> pairs) => $"[{string.Join(", ", pairs.Select(pair => $"{pair.Key}: {Of(pair.Value)}"))}]";
 }

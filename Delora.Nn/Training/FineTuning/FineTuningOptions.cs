@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 
 namespace Delora.Nn;
@@ -117,7 +118,7 @@ public sealed record FineTuningOptions
         using JsonDocument adapter = JsonDocument.Parse(Adapter.ToJson());
         foreach (JsonProperty field in adapter.RootElement.EnumerateObject())
             if (field.Name != "base_model_name_or_path")
-                yield return new($"adapter {field.Name}", JsonSerializer.Serialize(field.Value));
+                yield return new($"adapter {field.Name}", Compact(field.Value));
         yield return new("steps", Text(Steps));
         yield return new("batch size", Text(BatchSize));
         yield return new("gradient accumulation", Text(GradientAccumulation));
@@ -135,6 +136,14 @@ public sealed record FineTuningOptions
         yield return new("largest gradient norm", Text(MaxGradientNorm));
         yield return new("seed", Text(Seed));
         yield return new("residual initialization", Adapter is DeloraConfig { ResidualInitialization: true } ? "yes" : "no");
+    }
+
+    /// <summary>JSON without blanks, made without reflection, which a trimmed application lacks.</summary>
+    private static string Compact(JsonElement value)
+    {
+        using var stream = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(stream)) value.WriteTo(writer);
+        return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
     }
 
     private static void Finite(double value, string name)
