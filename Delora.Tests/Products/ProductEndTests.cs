@@ -85,13 +85,13 @@ public sealed class ProductEndTests
         ProductOperand stored = new(DType.BFloat16, true, 16), plain = new(DType.Float32, true, 16), narrow = new(DType.Float32, true, 4);
         List<PtxText> texts =
         [
-            ProductWriter.Write(new(MmaType.BFloat16, stored, stored, null, true, ProductPlan.Large, kind)),
-            ProductWriter.Write(new(MmaType.BFloat16, plain, stored, (plain, plain), true, ProductPlan.Large, kind)),
-            ProductWriter.Write(new(MmaType.BFloat16, narrow, narrow, null, false, ProductPlan.Middle, kind)),
-            ProductWriter.Write(new(MmaType.BFloat16, narrow, narrow, null, false, ProductPlan.Small, kind)),
-            ProductWriter.Write(new(MmaType.TensorFloat32, plain, plain, (plain, plain), true, ProductPlan.Middle, kind)),
-            ProductWriter.Write(new(null, plain, plain, (plain, plain), true, ProductPlan.FloatLarge, kind)),
-            ProductWriter.Write(new(null, narrow, narrow, null, false, ProductPlan.FloatSmall, kind)),
+            ProductWriter.Write(new(MmaType.BFloat16, stored, stored, null, true, ProductPlan.Large, Activation: kind)),
+            ProductWriter.Write(new(MmaType.BFloat16, plain, stored, (plain, plain), true, ProductPlan.Large, Activation: kind)),
+            ProductWriter.Write(new(MmaType.BFloat16, narrow, narrow, null, false, ProductPlan.Middle, Activation: kind)),
+            ProductWriter.Write(new(MmaType.BFloat16, narrow, narrow, null, false, ProductPlan.Small, Activation: kind)),
+            ProductWriter.Write(new(MmaType.TensorFloat32, plain, plain, (plain, plain), true, ProductPlan.Middle, Activation: kind)),
+            ProductWriter.Write(new(null, plain, plain, (plain, plain), true, ProductPlan.FloatLarge, Activation: kind)),
+            ProductWriter.Write(new(null, narrow, narrow, null, false, ProductPlan.FloatSmall, Activation: kind)),
             PartialSums.Write(kind),
         ];
         if (architecture == "sm_90a")
@@ -117,7 +117,7 @@ public sealed class ProductEndTests
         ProductOperand plain = new(DType.Float32, true, 16);
         string[] names = [.. s_kinds.SelectMany(kind => (string[])
             [
-                new ProductVariant(null, plain, plain, null, true, ProductPlan.FloatLarge, kind).Name, PartialSums.Name(kind),
+                new ProductVariant(null, plain, plain, null, true, ProductPlan.FloatLarge, Activation: kind).Name, PartialSums.Name(kind),
                 new WarpgroupVariant(MmaType.BFloat16, MatMulLayout.NT, 256, 0, true, kind).Name,
             ])];
         Assert.Equal(3 * s_kinds.Length, names.Distinct().Count());
