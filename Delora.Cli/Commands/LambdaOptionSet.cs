@@ -43,10 +43,14 @@ internal sealed class LambdaOptionSet
         if (parsed.GetValue(_least) > parsed.GetValue(_most))
             throw new InputException("--lambda-min is above --lambda-max");
         (string Name, double Start)[] starts =
-            [(fromFile ? "delora_lambda" : "--lambda", delora.DeloraLambda), .. delora.LambdaPattern.Select(pair => ($"lambda_pattern[\"{pair.Key}\"]", pair.Value))];
+        [
+            (fromFile ? "delora_lambda" : "--lambda", delora.DeloraLambda),
+            .. delora.LambdaPattern.Select(pair => ($"lambda_pattern[\"{pair.Key}\"]", pair.Value)),
+        ];
         if (starts.FirstOrDefault(entry => entry.Start < parsed.GetValue(_least) || entry.Start > parsed.GetValue(_most)) is { Name: { } name } outside)
             throw new InputException(
-                $"{(fromFile ? $"{delora.Source}: " : "")}{name} {Printable.Number(outside.Start)}, where λ starts, is outside of --lambda-min and --lambda-max");
+                $"{(fromFile ? $"{delora.Source}: " : "")}{name} {Printable.Number(outside.Start)}, where λ starts, is outside of --lambda-min and "
+                + "--lambda-max");
         return new LambdaOptions
         {
             LearningRate = parsed.GetValue(_rate),

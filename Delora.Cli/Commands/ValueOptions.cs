@@ -13,14 +13,22 @@ internal static class ValueOptions
 {
     /// <summary>A device's name; <see cref="SelectedDevice"/> finds out whether there is such a device.</summary>
     public static Option<string> Device() => Make(
-        "--device", "auto|cpu|cuda|opencl|reference", "Where to compute; auto takes the fastest device there is.", "auto", text => text);
+        "--device", "auto|cpu|cuda[:N]|opencl[:N]|reference|simulator",
+        "Where to compute; auto takes the fastest device there is, cuda:1 the second card (see delora devices).", "auto", text => text);
 
     /// <summary>The precision of matrix products; <see cref="SelectedDevice"/> finds out whether the device has it.</summary>
-    public static Option<MatMulPrecision> Precision() => Make(
-        "--precision", string.Join('|', Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name)),
-        "What matrix products round their operands to; sums stay float32. Others than float32 are for CUDA cards.", MatMulPrecision.Float32,
-        text => Enum.GetValues<MatMulPrecision>().Cast<MatMulPrecision?>().FirstOrDefault(precision => precision!.Value.Name == text)
-            ?? throw new FormatException($"one of {string.Join(", ", Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name))} is wanted"));
+    public static Option<MatMulPrecision> Precision()
+    {
+        Option<MatMulPrecision> option = Make(
+            "--precision", string.Join('|', Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name)),
+            "What matrix products round their operands to; sums stay float32. Others than float32 are for CUDA cards. [default: float32]",
+            MatMulPrecision.Float32,
+            text => Enum.GetValues<MatMulPrecision>().Cast<MatMulPrecision?>().FirstOrDefault(precision => precision!.Value.Name == text)
+                ?? throw new FormatException($"one of {string.Join(", ", Enum.GetValues<MatMulPrecision>().Select(precision => precision.Name))} is wanted"));
+        // What the help would show is the name in the code, not the word that is to be given; float32 is the type's default.
+        option.DefaultValueFactory = null;
+        return option;
+    }
 
     public static Option<ulong> Seed(ulong defaultValue) => Make(
         "--seed", "N", "Seed of all random numbers.", defaultValue,

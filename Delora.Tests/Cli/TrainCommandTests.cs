@@ -62,6 +62,15 @@ public sealed class TrainCommandTests
         Assert.NotEmpty(command.Parse([.. words, "--cuda-graph", "perhaps"]).Errors);
     }
 
+    /// <summary>What is shown can be typed.</summary>
+    [Theory, InlineData("train"), InlineData("eval"), InlineData("generate")]
+    public async Task TheHelpShowsWordsThatCanBeGiven(string command)
+    {
+        string help = await CliRun.Succeeds(command, "--help");
+        Assert.Contains("[default: float32]", help, StringComparison.Ordinal);
+        Assert.DoesNotContain("Float32", help, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task CheckpointingChangesNoNumber()
     {

@@ -134,19 +134,19 @@ public sealed class TiedEmbeddingsTests
         FrozenWeightOptions? kept = quantized ? new FrozenWeightOptions { Storage = FrozenStorage.Int8 } : null;
         using var folder = new TemporaryFolder();
         model.Save(folder.File("model"));
-        using CausalLanguageModel base_ = CausalLanguageModel.Load(folder.File("model"), Devices.Cpu, frozen: kept);
-        using var peft = new PeftModel(base_);
+        using CausalLanguageModel loaded = CausalLanguageModel.Load(folder.File("model"), Devices.Cpu, frozen: kept);
+        using var peft = new PeftModel(loaded);
         peft.AddAdapter(new DeloraConfig { R = 2, DeloraLambda = 3, InitWeights = false, TargetModules = ModuleSelector.Of("lm_head", "q_proj") }, new Generator(1));
-        if (!quantized) peft.AdaptedLayers.First().Layer.Adapters["default"].Parameters.First().Parameter.Value.CopyFrom<float>(
-            [.. Enumerable.Repeat(float.NaN, (int)peft.AdaptedLayers.First().Layer.Adapters["default"].Parameters.First().Parameter.Shape.ElementCount)]);
-        string fingerprint = base_.Fingerprint();
+        Tensor factor = peft.AdaptedLayers.First().Layer.Adapters["default"].Parameters.First().Parameter.Value;
+        if (!quantized) factor.CopyFrom<float>([.. Enumerable.Repeat(float.NaN, (int)factor.ElementCount)]);
+        string fingerprint = loaded.Fingerprint();
         Assert.ThrowsAny<DeloraException>(() => peft.MergeAndUnload());
-        Assert.Equal(fingerprint, base_.Fingerprint());
+        Assert.Equal(fingerprint, loaded.Fingerprint());
         Assert.Empty(peft.MergedAdapters);
         if (!quantized) return;
-        float[] before = Logits(base_);
+        float[] before = Logits(loaded);
         peft.MergeAndUnload(dequantize: true);
-        Assert.Equal(before, Logits(base_), (a, b) => Math.Abs(a - b) < 1e-4);
+        Assert.Equal(before, Logits(loaded), (a, b) => Math.Abs(a - b) < 1e-4);
     }
 
     [Fact]

@@ -7,8 +7,8 @@ namespace Delora.Nn;
 public sealed partial class PeftModel
 {
     /// <summary>
-    /// How far w may be from the norms of the weight, relative to these. Between a model and a version of it that was trained on, and after rounding to 16 bits,
-    /// the distance is a small part of this.
+    /// How far w may be from the norms of the weight, relative to these. Between a model and a version of it that was trained on, and after rounding to
+    /// 16 bits, the distance is a small part of this.
     /// </summary>
     private const double FarthestNorms = 0.1;
 

@@ -44,10 +44,11 @@ public sealed class LambdaTraining : ITrainerCallback, IStepPart
         if (_lambdas.Length == 0) throw new ArgumentException("The adapter has no λ that could be trained in a way of its own.", nameof(model));
         foreach ((_, double start) in _lambdas)
             if (start < _options.Min || start > _options.Max)
+            {
+                (double least, double most) = (_options.Min ?? double.NegativeInfinity, _options.Max ?? double.PositiveInfinity);
                 throw new ArgumentException(
-                    FormattableString.Invariant(
-                        $"Lambda: a layer's λ starts at {start}, outside of the range from {_options.Min ?? double.NegativeInfinity} to {_options.Max ?? double.PositiveInfinity}."),
-                    nameof(options));
+                    FormattableString.Invariant($"Lambda: a layer's λ starts at {start}, outside of the range from {least} to {most}."), nameof(options));
+            }
         if (!_options.Frozen) return;
         foreach ((Parameter lambda, _) in _lambdas) lambda.RequiresGradient = false;
     }
