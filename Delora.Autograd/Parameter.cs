@@ -35,7 +35,7 @@ public sealed class Parameter : IDisposable
     /// <summary>Shape of the value and of the gradient.</summary>
     public Shape Shape => Value.Shape;
 
-    /// <summary>The accumulated gradient; null before the first backward pass that reached the parameter.</summary>
+    /// <summary>The accumulated gradient; null before the first backward pass that reached the parameter, in an arena zeros.</summary>
     public Tensor? Gradient { get; private set; }
 
     /// <summary>Whether gradients are computed. Setting it to false drops the gradient that there is, unless an arena holds it.</summary>

@@ -25,6 +25,8 @@ internal static class FrozenModelsRun
     {
         ModelShape shape = ModelShape.Get(name);
         if (shape.Rank == 0) throw new ArgumentException($"{name} trains every weight: none is frozen.");
+        StepRun.Validate(Devices.Cpu);
+        FrozenRun.Validate();
         OwnStep[] sides = [.. s_ways.Select(way => new OwnStep(shape, Environment.ProcessorCount, way))];
         double[][] times = Times(sides, side => side.Run(), Rounds, warmUp: side =>
         {
@@ -45,6 +47,8 @@ internal static class FrozenModelsRun
     /// <summary>One token after the other, from a Llama of 135 million parameters.</summary>
     internal static int Decode()
     {
+        StepRun.Validate(Devices.Cpu);
+        FrozenRun.Validate();
         LlamaConfig config = OwnStep.Config(ModelShape.Get("llama-135m")) with { MaxPositionEmbeddings = Context };
         FrozenWeightOptions[] ways =
             [.. ((FrozenStorage[])[FrozenStorage.Float32, FrozenStorage.BFloat16, FrozenStorage.Float16, FrozenStorage.Int8, FrozenStorage.Nf4])

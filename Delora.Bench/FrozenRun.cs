@@ -29,6 +29,7 @@ internal static class FrozenRun
 
     internal static int Run(string filter)
     {
+        Validate();
         Console.WriteLine($"{Devices.Cpu}; medians of {Rounds} interleaved rounds; beside them the time over that of float32 in both layouts");
         Console.WriteLine(
             $"{"tokens × in × out",-20}{"storage",-10}{"layouts",-8}{"MiB",9}{"error",10}{"forward",13}{"",7}{"backward",13}{"",7}{"forward GB/s",14}");
@@ -58,6 +59,23 @@ internal static class FrozenRun
             double[][] Rows() => [.. sides.Select(_ => new double[Rounds])];
         }
         return 0;
+    }
+
+    /// <summary>Products of every storage, of few rows and of more, against the kept weight in float64; at odd sizes.</summary>
+    /// <param name="tolerance">The largest difference over the largest element.</param>
+    /// <exception cref="InvalidOperationException">One is wrong.</exception>
+    internal static void Validate(double tolerance = 1e-5)
+    {
+        foreach ((FrozenStorage storage, FrozenDirections directions) in s_ways)
+            foreach (int tokens in (int[])[1, 3, 19])
+            {
+                using Side side = new(storage, directions, tokens, 131, 67, copies: 1);
+                foreach (Difference difference in side.Differences())
+                    if (!difference.IsWithin(tolerance))
+                        throw new InvalidOperationException(
+                            $"{storage.Name}, {directions}, {tokens} rows: a product is off by {difference.Error}, the largest element is {difference.Largest}: "
+                            + "nothing is timed.");
+            }
     }
 
     /// <summary>Weights of one storage with operands.</summary>
@@ -90,6 +108,26 @@ internal static class FrozenRun
         internal double Forward() => Time(weight => FrozenLinearKernel.Forward(_x, weight, null, _y));
 
         internal double Backward() => Time(weight => FrozenLinearKernel.Backward(_dy, weight, _dx));
+
+        /// <summary>Both products beside those with the kept weight in float64.</summary>
+        internal Difference[] Differences()
+        {
+            foreach (Tensor output in (Tensor[])[_y, _dx]) output.CopyFrom<float>(Enumerable.Repeat(float.NaN, (int)output.ElementCount).ToArray());
+            Forward();
+            Backward();
+            using Tensor kept = _weights[0].ToTensor();
+            double[] w = kept.ToArray<double>(), x = _x.ToArray<double>(), dy = _dy.ToArray<double>();
+            (int tokens, int @in, int @out) = (_x.Shape[0], _x.Shape[1], _y.Shape[1]);
+            double[] y = new double[tokens * @out], dx = new double[tokens * @in];
+            for (int t = 0; t < tokens; t++)
+                for (int i = 0; i < @out; i++)
+                    for (int j = 0; j < @in; j++)
+                    {
+                        y[t * @out + i] += x[t * @in + j] * w[i * @in + j];
+                        dx[t * @in + j] += dy[t * @out + i] * w[i * @in + j];
+                    }
+            return [Difference.Of(y, _y.ToArray<double>()), Difference.Of(dx, _dx.ToArray<double>())];
+        }
 
         public void Dispose()
         {

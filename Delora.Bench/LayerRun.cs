@@ -41,9 +41,9 @@ internal static class LayerRun
         reference.Step();
         foreach ((string name, double[] got, double[] want) in own.Results().Zip(reference.Results(), (o, r) => (o.Name, o.Values, r.Values)))
         {
-            double largest = want.Max(Math.Abs), error = got.Zip(want, (g, w) => Math.Abs(g - w)).Max();
-            // Written so that NaN fails.
-            if (!(error <= tolerance * largest)) throw new InvalidOperationException($"{name} is off by {error}, its largest element is {largest}: nothing is timed.");
+            var difference = Difference.Of(want, got);
+            if (!difference.IsWithin(tolerance))
+                throw new InvalidOperationException($"{name} is off by {difference.Error}, its largest element is {difference.Largest}: nothing is timed.");
         }
     }
 

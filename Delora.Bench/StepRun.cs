@@ -67,9 +67,9 @@ internal static class StepRun
             using Side side = new(device, config, 2, 19, 3, checkpointing);
             return side.Gradients();
         })];
-        double largest = results[0].Max(Math.Abs), error = results[0].Zip(results[1], (want, got) => Math.Abs(want - got)).Max();
-        // Written so that NaN fails.
-        if (!(error <= tolerance * largest)) throw new InvalidOperationException($"A gradient is off by {error}, the largest is {largest}: nothing is timed.");
+        var difference = Difference.Of(results[0], results[1]);
+        if (!difference.IsWithin(tolerance))
+            throw new InvalidOperationException($"A gradient is off by {difference.Error}, the largest is {difference.Largest}: nothing is timed.");
     }
 
     /// <summary>A model with an adapter, an optimizer and a batch.</summary>

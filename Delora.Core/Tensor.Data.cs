@@ -113,7 +113,7 @@ public sealed partial class Tensor
         }
     }
 
-    /// <summary>Overwrites all elements with those of a tensor of the same element count, on any device.</summary>
+    /// <summary>Overwrites all elements with those of a tensor of the same shape, on any device.</summary>
     /// <exception cref="ShapeException">The shapes differ.</exception>
     /// <exception cref="DTypeException">The types do not agree (float32 and float64 are converted).</exception>
     public void CopyFrom(Tensor source)

@@ -95,7 +95,15 @@ public sealed partial class Tensor : IDisposable
     public static Tensor Zeros(Shape shape, DType dtype, Device device, [CallerMemberName] string name = "")
     {
         Tensor tensor = Empty(shape, dtype, device, name);
-        tensor.FillZero();
+        try
+        {
+            tensor.FillZero();
+        }
+        catch
+        {
+            tensor.Dispose();
+            throw;
+        }
         return tensor;
     }
 

@@ -220,10 +220,9 @@ internal sealed class CompareRun(string filter)
         Dictionary<string, double[]> theirs = _peer.Results();
         foreach ((string result, double[] expected) in theirs)
         {
-            double largest = Math.Max(expected.Max(Math.Abs), 1e-30), error = expected.Zip(ours[result], (want, got) => Math.Abs(want - got)).Max();
-            // Written so that NaN fails.
-            if (ours[result].Length == expected.Length && error <= tolerance * largest) continue;
-            Fail(name, @case, $"{result} differs by {error:G3}, its largest element is {largest:G3}: not timed.");
+            var difference = Difference.Of(expected, ours[result]);
+            if (difference.IsWithin(tolerance)) continue;
+            Fail(name, @case, $"{result} differs by {difference.Error:G3}, its largest element is {difference.Largest:G3}: not timed.");
             return false;
         }
         return true;

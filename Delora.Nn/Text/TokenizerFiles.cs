@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Delora.Core;
 
@@ -71,7 +72,7 @@ internal sealed class TokenizerFiles
     public void WarnOfAddedTokens(int count, Action<string>? warn)
     {
         if (Fields(Config)?.Object("added_tokens_decoder") is { } decoder)
-            Warn(Config, decoder.Left.Keys.Where(id => !int.TryParse(id, out int number) || number >= count));
+            Warn(Config, decoder.Left.Keys.Where(id => !int.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number >= count));
         if (Fields(Added) is { } added)
             Warn(Added, added.Left.Keys.ToArray().Select(name => added.Integer(name, -1)).Where(id => id >= count).Select(id => $"{id}"));
 

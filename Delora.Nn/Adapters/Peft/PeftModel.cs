@@ -80,6 +80,7 @@ public sealed partial class PeftModel : IDisposable
     /// <summary>Whether a module is one of those that are saved as a whole, or lies inside one.</summary>
     private static bool IsSaved(string moduleName, IEnumerable<string> saved) =>
         saved.Any(name => moduleName == name || moduleName.StartsWith($"{name}.", StringComparison.Ordinal));
+
     private sealed class Restore(Action action) : IDisposable
     {
         private Action? _action = action;
