@@ -21,6 +21,9 @@ public abstract partial class Device
 
     internal MemoryBlock Provide(long byteLength) => IsPlanning ? HostMemoryBlock.Reserve(byteLength) : AllocateBlock(byteLength);
 
+    /// <summary>Waits until memory that is free can be given back. Whatever work is being noted down has no part in that.</summary>
+    internal virtual void SynchronizeToFree() => Synchronize();
+
     internal void Release(MemoryBlock block)
     {
         if (IsPlanning) ((HostMemoryBlock)block).Free();

@@ -74,7 +74,7 @@ public sealed partial class DeviceAllocator
     /// <summary>Gives all free blocks back to the device.</summary>
     public void Trim()
     {
-        _device.Synchronize();
+        _device.SynchronizeToFree();
         lock (_lock) TrimLocked();
     }
 

@@ -49,20 +49,36 @@ public sealed partial class GpuDevice
     };
 
     /// <summary>Whether a kind of kernel passes its trial, which is made at its first use.</summary>
-    /// <param name="key">What kind.</param>
-    /// <param name="name">What messages call it.</param>
+    /// <param name="key">What kind; its text is what messages call it.</param>
     /// <param name="mode">What becomes of one that fails.</param>
     /// <param name="trial">Gives what is wrong with the result, null for nothing. It waits for the device with <see cref="WaitPatiently"/> alone.</param>
     /// <exception cref="DeviceException">It failed and must not (<see cref="TrialMode.Strict"/>), or the card computes nothing more after it.</exception>
-    internal bool PassesTrial(object key, string name, TrialMode mode, Func<string?> trial)
+    internal bool PassesTrial(object key, TrialMode mode, Func<string?> trial)
     {
         if (mode == TrialMode.Off) return false;
         if (IsPlanning) return true;
         // In a recording nothing can be tried, and nobody waited for: another thread's trial may wait for the recording's end.
         if (_trials.TryGetValue(key, out Lazy<bool>? made) && made.IsValueCreated) return made.Value;
         bool passes = false;
-        GpuGraph.Aside($"{name} must be tried first", () => passes = _trials.GetOrAdd(key, _ => new(() => Try(name, mode, trial))).Value);
+        string name = key.ToString()!;
+        GpuGraph.Aside($"{name} must be tried first", () => passes = IsGood(key, name, mode, trial));
         return passes;
+    }
+
+    /// <summary>What the trial says that was made, or is made now.</summary>
+    private bool IsGood(object key, string name, TrialMode mode, Func<string?> trial)
+    {
+        Lazy<bool> made = _trials.GetOrAdd(key, _ => new(() => Try(name, mode, trial)));
+        try
+        {
+            return made.Value;
+        }
+        catch (DeviceMemoryException)
+        {
+            // Says nothing of the kernel: it is tried again where there is memory. A Lazy would keep the error.
+            _trials.TryRemove(new KeyValuePair<object, Lazy<bool>>(key, made));
+            throw;
+        }
     }
 
     /// <summary>Waits for what was asked of the device, but not for ever.</summary>
@@ -92,21 +108,30 @@ public sealed partial class GpuDevice
         catch (DeviceException error)
         {
             wrong = error.Message;
-            try
-            {
-                WaitPatiently();
-            }
-            catch (DeviceException)
-            {
+            if (!AnswersAfter(error))
                 throw new DeviceException(
                     $"{Name}: {name} failed its trial, and the card computes nothing more in this process: {wrong}. {WarpgroupVariable}=off does without.",
                     error);
-            }
         }
         if (wrong is null) return true;
         string fallback = $"{name} failed its trial on {Name}: {wrong}";
         if (mode == TrialMode.Strict) throw new DeviceException(fallback);
         _fallbacks.Enqueue($"{fallback}. Another kernel does its work, more slowly.");
         return false;
+    }
+
+    /// <summary>Whether the card still computes. Where patience has run out once, it is not asked again.</summary>
+    private bool AnswersAfter(DeviceException error)
+    {
+        if (error.InnerException is TimeoutException) return false;
+        try
+        {
+            WaitPatiently();
+            return true;
+        }
+        catch (DeviceException)
+        {
+            return false;
+        }
     }
 }

@@ -56,7 +56,7 @@ public sealed partial class GpuDevice : Device
         (_context, _stream, Kind, Accelerator, Target) = (like._context, like._stream, like.Kind, like.Accelerator, like.Target);
         (MaxThreadsPerGroup, MaxSharedBytesPerGroup, HasFloat64) = (like.MaxThreadsPerGroup, like.MaxSharedBytesPerGroup, like.HasFloat64);
         // What is rounded before a product is a temporary.
-        MatMulPrecision = like.MatMulPrecision;
+        (MatMulPrecision, Warpgroups) = (like.MatMulPrecision, like.Warpgroups);
         _planned = new GpuPlannedBuffer(Accelerator);
     }
 
@@ -117,6 +117,8 @@ public sealed partial class GpuDevice : Device
         if (_planned is not null) return new ArrayView<T>(_planned, 0, tensor.ElementCount);
         return Touched(tensor.Block).View.BaseView.Cast<T>().SubView(tensor.Offset, tensor.ElementCount);
     }
+
+    internal override void SynchronizeToFree() => GpuGraph.Aside("it gives memory back to the device", Synchronize);
 
     /// <inheritdoc/>
     protected internal override MemoryBlock AllocateBlock(long byteLength)

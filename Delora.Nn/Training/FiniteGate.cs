@@ -14,7 +14,15 @@ internal sealed class FiniteGate : IDisposable
     internal FiniteGate(Device device)
     {
         Tensor = Tensor.Zeros([1], device.FloatType, device, "gate of the optimizer").Own();
-        _zero = Tensor.Zeros([1], device.FloatType, device, "zero of the gate").Own();
+        try
+        {
+            _zero = Tensor.Zeros([1], device.FloatType, device, "zero of the gate").Own();
+        }
+        catch
+        {
+            Tensor.Dispose();
+            throw;
+        }
     }
 
     /// <summary>0, or NaN where the gate is closed; [1].</summary>

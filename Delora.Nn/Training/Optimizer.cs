@@ -99,10 +99,21 @@ public abstract class Optimizer : IDisposable
             throw new ArgumentOutOfRangeException(nameof(maxGradientNorm), maxGradientNorm, "The largest norm must be ≥ 0.");
         foreach ((string name, double value) in (ReadOnlySpan<(string, double)>)
             [(nameof(LearningRate), LearningRate), (nameof(LearningRateFactor), LearningRateFactor), (nameof(WeightDecay), WeightDecay)])
-            if (!(value >= 0 && double.IsFinite(value)))
-                throw new ArgumentOutOfRangeException(name, value, $"The {name} must be a finite number ≥ 0.");
-        foreach (ParameterGroup group in Groups) group.RequireGradients();
+            Require(name, value);
+        foreach (ParameterGroup group in Groups)
+        {
+            Require($"{nameof(LearningRate)} · {nameof(LearningRateFactor)}", RateOf(group));
+            group.RequireGradients();
+        }
+
+        static void Require(string name, double value)
+        {
+            if (!(value >= 0 && float.IsFinite((float)value)))
+                throw new ArgumentOutOfRangeException(name, value, $"The {name} must be ≥ 0 and finite as float32.");
+        }
     }
+
+    private double RateOf(ParameterGroup group) => (group.LearningRate ?? LearningRate) * LearningRateFactor;
 
     /// <summary>
     /// Asks the device for a step that <see cref="CheckStep"/> has seen, which clips by the norm that was measured last, and which the device leaves out
@@ -119,9 +130,7 @@ public abstract class Optimizer : IDisposable
         for (int i = 0; i < _arenas.Length; i++)
         {
             ParameterGroup group = Groups[i];
-            StepGroup(
-                i, _arenas[i], scale,
-                () => new StepRates((group.LearningRate ?? LearningRate) * LearningRateFactor, group.WeightDecay ?? WeightDecay, StepCount + 1), gate);
+            StepGroup(i, _arenas[i], scale, () => new StepRates(RateOf(group), group.WeightDecay ?? WeightDecay, StepCount + 1), gate);
         }
     }
 
@@ -179,7 +188,8 @@ public abstract class Optimizer : IDisposable
         using Tensor count = Tensor.Empty([1], DType.Int32, _gradients[0].Device, "non-finite elements");
         NonFiniteKernel.Forward(count, [.. _arenas.Select(arena => arena.Values)]);
         if (count.ToArray<int>()[0] > 0)
-            throw new NonFiniteException($"Step {step} made parameters NaN or infinite: {string.Join(", ", NonFinite(parameter => parameter.Value).Take(5))}.");
+            throw new NonFiniteException(
+                $"After step {step} parameters are NaN or infinite: {string.Join(", ", NonFinite(parameter => parameter.Value).Take(5))}.");
     }
 
     private IEnumerable<string> NonFinite(Func<Parameter, Tensor> of)

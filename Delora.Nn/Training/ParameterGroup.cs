@@ -30,7 +30,7 @@ public sealed record ParameterGroup(IReadOnlyList<Parameter> Parameters)
 
     private static void Require(double? value, string name)
     {
-        if (value is { } given && !(given >= 0 && double.IsFinite(given)))
-            throw new ArgumentOutOfRangeException(name, given, $"The {name} of a parameter group must be a finite number ≥ 0.");
+        if (value is { } given && !(given >= 0 && float.IsFinite((float)given)))
+            throw new ArgumentOutOfRangeException(name, given, $"The {name} of a parameter group must be ≥ 0 and finite as float32.");
     }
 }

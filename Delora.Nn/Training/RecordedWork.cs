@@ -39,9 +39,12 @@ internal sealed class RecordedWork(GpuGraph graph) : IDisposable
         if (graph.IsStale) graph.Dispose();
         if (!graph.IsRecorded && _isRehearsed && _attempts < MostAttempts)
         {
-            _attempts++;
-            // Kept here: the work that is done as ever forgets it.
-            renting(() => _refused = graph.TryRecord(work) ? null : graph.Obstacle);
+            // Refusals alone count, not recordings that have gone stale. The reason is kept here: the work that is done as ever forgets it.
+            renting(() =>
+            {
+                if (graph.TryRecord(work)) (_attempts, _refused) = (0, null);
+                else (_attempts, _refused) = (_attempts + 1, graph.Obstacle);
+            });
         }
         if (graph.IsRecorded && graph.TryReplay()) return true;
         renting(() => graph.Rehearse(work));

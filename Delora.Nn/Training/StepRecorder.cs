@@ -43,7 +43,7 @@ internal sealed class StepRecorder(GpuDevice gpu, Generator? generator, Action<s
     /// <param name="pass">Forward and backward pass from tensors of the inputs.</param>
     internal void Run(IReadOnlyList<BatchInput> inputs, Action<IReadOnlyList<Tensor>> pass)
     {
-        RecordedWork work = Find($"pass {string.Join(" ", inputs.Select(input => $"{input.Name}{input.Shape}:{input.Counted}"))}", generator);
+        RecordedWork work = Find($"pass {string.Join(" ", inputs.Select(input => $"{input.Name} {input.DType.Name}{input.Shape}:{input.Counted}"))}", generator);
         work.Inputs = inputs;
         bool replayed = Run(work, () =>
         {
@@ -110,7 +110,11 @@ internal sealed class StepRecorder(GpuDevice gpu, Generator? generator, Action<s
     private void Relieve()
     {
         _most = Math.Max(2, Recorded / 2);
-        foreach (RecordedWork work in _works.Values) work.Forget();
+        // It waits for the device, which is no fault of the pass that is rehearsed.
+        GpuGraph.Aside("recordings give way to it", () =>
+        {
+            foreach (RecordedWork work in _works.Values) work.Forget();
+        });
         Pool.Trim();
     }
 

@@ -41,7 +41,15 @@ public sealed partial class Trainer<TBatch>
                 if (options.UseCudaGraph) _recorder = new StepRecorder(card, trainer.Recordable?.Generator, trainer.Warn);
                 if (_recorder is not null && trainer.Recordable is not null)
                     _recordedLoss = Tensor.Zeros([], card.FloatType, card, "loss of a recorded pass").Own();
-                _gate = new FiniteGate(card);
+                try
+                {
+                    _gate = new FiniteGate(card);
+                }
+                catch
+                {
+                    _recordedLoss?.Dispose();
+                    throw;
+                }
             }
             trainer._run = this;
         }

@@ -51,7 +51,7 @@ public sealed class OptimizerTests
         using Parameter p = Make(Devices.Reference, "p", 1);
         using var sgd = new Sgd([new ParameterGroup([p]) { LearningRate = 1 }]);
         SetGradient(p, 1);
-        foreach (double wrong in (double[])[double.NaN, double.PositiveInfinity, -1])
+        foreach (double wrong in (double[])[double.NaN, double.PositiveInfinity, -1, 1e39])
         {
             sgd.LearningRateFactor = wrong;
             Assert.Throws<ArgumentOutOfRangeException>(() => sgd.Step());
@@ -59,7 +59,13 @@ public sealed class OptimizerTests
             Assert.Throws<ArgumentOutOfRangeException>(() => sgd.Step());
             sgd.LearningRate = 1;
         }
-        Assert.Equal([1], p.Value.ToArray<double>());
+        // Each of the two is finite as float32, their product is not.
+        using Parameter q = Make(Devices.Reference, "q", 1);
+        using var other = new Sgd([new ParameterGroup([q]) { LearningRate = 1e20 }]) { LearningRateFactor = 1e20 };
+        SetGradient(q, 1);
+        string message = Assert.Throws<ArgumentOutOfRangeException>(() => other.Step()).Message;
+        Assert.Contains("LearningRate · LearningRateFactor must be ≥ 0 and finite as float32", message);
+        Assert.Equal([1, 1], (double[])[p.Value.ToScalar(), q.Value.ToScalar()]);
     }
 
     [Fact]
@@ -158,6 +164,9 @@ public sealed class OptimizerTests
         Assert.Contains("'q' [1] is frozen", Assert.Throws<InvalidOperationException>(() => new AdamW([p, q])).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => new AdamW([p], learningRate: double.NaN));
         Assert.Throws<ArgumentOutOfRangeException>(() => new Sgd([new ParameterGroup([p]) { WeightDecay = -1 }]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Sgd([new ParameterGroup([p]) { LearningRate = 1e39 }]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new AdamW([p], weightDecay: 1e39));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Sgd([p], learningRate: 1e39));
         Assert.Throws<ArgumentException>(() => new Sgd([new ParameterGroup([p]), new ParameterGroup([p])]));
         Assert.Null(p.Arena);
         using var sgd = new Sgd([p]);

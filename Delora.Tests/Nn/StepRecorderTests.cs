@@ -38,6 +38,73 @@ public sealed class StepRecorderTests
         });
     }
 
+    [Fact]
+    public void NumbersOfAnotherTypeAreAnotherPass()
+    {
+        using GpuDevice gpu = GpuDevice.Interpreting(new FakePtxDriver(), "fake");
+        using var recorder = new StepRecorder(gpu, null);
+        var seen = new List<DType>();
+        for (int i = 0; i < 3; i++)
+            foreach (BatchInput labels in (BatchInput[])[new("labels", [1, 2], [2]), new("labels", [1f, 2f], [2])])
+                recorder.Run([labels], inputs => seen.Add(inputs[0].DType));
+        // Each is rehearsed and recorded; only replays ask for nothing.
+        Assert.Equal([DType.Int32, DType.Float32, DType.Int32, DType.Float32], seen);
+        Assert.Equal((2, 4), (recorder.Recorded, recorder.Replayed));
+    }
+
+    /// <summary>A tensor that a recording knew is gone, again and again: that is no refusal.</summary>
+    [Fact]
+    public void ARecordingThatGoesStaleIsMadeAnewAsOftenAsThatIsSo()
+    {
+        using GpuDevice gpu = GpuDevice.Interpreting(new FakePtxDriver(), "fake");
+        using var pool = new BlockPool(gpu.Memory);
+        using var work = new RecordedWork(new GpuGraph(gpu, pool, null));
+        for (int i = 0; i < 6; i++)
+        {
+            using Tensor y = Tensor.Zeros([1], DType.Float32, gpu);
+            if (i == 0) Assert.False(Run());
+            Assert.True(Run(), work.Obstacle);
+            Assert.Null(work.Final);
+
+            bool Run() => work.Run(y.FillZero, renting =>
+            {
+                using (pool.Enter()) renting();
+            });
+        }
+    }
+
+    /// <summary>Recordings wait for the device before they give way; the pass that needs their memory does not, and is recorded after it.</summary>
+    [Fact]
+    public void APassThatRecordingsGiveWayToIsRecordedAsWell()
+    {
+        using GpuDevice gpu = GpuDevice.Interpreting(new FakePtxDriver(), "fake");
+        using Tensor y = Tensor.Zeros([1], DType.Float32, gpu);
+        using var recorder = new StepRecorder(gpu, null);
+        for (int i = 0; i < 2; i++) recorder.Step("first", y.FillZero);
+        Assert.Equal(1, recorder.Recorded);
+        bool isHungry = true;
+        for (int i = 0; i < 2; i++)
+        {
+            recorder.Step("second", () =>
+            {
+                // More than any address reaches.
+                if (isHungry) Assert.Throws<DeviceMemoryException>(() => Tensor.Empty([1 << 30, 1 << 20], DType.Float32, gpu));
+                isHungry = false;
+                y.FillZero();
+            });
+            Assert.True(recorder.Recorded == i, string.Join("; ", recorder.Obstacles));
+        }
+        Assert.Empty(recorder.Obstacles);
+    }
+
+    [Fact]
+    public void AGateWithoutMemoryLeavesNothingBehind()
+    {
+        using var device = new LimitedDevice(limit: 256);
+        Assert.Throws<DeviceMemoryException>(() => new FiniteGate(device));
+        Assert.Equal(0, device.Memory.Statistics.LiveAllocations);
+    }
+
     /// <summary>What is kept for recordings is given up before a pass fails for want of memory.</summary>
     [Fact]
     public void RecordingsGiveWayWhereThereIsNoMemoryLeft()

@@ -44,6 +44,24 @@ public sealed class WarpgroupTrialTests
         Assert.Contains("the driver refuses the kernel warpgroup_product", Assert.Single(gpu.Fallbacks));
     }
 
+    /// <summary>The trial's own product is right there: what counts is the text of the product that is asked for.</summary>
+    [Fact]
+    public void ATextWithAnActivationThatTheDriverRefusesIsReplaced()
+    {
+        var driver = new FaultyDriver { Refused = "_relu_" };
+        using GpuDevice gpu = Start(driver);
+        Assert.Equal(Expected(), Product(gpu));
+        Assert.Empty(gpu.Fallbacks);
+        Assert.Equal(Expected().Select(value => Math.Max(value, 0)), Product(gpu, ActivationKind.Relu));
+        string warning = Assert.Single(gpu.Fallbacks);
+        Assert.Contains("(bf16, NT, tiles of 128 × 128, Relu) failed its trial", warning);
+        Assert.Contains("the driver refuses the kernel warpgroup_product_bf16_kk_relu_128x128", warning);
+        // The plain one is still relied on.
+        driver.Loaded.Clear();
+        Assert.Equal(Expected(), Product(gpu));
+        Assert.Empty(driver.Loaded);
+    }
+
     [Fact]
     public void WhereTheTrialIsStrictItsFailureIsAnError()
     {
@@ -73,6 +91,42 @@ public sealed class WarpgroupTrialTests
         Assert.Contains("the card computes nothing more in this process", error.Message);
         Assert.Contains("it is not done after 0 s", error.Message);
         Assert.Contains("DELORA_WARPGROUPS=off", error.Message);
+    }
+
+    [Fact]
+    public void WherePatienceHasRunOutNobodyWaitsAgain()
+    {
+        var driver = new FaultyDriver { NeverPasses = true };
+        using GpuDevice gpu = Start(driver);
+        gpu.TrialPatience = TimeSpan.Zero;
+        Assert.Throws<DeviceException>(() => gpu.PassesTrial("it", TrialMode.Tried, () =>
+        {
+            gpu.WaitPatiently();
+            return null;
+        }));
+        Assert.Equal(1, driver.Polls);
+    }
+
+    [Fact]
+    public void ATrialWithoutMemorySaysNothingAndIsMadeAgain()
+    {
+        using GpuDevice gpu = Start(new FaultyDriver());
+        int trials = 0;
+        bool Passes() => gpu.PassesTrial(
+            "it", TrialMode.Strict, () => trials++ < 2 ? throw new DeviceMemoryException("no memory", 1, 0) : null);
+        for (int i = 0; i < 2; i++) Assert.Throws<DeviceMemoryException>(() => Passes());
+        for (int i = 0; i < 2; i++) Assert.True(Passes());
+        Assert.Equal(3, trials);
+        Assert.Empty(gpu.Fallbacks);
+    }
+
+    [Fact]
+    public void WhatPlansMemoryDoesWithoutThemAsTheDeviceDoes()
+    {
+        using GpuDevice gpu = Start(new FaultyDriver());
+        gpu.Warpgroups = TrialMode.Off;
+        using GpuDevice planning = GpuDevice.Planning(gpu);
+        Assert.Equal(TrialMode.Off, planning.Warpgroups);
     }
 
     [Fact]
@@ -109,14 +163,14 @@ public sealed class WarpgroupTrialTests
         return gpu;
     }
 
-    private static float[] Product(GpuDevice gpu)
+    private static float[] Product(GpuDevice gpu, ActivationKind activation = ActivationKind.None)
     {
         (Tensor left, Tensor right) = Operands(gpu);
         using (left)
         using (right)
         using (Tensor c = Tensor.Empty([s_size.M, s_size.N], DType.Float32, gpu))
         {
-            new CudaProduct(MmaType.BFloat16, MatMulLayout.NT, s_size, left, right, c).Run(gpu);
+            new CudaProduct(MmaType.BFloat16, MatMulLayout.NT, s_size, left, right, c, Epilogue: new() { Activation = activation }).Run(gpu);
             return c.ToArray<float>();
         }
     }
@@ -144,7 +198,13 @@ public sealed class WarpgroupTrialTests
 
         internal Func<string, string> Change { get; init; } = text => text;
 
+        /// <summary>A part of the names of the texts that it refuses.</summary>
+        internal string? Refused { get; init; }
+
         internal bool NeverPasses { get; init; }
+
+        /// <summary>How often events that never pass were asked.</summary>
+        internal int Polls { get; set; }
 
         internal List<string> Loaded { get; } = [];
 
@@ -161,7 +221,7 @@ public sealed class WarpgroupTrialTests
             Loaded.Add(name);
             if (!name.StartsWith("warpgroup", StringComparison.Ordinal)) return _driver.Load(name, ptx);
             string changed = Change(ptx);
-            return changed == "this is no text" ? throw new DeviceException("CUDA_ERROR_INVALID_PTX (218)") : _driver.Load(name, changed);
+            return changed == "this is no text" || (Refused is not null && name.Contains(Refused, StringComparison.Ordinal)) ? throw new DeviceException("CUDA_ERROR_INVALID_PTX (218)") : _driver.Load(name, changed);
         }
 
         public void Copy(nint source, nint destination, long byteLength) => _driver.Copy(source, destination, byteLength);
@@ -178,7 +238,7 @@ public sealed class WarpgroupTrialTests
 
         public TensorMap MakeTensorMap(TensorTiles tiles) => _driver.MakeTensorMap(tiles);
 
-        public IPtxEvent CreateEvent() => NeverPasses ? new DeadEvent(_driver.CreateEvent()) : _driver.CreateEvent();
+        public IPtxEvent CreateEvent() => NeverPasses ? new DeadEvent(this, _driver.CreateEvent()) : _driver.CreateEvent();
 
         public void BeginCapture() => _driver.BeginCapture();
 
@@ -187,9 +247,16 @@ public sealed class WarpgroupTrialTests
         public void Dispose() => _driver.Dispose();
     }
 
-    private sealed class DeadEvent(IPtxEvent inner) : IPtxEvent
+    private sealed class DeadEvent(FaultyDriver driver, IPtxEvent inner) : IPtxEvent
     {
-        public bool HasPassed => false;
+        public bool HasPassed
+        {
+            get
+            {
+                driver.Polls++;
+                return false;
+            }
+        }
 
         public void Record() => inner.Record();
 

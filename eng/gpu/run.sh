@@ -38,9 +38,15 @@ if ! mkdir -p "$out" 2>/dev/null || [ ! -w "$out" ]; then
     echo "Nothing can be written here: results are in $out"
 fi
 out=$(cd "$out" && pwd)
-[ -w "${TMPDIR:-/tmp}" ] || { mkdir -p "$out/tmp" && export TMPDIR=$out/tmp; }
+# Folders that were not there before: they go at the end, whatever it is.
+made=()
+trap '[ ${#made[@]} -eq 0 ] || rm -rf "${made[@]}"' EXIT
+make_folder() {
+    [ -d "$1" ] || { mkdir "$1" && made+=("$1"); }
+}
+[ -w "${TMPDIR:-/tmp}" ] || { make_folder "$out/.tmp" && export TMPDIR=$out/.tmp; }
 # What the driver has assembled is kept here from part to part, also where there is no home to write to.
-[ "${CUDA_CACHE_PATH:-}" ] || export CUDA_CACHE_DISABLE=0 CUDA_CACHE_PATH=$out/jit CUDA_CACHE_MAXSIZE=1073741824
+[ "${CUDA_CACHE_PATH:-}" ] || { make_folder "$out/.jit" && export CUDA_CACHE_DISABLE=0 CUDA_CACHE_PATH=$out/.jit CUDA_CACHE_MAXSIZE=1073741824; }
 found=$("$bench" compare gpu device --device "$device" 2>&1)
 code=$?
 if [ "$code" -ne 0 ]; then
@@ -55,7 +61,8 @@ fi
 rm -f "$out"/*.jsonl "$out"/*.log
 { echo "$found"; timeout 20 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader 2>/dev/null; uname -sr; } | tee "$out/machine.txt"
 
-failed=0 last=0
+# How the last part ended: its exit code, or none where it was left out.
+failed=0 last=none
 note() { # PART STATUS SECONDS
     printf '{"part":"%s","status":"%s","seconds":%d}\n' "$1" "$2" "$3" >>"$out/parts.jsonl"
     printf -- '-- %s: %s (%d s)\n' "$1" "$2" "$3"
@@ -68,6 +75,7 @@ part() {
     left=$((deadline - start - 5))
     [ "$limit" -le "$left" ] || limit=$left
     if [ "$limit" -le 0 ]; then
+        last=none
         note "$name" "left out" 0
         return
     fi
@@ -93,13 +101,15 @@ without=()
 if [ "$kind" = cuda ]; then
     # First, and by itself: texts that never ran on a card may also hang it. What comes after must not use them then, nor hide it where they go wrong.
     part warpgroups "${DELORA_WARPGROUPS_S:-40}" check "${test[@]}" --filter-trait "Device=$kind" --filter-class '*WarpgroupProductTests'
-    if [ "$last" -eq 0 ]; then
-        export DELORA_WARPGROUPS=${DELORA_WARPGROUPS:-strict}
-    else
-        export DELORA_WARPGROUPS=off
-        without=(--filter-not-class '*WarpgroupProductTests')
-        echo "Products by warpgroups are left out of everything that follows."
-    fi
+    [ "$last" = 0 ] || without=(--filter-not-class '*WarpgroupProductTests')
+    case $last in
+        0) export DELORA_WARPGROUPS=${DELORA_WARPGROUPS:-strict} ;;
+        none) echo "Products by warpgroups were not tested; DELORA_WARPGROUPS is ${DELORA_WARPGROUPS:-try}." ;;
+        *)
+            export DELORA_WARPGROUPS=off
+            echo "Products by warpgroups are left out of everything that follows."
+            ;;
+    esac
 fi
 part ops "${DELORA_OPS_S:-90}" check "$bench" validate "$device"
 part tests "${DELORA_TESTS_S:-120}" check "${test[@]}" --filter-trait "Device=$kind" --filter-trait Category=Golden "${without[@]}"
@@ -146,7 +156,6 @@ fi
 
 printf '\n== ratios\n'
 "$bench" compare gpu join "$out" || failed=1
-rm -rf "$out/jit" "$out/tmp"
 printf '\n'
 sed -E 's/^.*"part":"([^"]*)","status":"([^"]*)","seconds":([0-9]*).*$/\1: \2 (\3 s)/' "$out/parts.jsonl"
 [ "$failed" -eq 0 ] && echo "nothing failed" || echo "something failed"

@@ -58,6 +58,7 @@ public static partial class AdamWKernel
         AdamWFactors Factors()
         {
             (AdamWSettings now, long number) = current();
+            now.Validate();
             return new AdamWFactors(now, number);
         }
     }

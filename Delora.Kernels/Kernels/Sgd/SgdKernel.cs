@@ -49,9 +49,16 @@ public static partial class SgdKernel
         {
             case CpuDevice or ReferenceDevice when gate is not null && gate.ToScalar() != 0: break;
             case CpuDevice cpu: CpuSgd.Step(cpu, p, g, buffer, scale, settings, step == 1); break;
-            case GpuDevice gpu: GpuSgd.Step(gpu, p, g, buffer, scale, gate, current); break;
+            case GpuDevice gpu: GpuSgd.Step(gpu, p, g, buffer, scale, gate, Current); break;
             case ReferenceDevice: ReferenceStep(p, g, buffer, scale, settings, step == 1); break;
             case var other: throw Dispatch.Unknown(Op, other);
+        }
+
+        (SgdSettings Settings, long Step) Current()
+        {
+            (SgdSettings Settings, long Step) now = current();
+            now.Settings.Validate();
+            return now;
         }
     }
 }

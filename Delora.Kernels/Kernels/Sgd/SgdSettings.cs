@@ -11,11 +11,13 @@ public readonly record struct SgdSettings(double LearningRate, double Momentum =
     /// <exception cref="ArgumentOutOfRangeException">One is; the message names it.</exception>
     public void Validate()
     {
-        Require(LearningRate >= 0 && double.IsFinite(LearningRate), LearningRate, "the learning rate must be a finite number ≥ 0");
-        Require(Momentum >= 0 && double.IsFinite(Momentum), Momentum, "the momentum must be a finite number ≥ 0");
-        Require(WeightDecay >= 0 && double.IsFinite(WeightDecay), WeightDecay, "the weight decay must be a finite number ≥ 0");
+        Require(IsFactor(LearningRate), LearningRate, "the learning rate must be ≥ 0 and finite as float32");
+        Require(IsFactor(Momentum), Momentum, "the momentum must be ≥ 0 and finite as float32");
+        Require(IsFactor(WeightDecay), WeightDecay, "the weight decay must be ≥ 0 and finite as float32");
         Require(!Nesterov || Momentum > 0, Momentum, "Nesterov needs a momentum above 0");
     }
+
+    private static bool IsFactor(double value) => value >= 0 && float.IsFinite((float)value);
 
     private static void Require(bool condition, double value, string what)
     {

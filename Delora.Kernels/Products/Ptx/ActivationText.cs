@@ -3,8 +3,8 @@ using Delora.Kernels.Ptx;
 namespace Delora.Kernels;
 
 /// <summary>
-/// Activations in the texts of products, in place on a register. With the card's approximations of 2^x and 1/x, each within 2 ulp: the relative
-/// error is below 1e-5 where |x| ≤ 16, and the absolute one of what is far out in a tail below 1e-6. NaN stays NaN.
+/// Activations in the texts of products, in place on a register. With the card's approximations of 2^x and 1/x, each within 2 ulp: the error is
+/// below 1e-5 of the value plus 1e-6. NaN stays NaN.
 /// </summary>
 internal static class ActivationText
 {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Delora.Core;
 using Delora.Kernels.Ptx;
 
@@ -20,6 +21,8 @@ internal static class WarpgroupProduct
 
     // Tiles that read an operand again: from so many on, rounding it once before costs little beside the product.
     private const int ManyReads = 4;
+
+    private static readonly ConcurrentDictionary<WarpgroupVariant, string> s_names = [];
 
     /// <summary>How a product is cut, or null where it is to be made otherwise.</summary>
     internal static WarpgroupPlan? Plan(GpuDevice gpu, CudaProduct product) =>
@@ -62,17 +65,27 @@ internal static class WarpgroupProduct
             && (operand.DType == type ? gpu.Address(operand) % TensorTiles.AlignmentBytes == 0 : operand.DType == DType.Float32 && reads >= ManyReads);
     }
 
+    /// <summary>What the text of a product depends on.</summary>
+    internal static WarpgroupVariant Variant(GpuDevice gpu, CudaProduct product, WarpgroupPlan plan)
+    {
+        bool isPaired = product.Size.N % 2 == 0 && (gpu.Address(product.C) | product.Before(gpu) | product.Kept(gpu)) % (2 * sizeof(float)) == 0;
+        int steps = ProductPlan.Quotient(product.Branch?.Rank ?? 0, WarpgroupVariant.StepDepth);
+        return new(product.Type!.Value, product.Layout, plan.Columns, steps, isPaired, product.Epilogue.Activation);
+    }
+
+    /// <summary>The kernel of a variant.</summary>
+    /// <exception cref="DeviceException">The driver refuses its text.</exception>
+    internal static PtxKernel Load(GpuDevice gpu, WarpgroupVariant variant) =>
+        gpu.LoadPtx(s_names.GetOrAdd(variant, static variant => variant.Name), _ => WarpgroupWriter.Write(variant).Text);
+
     /// <summary>Makes c by a given plan.</summary>
     internal static void Run(GpuDevice gpu, CudaProduct product, WarpgroupPlan plan)
     {
         (MatMulSize size, DType type) = (product.Size, StoredType(product)!.Value);
         int rank = product.Branch?.Rank ?? 0;
         (nint c, nint before, nint kept) = (gpu.Address(product.C), product.Before(gpu), product.Kept(gpu));
-        bool isPaired = size.N % 2 == 0 && (c | before | kept) % (2 * sizeof(float)) == 0;
-        WarpgroupVariant variant = new(
-            type == DType.BFloat16 ? MmaType.BFloat16 : MmaType.Float16, product.Layout, plan.Columns,
-            ProductPlan.Quotient(rank, WarpgroupVariant.StepDepth), isPaired, product.Epilogue.Activation);
-        PtxKernel kernel = gpu.LoadPtx(variant.Name, _ => WarpgroupWriter.Write(variant).Text);
+        WarpgroupVariant variant = Variant(gpu, product, plan);
+        PtxKernel kernel = Load(gpu, variant);
         using Tensor? a = Rounded(gpu, product.A, type), b = Rounded(gpu, product.B, type);
         TensorMap left = Map(a ?? product.A, size.Batch, size.M, size.K, variant.LeftByDepth, WarpgroupVariant.Rows);
         TensorMap right = Map(b ?? product.B, size.Batch, size.N, size.K, variant.RightByDepth, plan.Columns);

@@ -18,25 +18,28 @@ internal static class WarpgroupTrial
     /// <exception cref="DeviceException">They are not, and <see cref="GpuDevice.Warpgroups"/> is strict; or the card is lost.</exception>
     internal static bool Passes(GpuDevice gpu, CudaProduct product, WarpgroupPlan plan)
     {
-        var kind = new Kind(product.Type!.Value, product.Layout, plan.Columns, product.Branch?.Rank ?? 0);
-        return gpu.PassesTrial(kind, $"the product by warpgroups ({kind})", gpu.Warpgroups, () => Difference(gpu, kind));
+        var kind = new Kind(WarpgroupProduct.Variant(gpu, product, plan), product.Branch?.Rank ?? 0);
+        return gpu.PassesTrial(kind, gpu.Warpgroups, () =>
+        {
+            // The trial's product is a plain one: here the driver sees the text that is to be relied on.
+            WarpgroupProduct.Load(gpu, kind.Variant);
+            return Difference(gpu, kind.Variant, kind.Rank);
+        });
     }
 
     /// <summary>What is wrong with the result; null for nothing.</summary>
-    private static string? Difference(GpuDevice gpu, Kind kind)
+    private static string? Difference(GpuDevice gpu, WarpgroupVariant kind, int rank)
     {
-        int columns = kind.Columns + EdgeColumns, stages = new WarpgroupVariant(kind.Type, kind.Layout, kind.Columns, 0, true).Stages;
-        int depth = (stages + 1) * WarpgroupVariant.Depth + EdgeDepth;
-        sbyte[] a = Numbers(Rows * depth, 1), b = Numbers(columns * depth, 2), down = Numbers(Rows * kind.Rank, 3), up = Numbers(columns * kind.Rank, 4);
+        int columns = kind.Columns + EdgeColumns, depth = (kind.Stages + 1) * WarpgroupVariant.Depth + EdgeDepth;
+        sbyte[] a = Numbers(Rows * depth, 1), b = Numbers(columns * depth, 2), down = Numbers(Rows * rank, 3), up = Numbers(columns * rank, 4);
         DType stored = kind.Type == MmaType.BFloat16 ? DType.BFloat16 : DType.Float16;
-        bool leftByDepth = kind.Layout != MatMulLayout.TN, rightByDepth = kind.Layout == MatMulLayout.NT;
         float[] c;
-        using (Tensor left = Place(a, Rows, depth, leftByDepth, stored), right = Place(b, columns, depth, rightByDepth, stored))
-        using (Tensor branchLeft = Place(down, Rows, kind.Rank, leftByDepth, DType.Float32))
-        using (Tensor branchRight = Place(up, columns, kind.Rank, rightByDepth, DType.Float32))
+        using (Tensor left = Place(a, Rows, depth, kind.LeftByDepth, stored), right = Place(b, columns, depth, kind.RightByDepth, stored))
+        using (Tensor branchLeft = Place(down, Rows, rank, kind.LeftByDepth, DType.Float32))
+        using (Tensor branchRight = Place(up, columns, rank, kind.RightByDepth, DType.Float32))
         using (Tensor output = Tensor.From(Enumerable.Repeat(float.NaN, Rows * columns).ToArray(), [Rows, columns], gpu))
         {
-            ProductBranch? branch = kind.Rank == 0 ? null : new ProductBranch(branchLeft, branchRight, kind.Rank);
+            ProductBranch? branch = rank == 0 ? null : new ProductBranch(branchLeft, branchRight, rank);
             WarpgroupProduct.Run(
                 gpu, new CudaProduct(kind.Type, kind.Layout, new(1, Rows, columns, depth), left, right, output, Branch: branch), new(kind.Columns, 1));
             gpu.WaitPatiently();
@@ -46,7 +49,7 @@ internal static class WarpgroupTrial
             for (int j = 0; j < columns; j++)
             {
                 int sum = Dot(a.AsSpan(i * depth, depth), b.AsSpan(j * depth, depth))
-                    + Dot(down.AsSpan(i * kind.Rank, kind.Rank), up.AsSpan(j * kind.Rank, kind.Rank));
+                    + Dot(down.AsSpan(i * rank, rank), up.AsSpan(j * rank, rank));
                 if (c[i * columns + j] != sum) return $"element ({i}, {j}) of a product of whole numbers is {c[i * columns + j]}, not {sum}";
             }
         return null;
@@ -81,10 +84,12 @@ internal static class WarpgroupTrial
         return Array.ConvertAll(numbers, number => (sbyte)MathF.Round(number));
     }
 
-    /// <summary>What decides how operands are copied and read; what becomes of the sums does not.</summary>
-    private sealed record Kind(MmaType Type, MatMulLayout Layout, int Columns, int Rank)
+    /// <summary>What decides how operands are copied and read, and the text.</summary>
+    private sealed record Kind(WarpgroupVariant Variant, int Rank)
     {
         public override string ToString() =>
-            $"{ProductVariant.Word(Type)}, {Layout}, tiles of {WarpgroupVariant.Rows} × {Columns}{(Rank == 0 ? "" : $", a branch of {Rank}")}";
+            $"the product by warpgroups ({ProductVariant.Word(Variant.Type)}, {Variant.Layout}, tiles of {WarpgroupVariant.Rows} × {Variant.Columns}"
+            + $"{(Rank == 0 ? "" : $", a branch of {Rank}")}{(Variant.PairedOutput ? "" : ", stored one by one")}"
+            + $"{(Variant.Activation == ActivationKind.None ? "" : $", {Variant.Activation}")})";
     }
 }
