@@ -45,10 +45,8 @@ switch (args)
         return FrozenModelsRun.Decode();
     case ["frozen", var text]:
         return FrozenRun.Run(text);
-    case ["compare", "cpu"]:
-        return CompareRun.Run("");
-    case ["compare", "cpu", var text]:
-        return CompareRun.Run(text);
+    case ["compare", "cpu", .. var rest]:
+        return CompareRun.Run(rest);
     case ["compare", "gpu", .. var rest]:
         return GpuRun.Run(rest);
     case ["validate", var device]:

@@ -33,12 +33,15 @@ public static partial class Functions
         return y.Keep();
     }
 
-    /// <summary>y + residual, for both an activation and a residual: of y nothing is left where the sum is refused.</summary>
+    /// <summary>y + residual, for both an activation and a residual: of y nothing is left where the sum is refused, or no tape keeps y.</summary>
     private static Tensor AddResidual(Tensor y, Tensor residual)
     {
         try
         {
-            return y.Add(residual);
+            Tensor sum = y.Add(residual);
+            // Where nothing recorded it, nobody comes back for it.
+            if (y.GradientState is null) y.Dispose();
+            return sum;
         }
         catch
         {

@@ -11,12 +11,11 @@ namespace Delora.Bench.Compare;
 internal sealed class CompareRun(string filter)
 {
     private const double SecondsPerRound = 0.05, SecondsPerStepRound = 0.5;
+    private const string Usage = "compare cpu [TEXT]   Delora beside libtorch: the rows whose name or case has TEXT; writes artifacts/compare-cpu.json";
     private const int Rounds = 9, OwnRounds = 40, PeakRounds = 5, StepRounds = 5;
 
     /// <summary>After a call of libtorch its OpenMP workers spin for some milliseconds.</summary>
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(15);
-
-    private static readonly int[] s_threads = [.. ((int[])[1, Environment.ProcessorCount]).Distinct()];
 
     private readonly List<CompareRow> _rows = [];
     private readonly List<string> _failures = [], _plans = [];
@@ -25,7 +24,24 @@ internal sealed class CompareRun(string filter)
     private SideProcess? _peer;
     private string? _peerPath;
 
-    internal static int Run(string filter) => new CompareRun(filter).Run();
+    internal static int Run(string[] args)
+    {
+        switch (args)
+        {
+            case ["-h" or "--help"]:
+                Console.WriteLine(Usage);
+                return 0;
+            case [] or [_]:
+                string filter = args.FirstOrDefault("");
+                // Before anything is built or written.
+                return ComparePlan.Having(ComparePlan.All, ComparePlan.Text, filter).Length > 0
+                    ? new CompareRun(filter).Run()
+                    : ComparePlan.Refuse(filter, ComparePlan.All.Select(row => row.Name), $"{ComparePlan.All.First().Case}");
+            default:
+                Console.Error.WriteLine(Usage);
+                return 2;
+        }
+    }
 
     /// <summary>Delora's side, started by the comparison.</summary>
     internal static int RunSide() => SideLoop.Run(
@@ -55,11 +71,11 @@ internal sealed class CompareRun(string filter)
             Console.WriteLine(_failures[^1]);
         }
         _own = SideProcess.StartOwn();
-        foreach (int threads in s_threads) Products(threads);
-        foreach (int threads in s_threads) Layers(threads);
+        foreach (int threads in ComparePlan.Threads) Products(threads);
+        foreach (int threads in ComparePlan.Threads) Layers(threads);
         _own.Dispose();
         _peer?.Dispose();
-        foreach (ModelShape model in ModelShape.All) Step(model);
+        foreach ((string name, CompareCase @case) in Wanted(ComparePlan.Steps)) Step(name, @case);
         Print(_rows, _failed);
         string path = Path.Combine("artifacts", "compare-cpu.json");
         Directory.CreateDirectory("artifacts");
@@ -70,32 +86,20 @@ internal sealed class CompareRun(string filter)
         return _failures.Count == 0 ? 0 : 1;
     }
 
-    private static IEnumerable<int[]> ProductSizes()
-    {
-        foreach (int n in (int[])[512, 1024, 2048]) yield return [n, n, n];
-        foreach (int m in (int[])[256, 512, 2048])
-            foreach ((int n, int k) in ((int, int)[])[(768, 768), (2304, 768), (3072, 768), (768, 3072)]) yield return [m, n, k];
-    }
-
     private void Products(int threads)
     {
-        foreach (string variant in (string[])["NN", "NT", "TN", "frozen"])
+        foreach (IGrouping<string, (string Name, CompareCase Case)> variant in Wanted(ComparePlan.Products(threads)).GroupBy(row => row.Case.Variant))
         {
             List<CompareRow> rows = [];
-            foreach (int[] sizes in ProductSizes())
-            {
-                var @case = new CompareCase("product", variant, threads, sizes);
-                string name = variant == "frozen" ? "sgemm, frozen packed operand" : $"sgemm {variant}";
-                if (!Wanted(name, @case)) continue;
+            foreach ((string name, CompareCase @case) in variant)
                 Row(name, @case, () =>
                 {
                     if (!Validated(name, @case, 1e-4)) return;
-                    double flops = 2.0 * sizes[0] * sizes[1] * sizes[2] / 1e9;
+                    double flops = 2.0 * @case.Sizes[0] * @case.Sizes[1] * @case.Sizes[2] / 1e9;
                     (double ours, double peer) = InTurn(_own, _peer, Rounds);
                     if (_peer is not null) rows.Add(Add(name, @case, "peer", flops / ours, flops / peer, "GFLOP/s", peer / ours));
-                    if (variant == "frozen") OverPeak(name, @case, flops);
+                    if (variant.Key == "frozen") OverPeak(name, @case, flops);
                 });
-            }
             if (rows.Count > 1) _rows.Add(CompareRow.Mean($"{rows[0].Name}, geometric mean", rows));
         }
         CompareRow[] onTheFly = [.. _rows.Where(row => row.Threads == threads && row.Name is ("sgemm NN" or "sgemm NT" or "sgemm TN"))];
@@ -118,20 +122,14 @@ internal sealed class CompareRun(string filter)
 
     private void Layers(int threads)
     {
-        foreach (string variant in (string[])["forward", "backward"])
-            foreach ((int tokens, int width, _, int rank) in LayerRun.Shapes)
+        foreach ((string name, CompareCase @case) in Wanted(ComparePlan.Layers(threads)))
+            Row(name, @case, () =>
             {
-                var @case = new CompareCase("layer", variant, threads, tokens, width, rank);
-                string name = variant == "forward" ? "DeLoRA layer, forward" : "DeLoRA layer, forward + backward";
-                if (!Wanted(name, @case)) continue;
-                Row(name, @case, () =>
-                {
-                    if (!Validated(name, @case, 1e-3)) return;
-                    (double ours, double peer) = InTurn(_own, _peer, Rounds);
-                    if (_peer is not null) Add(name, @case, "peer", ours * 1e3, peer * 1e3, "ms", peer / ours);
-                    OverFrozen(name, @case);
-                });
-            }
+                if (!Validated(name, @case, 1e-3)) return;
+                (double ours, double peer) = InTurn(_own, _peer, Rounds);
+                if (_peer is not null) Add(name, @case, "peer", ours * 1e3, peer * 1e3, "ms", peer / ours);
+                OverFrozen(name, @case);
+            });
     }
 
     /// <summary>The layer beside the frozen one, call by call in this process: what disturbs one disturbs the other.</summary>
@@ -143,12 +141,9 @@ internal sealed class CompareRun(string filter)
         Add(name, @case, "own", with, alone, "ms", ratio);
     }
 
-    private void Step(ModelShape model)
+    private void Step(string name, CompareCase @case)
     {
-        int threads = s_threads[^1];
-        var @case = new CompareCase("step", model.Name, threads, model.Batch, model.Length);
-        string name = $"training step, {model.Name}{(model.Rank > 0 ? $", DeLoRA r = {model.Rank}" : ", all weights")}";
-        if (_peerPath is { } path && _peer is not null && Wanted(name, @case)) Row(name, @case, () => Step(model, name, @case, path), ownSides: true);
+        if (_peerPath is { } path && _peer is not null) Row(name, @case, () => Step(ModelShape.Get(@case.Variant), name, @case, path), ownSides: true);
     }
 
     private void Step(ModelShape model, string name, CompareCase @case, string peerPath)
@@ -206,7 +201,8 @@ internal sealed class CompareRun(string filter)
         _failures.Add($"{@case}: {reason}");
     }
 
-    private bool Wanted(string name, CompareCase @case) => $"{name} {@case}".Contains(filter, StringComparison.OrdinalIgnoreCase);
+    private (string Name, CompareCase Case)[] Wanted(IEnumerable<(string Name, CompareCase Case)> rows) =>
+        ComparePlan.Having(rows, ComparePlan.Text, filter);
 
     /// <summary>Makes the case ready on both sides and compares what they compute. Wrong results are not timed.</summary>
     private bool Validated(string name, CompareCase @case, double tolerance)

@@ -117,7 +117,7 @@ public sealed partial class LinearAdapters : IDisposable
             throw new InvalidOperationException(
                 $"{string.Join(", ", wanted)} cannot be merged: the weight is another layer's as well, into which {string.Join(", ", others)} is merged.");
         using Tensor merged = Sum(wanted, safe, dequantize);
-        bool keepsFloat32 = dequantize || (Merged.Count > 0 && KeepsFloat32);
+        bool keepsFloat32 = StaysFloat32(dequantize);
         BaseWeight before = _layer.Exchange(merged, keepsFloat32);
         if (_base is null) _base = before;
         else before.Dispose();
@@ -125,15 +125,37 @@ public sealed partial class LinearAdapters : IDisposable
         Merged = [.. Merged, .. wanted];
     }
 
-    /// <summary>Whether the layer has one of these adapters and shares its weight with another, nothing being merged into it.</summary>
+    /// <summary>Whether one of these adapters is on the layer, or one that is merged, and the layer shares its weight with another.</summary>
     internal bool CanBeParted(IEnumerable<string> names) =>
-        _layer.Partner is { Adapters.Merged.Count: 0 } && Merged.Count == 0 && names.Any(_adapters.ContainsKey);
+        _layer.Partner is { Adapters.Merged.Count: 0 } && (Merged.Count > 0 || names.Any(_adapters.ContainsKey));
 
-    /// <summary>The weight with ΔW of the given adapters, a new tensor, to part it from the layer that shares it: nothing is changed yet.</summary>
+    /// <summary>Whether the weight, merged as asked, is kept in float32.</summary>
+    internal bool StaysFloat32(bool dequantize) => dequantize || (Merged.Count > 0 && KeepsFloat32);
+
+    /// <summary>
+    /// The weight with ΔW of the given adapters and of those that are merged already, a new tensor, to part it from the layer that shares it: nothing is
+    /// changed yet.
+    /// </summary>
     /// <inheritdoc cref="Merge(IEnumerable{string}, bool, bool)" path="/param"/>
     /// <exception cref="QuantizedWeightException">The weight is quantized.</exception>
-    /// <exception cref="NonFiniteException">It would hold NaN or infinity.</exception>
-    internal Tensor CopyMerged(IEnumerable<string> names, bool safe, bool dequantize) => Sum([.. names.Where(_adapters.ContainsKey)], safe, dequantize);
+    /// <exception cref="NonFiniteException">It would hold NaN or infinity, or what is beyond its storage's range.</exception>
+    internal Tensor CopyMerged(IEnumerable<string> names, bool safe, bool dequantize)
+    {
+        bool keepsFloat32 = StaysFloat32(dequantize);
+        Tensor merged = Sum([.. names.Where(_adapters.ContainsKey).Except(Merged)], safe, keepsFloat32);
+        try
+        {
+            // A storage refuses what is beyond its range: here, where nothing is changed yet, not when it is put in place.
+            if (!keepsFloat32 && _layer.Kind != ModuleKind.Embedding && _layer.Storage != FrozenStorage.Float32)
+                FrozenWeight.Create(merged, _layer.Storage).Dispose();
+            return merged;
+        }
+        catch
+        {
+            merged.Dispose();
+            throw;
+        }
+    }
 
     private Tensor Sum(string[] wanted, bool safe, bool dequantize)
     {

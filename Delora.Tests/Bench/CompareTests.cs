@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Delora.Bench.Compare;
+using Delora.Bench.Compare.Gpu;
 
 namespace Delora.Tests.Bench;
 
@@ -12,6 +13,21 @@ public sealed class CompareTests
         var @case = new CompareCase("product", "NT", 2, 512, 768, 3072);
         Assert.Equal("product NT 2 512 768 3072", @case.ToString());
         Assert.Equal(@case.ToString(), CompareCase.Parse(@case.ToString()).ToString());
+    }
+
+    /// <summary>Nothing is built, opened or written for it.</summary>
+    [Fact]
+    public void A_filter_without_rows_is_an_error_and_help_is_none()
+    {
+        Assert.Equal(2, CompareRun.Run(["--hepl"]));
+        Assert.Equal(2, CompareRun.Run(["sgemm", "NN"]));
+        Assert.Equal(2, GpuRun.Run(["--only", "no such row"]));
+        Assert.Equal(2, GpuRun.Run(["plan", "--only", "no such row"]));
+        foreach (string help in (string[])["-h", "--help"]) Assert.Equal(0, CompareRun.Run([help]) + GpuRun.Run([help]));
+        Assert.All(ComparePlan.Having(ComparePlan.All, ComparePlan.Text, "DELORA layer, forward layer"), row => Assert.Equal("layer", row.Case.Kind));
+        Assert.NotEmpty(ComparePlan.Having(ComparePlan.All, ComparePlan.Text, "512 768 768"));
+        Assert.Equal(ComparePlan.All.Count(), ComparePlan.All.Select(ComparePlan.Text).Distinct().Count());
+        Assert.Equal(0, GpuRun.Run(["plan", "--only", "OP ADD"]));
     }
 
     [Fact]

@@ -79,6 +79,8 @@ public sealed class ConvertCommandTests
         await CliRun.Refused("finite numbers with commas", "combine", one, "--weights", "1,", "--out", output);
         await CliRun.Refused("modules_to_save", "combine", one, whole, "--out", output);
         await CliRun.Refused("--out", "combine", one);
+        string two = tiny.SaveAdapter("two", new LoraConfig { R = 1, LoraAlpha = 12, TargetModules = ModuleSelector.Of("q_proj") });
+        await CliRun.Refused($"'{two}' times 3E+38", "combine", one, two, "--weights", "1,3e38", "--out", output);
         Assert.False(Directory.Exists(output));
     }
 

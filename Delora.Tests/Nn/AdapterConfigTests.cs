@@ -1,5 +1,6 @@
 using System.Text;
 using Delora.Core;
+using Delora.Kernels;
 using Delora.Nn;
 
 namespace Delora.Tests.Nn;
@@ -81,6 +82,8 @@ public sealed class AdapterConfigTests
     [Theory]
     [InlineData("\"r\": 0", "r")]
     [InlineData("\"r\": -1", "r")]
+    [InlineData("\"r\": 65537", "r")]
+    [InlineData("\"rank_pattern\": {\"q\": 20000000}", "rank_pattern[\"q\"]")]
     [InlineData("\"r\": 2147483648", "r")]
     [InlineData("\"r\": \"8\"", "r")]
     [InlineData("\"r\": 2.5", "r")]
@@ -108,6 +111,32 @@ public sealed class AdapterConfigTests
     {
         var error = Assert.Throws<DeloraFormatException>(() => Delora(field));
         Assert.Equal(("f.json", named), (error.File, error.Field));
+    }
+
+    [Fact]
+    public void RanksHaveALimitInBothMethodsAndModes()
+    {
+        foreach (PeftCompatibility mode in Enum.GetValues<PeftCompatibility>())
+            foreach (AdapterConfig config in (AdapterConfig[])[new DeloraConfig(), new LoraConfig()])
+            {
+                AdapterConfig most = config with { R = AdapterConfig.MaxRank, RankPattern = [new("q", AdapterConfig.MaxRank)] };
+                most.Validate(mode);
+                Assert.Equal("r", Assert.Throws<DeloraFormatException>(() => (most with { R = AdapterConfig.MaxRank + 1 }).Validate(mode)).Field);
+                Assert.Equal("rank_pattern[\"q\"]", Assert.Throws<DeloraFormatException>(
+                    () => (most with { RankPattern = [new("q", AdapterConfig.MaxRank + 1)] }).Validate(mode)).Field);
+            }
+    }
+
+    /// <summary>Below the limit, too, the factors of a large layer can be more than an array holds.</summary>
+    [Fact]
+    public void ARankWhoseFactorsNoArrayHoldsIsRefused()
+    {
+        using Linear layer = new(40_000, 1, Devices.Cpu, new Generator(1));
+        DeloraConfig config = new() { R = AdapterConfig.MaxRank };
+        var error = Assert.Throws<DeloraFormatException>(
+            () => layer.Adapters.RequireSize(config, new AdapterTarget("large", ModuleKind.Linear, config.R, 1)));
+        Assert.Equal("r", error.Field);
+        Assert.Contains("65536 is too large for 'large'", error.Message);
     }
 
     [Fact]

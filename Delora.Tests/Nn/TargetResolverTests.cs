@@ -40,6 +40,17 @@ public sealed class TargetResolverTests
             "DeloraConfig: exclude_modules: [gone] excludes nothing."], warnings);
     }
 
+    /// <summary>Lists of 20 names and more are shortened before they are matched.</summary>
+    [Fact]
+    public void NamesOfALongListThatMatchNothingAreReported()
+    {
+        NamedModuleKind[] modules = [.. Enumerable.Range(0, 24).Select(i => new NamedModuleKind($"layers.{i}.q_proj", ModuleKind.Linear))];
+        string[] names = [.. modules.Select(module => module.Name), "layers.7.q_prj"];
+        var warnings = new List<string>();
+        Assert.Equal(24, TargetResolver.Resolve(new DeloraConfig { TargetModules = names }, modules, new TargetOptions { Warn = warnings.Add }).Count);
+        Assert.Equal(["DeloraConfig: target_modules: 'layers.7.q_prj' matches no module."], warnings);
+    }
+
     [Fact]
     public void AModuleOfTheWrongKindIsRefusedUnlessTheAdapterTakesIt()
     {

@@ -105,6 +105,29 @@ public sealed class EpilogueTests
         }, [x, v, bias]);
         x.RequiresGradient = bias.RequiresGradient = false;
         GradientCheck.Numerical(() => x.Value.FrozenLinear(weight, bias, residual: around), [around]);
+        GradientCheck.Numerical(() => x.Value.FrozenLinear(weight, bias, kind, around), [around]);
+    }
+
+    [Fact]
+    public void WithoutATapeTheResultAloneIsLeft()
+    {
+        Device device = TestDevices.Cpu(1, Simd.Best);
+        using Tensor w = LinearAssert.Operand(1, [16, 8], device), x = LinearAssert.Operand(2, [4, 8], device), around = LinearAssert.Operand(3, [4, 16], device);
+        using Tensor a = LinearAssert.Operand(4, [2, 8], device), b = LinearAssert.Operand(5, [16, 2], device);
+        using FrozenWeight weight = FrozenWeight.Create(w);
+        foreach (ActivationKind kind in s_kinds)
+        {
+            OneIsLeft(() => x.FrozenLinear(weight, null, kind, around));
+            OneIsLeft(() => x.LowRankLinear(weight, null, a, b, null, kind, around));
+            OneIsLeft(() => x.Linear(w, null, kind, around));
+        }
+
+        void OneIsLeft(Func<Tensor> compute)
+        {
+            HashSet<long> before = [.. device.Memory.LiveAllocations().Select(record => record.Id)];
+            using Tensor y = compute();
+            Assert.Single(device.Memory.LiveAllocations(), record => !before.Contains(record.Id));
+        }
     }
 
     [Theory, MemberData(nameof(TestDevices.Names), MemberType = typeof(TestDevices))]

@@ -45,12 +45,17 @@ internal static class GpuRun
                 case "--skip" when i + 1 < args.Length && int.TryParse(args[i + 1], out skip) && skip >= 0: i++; break;
                 default: words.Add(args[i]); break;
             }
-        IEnumerable<GpuCase> cases = (rehearse ? GpuPlan.Rehearsal : GpuPlan.Full)
-            .Where(@case => $"{@case.Kind} {@case.Name} {@case.Shape}".Contains(only, StringComparison.OrdinalIgnoreCase));
+        IReadOnlyList<GpuCase> all = rehearse ? GpuPlan.Rehearsal : GpuPlan.Full;
+        GpuCase[] cases = ComparePlan.Having(all, @case => $"{@case.Kind} {@case.Name} {@case.Shape}", only);
+        // Before anything is written.
+        if (cases.Length == 0 && words is ([] or ["plan"])) return ComparePlan.Refuse(only, all.Select(@case => @case.Name), $"{all[0].Kind} {all[0].Shape}");
         switch (words)
         {
+            case ["-h" or "--help"]:
+                Console.WriteLine(Usage);
+                return 0;
             case []:
-                return Find(device) is { } info ? Measure([.. cases], skip, info, rehearse ? 0.02 : seconds, to, args) : NoDevice;
+                return Find(device) is { } info ? Measure(cases, skip, info, rehearse ? 0.02 : seconds, to, args) : NoDevice;
             case ["plan"]:
                 foreach (GpuCase @case in cases) Console.WriteLine(JsonSerializer.Serialize(@case, Json));
                 return 0;

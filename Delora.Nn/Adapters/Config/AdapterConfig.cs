@@ -16,6 +16,9 @@ public abstract partial record AdapterConfig
     /// <summary>Name of the file in an adapter folder.</summary>
     public const string FileName = "adapter_config.json";
 
+    /// <summary>The largest rank: far above any that adapters have, low enough that a wrong one is refused before anything of its size is made.</summary>
+    public const int MaxRank = 1 << 16;
+
     private static readonly string[] s_taskTypes =
         ["SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION"];
 
@@ -50,7 +53,7 @@ public abstract partial record AdapterConfig
     /// </summary>
     public bool InferenceMode { get; init; }
 
-    /// <summary><c>r</c>: the rank.</summary>
+    /// <summary><c>r</c>: the rank, at most <see cref="MaxRank"/>.</summary>
     public int R { get; init; } = 8;
 
     /// <summary><c>target_modules</c>: which modules are adapted; null for the default of the model's family.</summary>
@@ -163,8 +166,9 @@ public abstract partial record AdapterConfig
     {
         ValidateConstruction();
         foreach (DeferredField deferred in Deferred.Values) throw deferred.Error;
+        Require(R <= MaxRank, "r", $"must be at most {MaxRank}, not {R}.");
         foreach ((string key, int rank) in RankPattern)
-            Require(rank > 0, $"rank_pattern[\"{key}\"]", $"must be at least 1, not {rank}.");
+            Require(rank is > 0 and <= MaxRank, $"rank_pattern[\"{key}\"]", $"must be {(rank > 0 ? $"at most {MaxRank}" : "at least 1")}, not {rank}.");
         foreach ((string key, double strength) in StrengthPattern)
             RequireFinite(strength, $"{StrengthPatternField}[\"{key}\"]");
         Require(Enum.IsDefined(Bias), "bias", $"{Bias} is not defined.");

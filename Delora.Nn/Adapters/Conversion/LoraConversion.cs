@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text.RegularExpressions;
 using Delora.Core;
 
@@ -23,7 +24,7 @@ internal sealed record LoraConversion(LoraConfig Config, IReadOnlyDictionary<str
     /// <exception cref="ArgumentOutOfRangeException">The rank is larger than a side of a layer's weight, which is named.</exception>
     /// <exception cref="NotSupportedException">Adapters are added that trained biases or whole modules.</exception>
     /// <exception cref="ShapeException">They belong to models of different shapes.</exception>
-    /// <exception cref="NonFiniteException">A factor would be NaN or infinite.</exception>
+    /// <exception cref="NonFiniteException">A factor or an update would be NaN or infinite; the adapter and its weight are named.</exception>
     internal static LoraConversion Of(IReadOnlyList<Term> terms, RankChoice rank)
     {
         if (terms.Count == 0) throw new ArgumentException("No adapter was named.", nameof(terms));
@@ -40,8 +41,9 @@ internal sealed record LoraConversion(LoraConfig Config, IReadOnlyDictionary<str
         {
             try
             {
-                layers.Add(layer, LowRankUpdate.Sum([.. terms.SelectMany(
-                    term => term.Layers.Where(pair => pair.Key == layer).Select(pair => (term.Weight, LowRankUpdate.Of(pair.Value))))]).Compress(rank));
+                (Term Term, LowRankUpdate Update)[] parts =
+                    [.. from term in terms from pair in term.Layers where pair.Key == layer select (term, Weighted(term, pair.Value))];
+                layers.Add(layer, Sum(parts).Compress(rank));
             }
             catch (ArgumentOutOfRangeException error)
             {
@@ -58,6 +60,32 @@ internal sealed record LoraConversion(LoraConfig Config, IReadOnlyDictionary<str
         }
         return new LoraConversion(ConfigOf(terms, layers, alone), layers);
     }
+
+    private static LowRankUpdate Weighted(Term term, LinearAdapter adapter)
+    {
+        try
+        {
+            return LowRankUpdate.Sum((term.Weight, LowRankUpdate.Of(adapter)));
+        }
+        catch (NonFiniteException error)
+        {
+            throw new NonFiniteException($"{Describe(term)}: {error.Message}");
+        }
+    }
+
+    private static LowRankUpdate Sum((Term Term, LowRankUpdate Update)[] parts)
+    {
+        try
+        {
+            return LowRankUpdate.Sum([.. parts.Select(part => (1.0, part.Update))]);
+        }
+        catch (NonFiniteException error)
+        {
+            throw new NonFiniteException($"{string.Join(" + ", parts.Select(part => Describe(part.Term)))}: {error.Message}");
+        }
+    }
+
+    private static string Describe(Term term) => string.Create(CultureInfo.InvariantCulture, $"'{term.Name}' times {term.Weight}");
 
     private static LoraConfig ConfigOf(IReadOnlyList<Term> terms, Dictionary<string, LowRankUpdate> layers, bool alone)
     {

@@ -37,7 +37,7 @@ public sealed class LowRankUpdate
     public ReadOnlySpan<double> B => _b;
 
     /// <summary>What an adapter adds to its layer's weight: the factors that it folds, A∘w and B∘s of DeLoRA, A and (α/r)·B of LoRA.</summary>
-    /// <exception cref="NonFiniteException">A factor holds NaN or infinity.</exception>
+    /// <exception cref="NonFiniteException">A factor, or their product in float32, holds NaN or infinity.</exception>
     public static LowRankUpdate Of(LinearAdapter adapter)
     {
         using IDisposable pause = Autograd.Tape.Pause();
@@ -48,7 +48,7 @@ public sealed class LowRankUpdate
     /// <summary>Σ weight · ΔW, exactly: the factors side by side, B times the weight. Its rank is the sum of the ranks.</summary>
     /// <param name="terms">At least one, of the same shape; weights may be negative.</param>
     /// <exception cref="ShapeException">The shapes differ.</exception>
-    /// <exception cref="NonFiniteException">A weight or a product is NaN or infinite.</exception>
+    /// <exception cref="NonFiniteException">A weight, a factor or ΔW in float32 is NaN or infinite.</exception>
     public static LowRankUpdate Sum(params IReadOnlyList<(double Weight, LowRankUpdate Update)> terms)
     {
         if (terms.Count == 0) throw new ArgumentException("A sum of no updates.", nameof(terms));
@@ -77,6 +77,7 @@ public sealed class LowRankUpdate
     /// </summary>
     /// <param name="choice">The rank; nothing is done where it is exact.</param>
     /// <exception cref="ArgumentOutOfRangeException">The rank is larger than a side of ΔW, or nothing would be left.</exception>
+    /// <exception cref="NonFiniteException">A factor would be infinite in float32.</exception>
     public LowRankUpdate Compress(RankChoice choice)
     {
         if (choice.IsExact) return this;
@@ -92,7 +93,7 @@ public sealed class LowRankUpdate
         // Column-major storage: what is right [in, ·] there is A [·, in], row by row, here.
         double[] a = right.SubMatrix(0, In, 0, rank).ToColumnMajorArray();
         double[] b = left.SubMatrix(0, Out, 0, rank).MapIndexed((_, i, value) => value * values[i]).ToRowMajorArray();
-        return new LowRankUpdate(In, Out, rank, a, b, OnEmbedding);
+        return new LowRankUpdate(In, Out, rank, a, b, OnEmbedding).Checked();
     }
 
     /// <summary>The singular values of ΔW that can differ from 0, largest first: min(in, out, r) of them.</summary>
@@ -137,6 +138,32 @@ public sealed class LowRankUpdate
         foreach (double[] factor in (double[][])[_a, _b])
             if (Array.Exists(factor, value => !float.IsFinite((float)value)))
                 throw new NonFiniteException($"An update ΔW [{Out}, {In}] of rank {Rank} has NaN or infinite factors.");
+        RequireFiniteProduct();
         return this;
+    }
+
+    /// <summary>
+    /// Refuses factors whose product could overflow in float32: an element's Σ |b| |a| does, and with it its sum in some order. The elements are only made
+    /// where the largest |a| of each row of A does not rule it out, a row at a time.
+    /// </summary>
+    private void RequireFiniteProduct()
+    {
+        double[] largest = new double[Rank], sums = new double[In];
+        for (int i = 0; i < Rank; i++)
+            for (int column = 0; column < In; column++) largest[i] = Math.Max(largest[i], Math.Abs(_a[(long)i * In + column]));
+        for (int row = 0; row < Out; row++)
+        {
+            double bound = 0;
+            for (int i = 0; i < Rank; i++) bound += Math.Abs(_b[(long)row * Rank + i]) * largest[i];
+            if (float.IsFinite((float)bound)) continue;
+            Array.Clear(sums);
+            for (int i = 0; i < Rank; i++)
+            {
+                double factor = Math.Abs(_b[(long)row * Rank + i]);
+                for (int column = 0; column < In; column++) sums[column] += factor * Math.Abs(_a[(long)i * In + column]);
+            }
+            if (Array.Exists(sums, value => !float.IsFinite((float)value)))
+                throw new NonFiniteException($"An update ΔW [{Out}, {In}] of rank {Rank} is beyond the range of float32.");
+        }
     }
 }

@@ -45,7 +45,7 @@ public sealed partial class PeftModel
             Warn?.Invoke($"Already {string.Join(",", merged)} is merged. You are now additionally merging {string.Join(",", added)}.");
         MergeAll(added, isSafe, dequantize, except);
         if (!isSafe) WarnOfNonFinite();
-        if (!isStrict && _active.Except(Merged).ToArray() is { Length: > 0 } idle)
+        if (!isStrict && _active.Except(Merged).Except(added).ToArray() is { Length: > 0 } idle)
             Warn?.Invoke($"{string.Join(", ", idle)} is active and not merged: it does not act before the others are unmerged.");
     }
 
@@ -73,18 +73,23 @@ public sealed partial class PeftModel
     {
         using IDisposable? alone = WaitUntilAlone();
         string[] wanted = [.. (names ?? _active).Distinct()];
-        List<(IAdaptedLayer Layer, Tensor Own)> parted = [];
+        List<(IAdaptedLayer Layer, Tensor Own, bool KeepsFloat32)> parted = [];
         try
         {
             if (Compatibility != PeftCompatibility.Strict)
                 foreach ((_, IAdaptedLayer layer) in AdaptedLayers.Where(pair => pair.Layer.Adapters.CanBeParted(wanted)))
-                    parted.Add((layer, layer.Adapters.CopyMerged(wanted, safe ?? true, dequantize)));
+                    parted.Add((layer, layer.Adapters.CopyMerged(wanted, safe ?? true, dequantize), layer.Adapters.StaysFloat32(dequantize)));
             MergeExcept([.. parted.Select(part => part.Layer)], wanted, safe, dequantize);
-            foreach ((IAdaptedLayer layer, Tensor own) in parted) layer.Part(own, dequantize);
+            foreach ((IAdaptedLayer layer, Tensor own, bool keepsFloat32) in parted)
+            {
+                // The layer that shares the weight goes on with what both had.
+                layer.Adapters.Unmerge();
+                layer.Part(own, keepsFloat32);
+            }
         }
         finally
         {
-            foreach ((_, Tensor own) in parted) own.Dispose();
+            foreach ((_, Tensor own, _) in parted) own.Dispose();
         }
         KeepTrainedModules(Compatibility == PeftCompatibility.Strict ? _active : wanted);
         foreach ((_, IAdaptedLayer layer) in Layers) layer.Adapters.KeepMerged();

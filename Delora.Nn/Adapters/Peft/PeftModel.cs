@@ -50,7 +50,10 @@ public sealed partial class PeftModel : IDisposable
     /// <summary>How closely this model follows PEFT.</summary>
     public PeftCompatibility Compatibility { get; }
 
-    /// <summary>Hears of what is odd but no error, where a call is not given a listener of its own; null for nobody.</summary>
+    /// <summary>
+    /// Hears of what is odd but no error, where a call is not given a listener of its own; null for nobody. It is called while the model is kept from others:
+    /// it must not wait for a thread that may be asking this model.
+    /// </summary>
     public Action<string>? Warn { get; set; }
 
     /// <summary>

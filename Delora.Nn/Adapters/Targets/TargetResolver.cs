@@ -86,7 +86,7 @@ public static class TargetResolver
             targets.Add(new AdapterTarget(name, kind, ranks.Of(name), strengths.Of(name)));
         }
         if (targets.Count == 0) throw NothingMatches(config, selector, modules, options, excluded, listed);
-        WarnOfIdleNames(config, selector, modules, options, excluded);
+        WarnOfIdleNames(config, modules, options, excluded);
         return targets;
     }
 
@@ -132,12 +132,12 @@ public static class TargetResolver
         return config.Wrong("target_modules", $"{asked} matches no module of the model{layers}{hint}");
     }
 
-    private static void WarnOfIdleNames(AdapterConfig config, ModuleSelector selector, IReadOnlyList<NamedModuleKind> modules,
-        TargetOptions options, int excluded)
+    /// <summary>Of the names as they were asked for: a long list was shortened before it was matched.</summary>
+    private static void WarnOfIdleNames(AdapterConfig config, IReadOnlyList<NamedModuleKind> modules, TargetOptions options, int excluded)
     {
         if (options.Warn is null) return;
-        if (config.TargetModules is { IsAllLinear: false })
-            foreach (string key in selector)
+        if (config.TargetModules is { IsAllLinear: false } asked)
+            foreach (string key in asked)
                 if (!modules.Any(module => ModuleSelector.EndsIn(module.Name, key)))
                     options.Warn($"{config.Source}: target_modules: '{key}' matches no module.");
         if (config.ExcludeModules is { IsEmpty: false } && excluded == 0)

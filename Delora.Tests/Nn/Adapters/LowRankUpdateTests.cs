@@ -76,6 +76,28 @@ public sealed class LowRankUpdateTests
         foreach (double share in (double[])[0, -1, 1.01, double.NaN]) Assert.Throws<ArgumentOutOfRangeException>(() => RankChoice.EnergyShare(share));
     }
 
+    /// <summary>Factors that are finite in float32 with a product that is not, by themselves, added up, and cut.</summary>
+    [Fact]
+    public void WhatFloat32DoesNotHoldIsRefused()
+    {
+        Assert.Throws<NonFiniteException>(() => Filled(1e20f, 1e20f));
+        LowRankUpdate large = Filled(1e10f, 2e28f);
+        Assert.Equal(2e38, Dense(large)[0], 1e33);
+        Assert.Throws<NonFiniteException>(() => LowRankUpdate.Sum((1, large), (1, large)));
+        // Their difference is 0, but not where float32 comes by the sum first.
+        Assert.Throws<NonFiniteException>(() => LowRankUpdate.Sum((1, large), (1, large), (-1, large), (-1, large)));
+        Assert.Equal(1.5, LowRankUpdate.Sum((1, large), (0.5, large)).SingularValues()[0] / large.SingularValues()[0], 1e-12);
+        // ΔW is finite, but its one singular value, which B takes on, is not.
+        Assert.Throws<NonFiniteException>(() => large.Compress(RankChoice.Fixed(1)));
+
+        static LowRankUpdate Filled(float a, float b)
+        {
+            using LoraAdapter adapter = new(
+                Tensor.From(Enumerable.Repeat(a, 4).ToArray(), [1, 4], Devices.Cpu), Tensor.From(Enumerable.Repeat(b, 3).ToArray(), [3, 1], Devices.Cpu), 1);
+            return LowRankUpdate.Of(adapter);
+        }
+    }
+
     private static LowRankUpdate Random(int @in, int @out, int rank, ulong seed)
     {
         using LoraAdapter adapter = LoraAdapter.Create(@in, @out, rank, 1.5, Devices.Reference, new Generator(seed), randomB: true);
