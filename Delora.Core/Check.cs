@@ -9,6 +9,9 @@ namespace Delora.Core;
 /// </summary>
 public static class Check
 {
+    /// <summary>Whether a setting is ≥ 0 and finite as float32, in which it is computed with.</summary>
+    internal static bool IsFactor(double value) => value >= 0 && float.IsFinite((float)value);
+
     /// <summary>Both tensors have the same shape.</summary>
     /// <exception cref="ShapeException">They differ.</exception>
     public static void SameShape(string op, Tensor a, Tensor b, [CallerArgumentExpression(nameof(a))] string aName = "", [CallerArgumentExpression(nameof(b))] string bName = "")

@@ -16,8 +16,7 @@ public static partial class Functions
     public static Tensor FrozenLinear(
         this Tensor x, FrozenWeight weight, Tensor? bias = null, ActivationKind activation = ActivationKind.None, Tensor? residual = null)
     {
-        if (activation != ActivationKind.None && residual is not null) return AddResidual(x.FrozenLinear(weight, bias, activation), residual);
-        return EndLinear(x, OutputShape(x, weight.Out), activation, residual, Tape.For(x, bias, residual), (y, end) =>
+        return EndLinear(x, OutputShape(x, weight.Out), activation, residual, [x, bias], (y, end) =>
         {
             using Tensor rows = AsRows(x);
             FrozenLinearKernel.Forward(rows, weight, bias, y, end);

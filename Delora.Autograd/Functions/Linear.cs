@@ -18,9 +18,8 @@ public static partial class Functions
         this Tensor x, Tensor weight, Tensor? bias = null, ActivationKind activation = ActivationKind.None, Tensor? residual = null,
         bool isTransposed = false)
     {
-        if (activation != ActivationKind.None && residual is not null) return AddResidual(x.Linear(weight, bias, activation, null, isTransposed), residual);
         Check.HasRank("Linear", weight, 2);
-        return EndLinear(x, OutputShape(x, weight.Shape[isTransposed ? 1 : 0]), activation, residual, Tape.For(x, weight, bias, residual), (y, end) =>
+        return EndLinear(x, OutputShape(x, weight.Shape[isTransposed ? 1 : 0]), activation, residual, [x, weight, bias], (y, end) =>
         {
             using Tensor rows = AsRows(x);
             MatMulKernel.Forward(rows, weight, y, isTransposed ? MatMulLayout.NN : MatMulLayout.NT, bias, epilogue: end);

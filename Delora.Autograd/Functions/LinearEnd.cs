@@ -14,14 +14,17 @@ public static partial class Functions
     /// <param name="shape">y's.</param>
     /// <param name="activation">f.</param>
     /// <param name="residual">y's shape; null for none.</param>
-    /// <param name="tape">Records the layer; null where nothing does.</param>
+    /// <param name="inputs">What the layer computes z from and may get a gradient.</param>
     /// <param name="forward">The kernel: y, as the layer's shape has it flattened into rows, and what it ends with.</param>
     /// <param name="function">The way back.</param>
     /// <param name="name">The layer's name.</param>
     private static Tensor EndLinear(
-        Tensor x, Shape shape, ActivationKind activation, Tensor? residual, Tape? tape, Action<Tensor, Epilogue> forward,
+        Tensor x, Shape shape, ActivationKind activation, Tensor? residual, ReadOnlySpan<Tensor?> inputs, Action<Tensor, Epilogue> forward,
         Func<LinearEnd, Function> function, string name)
     {
+        if (activation != ActivationKind.None && residual is not null)
+            return AddResidual(EndLinear(x, shape, activation, null, inputs, forward, function, name), residual);
+        Tape? own = Tape.For(inputs), tape = Tape.For(residual) ?? own;
         bool keeps = tape is not null && activation != ActivationKind.None && !activation.IsFromResult();
         using var y = new Output(shape, x, name);
         using var z = new Output(keeps ? shape : [0], x, $"{name}.z");

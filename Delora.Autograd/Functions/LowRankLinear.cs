@@ -24,15 +24,13 @@ public static partial class Functions
         this Tensor x, FrozenWeight weight, Tensor? bias, Tensor a, Tensor b, DropoutMask? dropout = null, ActivationKind activation = ActivationKind.None,
         Tensor? residual = null)
     {
-        if (activation != ActivationKind.None && residual is not null) return AddResidual(x.LowRankLinear(weight, bias, a, b, dropout, activation), residual);
         Check.HasRank("LowRankLinear", a, 2);
-        Tape? tape = Tape.For(x, bias, a, b, residual);
         Shape shape = OutputShape(x, weight.Out);
         Tensor h = Tensor.Empty([checked((int)x.Shape.Rows), a.Shape[0]], x.DType, x.Device, "LowRankLinear.h");
         bool isSaved = false;
         try
         {
-            return EndLinear(x, shape, activation, residual, tape, (y, end) =>
+            return EndLinear(x, shape, activation, residual, [x, bias, a, b], (y, end) =>
             {
                 using Tensor rows = AsRows(x);
                 LowRankLinearKernel.Forward(rows, weight, bias, a, b, h, y, dropout, end);

@@ -39,7 +39,9 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
         return best;
     }
 
-    private readonly int PaddedRows => FullRows + (int)Gemm.RoundUp(Math.Max(0, P.M - FullRows), TKernel.ThinRows);
+    private readonly int ThinPanels => (int)Gemm.RoundUp(Math.Max(0, P.M - FullRows), TKernel.ThinRows) / TKernel.ThinRows;
+
+    private readonly int PaddedRows => FullRows + ThinPanels * TKernel.ThinRows;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(long start, long end, long chunk, int worker)
@@ -53,7 +55,7 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private readonly void Tile(long element, int j0, float* scratch)
     {
-        int nr = TKernel.Nr, k = P.KOf(element), full = FullRows, m = P.M;
+        int nr = TKernel.Nr, k = P.KOf(element), m = P.M;
         int columns = Math.Min(NTile, P.N - j0), wholePanels = columns / nr * nr;
         nint e = (nint)element;
         float* c = P.C + e * P.CBatch + j0;
@@ -66,10 +68,7 @@ internal unsafe struct GemmDirect<TKernel> : IWorkerRangeBody
         {
             int kb = Math.Min(BlockOfK, k - k0);
             float* a = P.A + e * P.ABatch + k0 * P.ACol;
-            GemmPacking.PackLeft<TKernel>(a, P.ARow, P.ACol, Math.Min(full, m), 0, kb, scratch);
-            for (int i = full; i < m; i += TKernel.ThinRows)
-                GemmPacking.PackPanel<TKernel>(
-                    a + i * P.ARow, P.ARow, P.ACol, Math.Min(TKernel.ThinRows, m - i), kb, scratch + i * kb, TKernel.ThinRows);
+            GemmPacking.PackLeft<TKernel>(a, P.ARow, P.ACol, m, ThinPanels, kb, scratch);
             float* b = P.B + e * P.BBatch + k0 * P.BRow + j0;
             nint ahead = k0 + BlockOfK < k ? BlockOfK * P.BRow : 0;
             if (P.FilterTarget == GemmFilterTarget.Right)

@@ -108,7 +108,7 @@ public abstract class Optimizer : IDisposable
 
         static void Require(string name, double value)
         {
-            if (!(value >= 0 && float.IsFinite((float)value)))
+            if (!Check.IsFactor(value))
                 throw new ArgumentOutOfRangeException(name, value, $"The {name} must be ≥ 0 and finite as float32.");
         }
     }

@@ -1,4 +1,5 @@
 using Delora.Autograd;
+using Delora.Core;
 
 namespace Delora.Nn;
 
@@ -30,7 +31,7 @@ public sealed record ParameterGroup(IReadOnlyList<Parameter> Parameters)
 
     private static void Require(double? value, string name)
     {
-        if (value is { } given && !(given >= 0 && float.IsFinite((float)given)))
+        if (value is { } given && !Check.IsFactor(given))
             throw new ArgumentOutOfRangeException(name, given, $"The {name} of a parameter group must be ≥ 0 and finite as float32.");
     }
 }

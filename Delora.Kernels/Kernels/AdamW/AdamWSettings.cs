@@ -1,3 +1,5 @@
+using Delora.Core;
+
 namespace Delora.Kernels;
 
 /// <summary>What one step of <see cref="AdamWKernel"/> is computed with; PyTorch's names and default values.</summary>
@@ -13,14 +15,12 @@ public readonly record struct AdamWSettings(
     /// <exception cref="ArgumentOutOfRangeException">One is; the message names it.</exception>
     public void Validate()
     {
-        Require(IsFactor(LearningRate), LearningRate, "the learning rate must be ≥ 0 and finite as float32");
+        Require(Check.IsFactor(LearningRate), LearningRate, "the learning rate must be ≥ 0 and finite as float32");
         Require(Beta1 is >= 0 and < 1, Beta1, "beta1 must lie in [0, 1)");
         Require(Beta2 is >= 0 and < 1, Beta2, "beta2 must lie in [0, 1)");
-        Require(IsFactor(Epsilon), Epsilon, "epsilon must be ≥ 0 and finite as float32");
-        Require(IsFactor(WeightDecay), WeightDecay, "the weight decay must be ≥ 0 and finite as float32");
+        Require(Check.IsFactor(Epsilon), Epsilon, "epsilon must be ≥ 0 and finite as float32");
+        Require(Check.IsFactor(WeightDecay), WeightDecay, "the weight decay must be ≥ 0 and finite as float32");
     }
-
-    private static bool IsFactor(double value) => value >= 0 && float.IsFinite((float)value);
 
     private static void Require(bool condition, double value, string what)
     {

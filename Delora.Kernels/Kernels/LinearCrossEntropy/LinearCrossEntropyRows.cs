@@ -1,4 +1,3 @@
-using System.Numerics;
 using Delora.Core;
 
 namespace Delora.Kernels;
@@ -10,8 +9,6 @@ namespace Delora.Kernels;
 /// </summary>
 internal sealed class LinearCrossEntropyRows
 {
-    private const int LeastStep = 8;
-
     private readonly Tensor _labels;
     private readonly int[]? _read;
     private readonly int _ignoreIndex, _computed;
@@ -20,7 +17,7 @@ internal sealed class LinearCrossEntropyRows
     /// <summary>The rows of labels [rows], of which some do not count.</summary>
     internal LinearCrossEntropyRows(Tensor labels, int count, int ignoreIndex)
     {
-        (_labels, _ignoreIndex, _gathers) = (labels, ignoreIndex, IsRounded(labels.Device));
+        (_labels, _ignoreIndex, _gathers) = (labels, ignoreIndex, RecordedSizes.AreRounded(labels.Device));
         _computed = RowsComputed(labels.Device, count, labels.Shape[0]);
         // Labels that the host does not know are read once. A recording refuses that.
         _read = labels.KnownStorage is null ? labels.ToArray<int>() : null;
@@ -64,15 +61,7 @@ internal sealed class LinearCrossEntropyRows
 
     private ReadOnlySpan<int> Labels => _read is null ? _labels.Known : _read;
 
-    private static bool IsRounded(Device device) => device is GpuDevice { Target: not null };
-
-    /// <summary>On CUDA four steps a power of two.</summary>
-    private static int RowsComputed(Device device, int count, int total)
-    {
-        if (count == 0 || !IsRounded(device)) return count;
-        int step = Math.Max(LeastStep, 1 << BitOperations.Log2((uint)count) >> 2);
-        return (int)Math.Min(total, ((long)count + step - 1) / step * step);
-    }
+    private static int RowsComputed(Device device, int count, int total) => RecordedSizes.Of(device, count, total, 4);
 
     private int[] Rows()
     {

@@ -1,3 +1,5 @@
+using Delora.Core;
+
 namespace Delora.Kernels;
 
 /// <summary>What one step of <see cref="SgdKernel"/> is computed with; PyTorch's names and default values (its dampening is 0).</summary>
@@ -11,13 +13,11 @@ public readonly record struct SgdSettings(double LearningRate, double Momentum =
     /// <exception cref="ArgumentOutOfRangeException">One is; the message names it.</exception>
     public void Validate()
     {
-        Require(IsFactor(LearningRate), LearningRate, "the learning rate must be ≥ 0 and finite as float32");
-        Require(IsFactor(Momentum), Momentum, "the momentum must be ≥ 0 and finite as float32");
-        Require(IsFactor(WeightDecay), WeightDecay, "the weight decay must be ≥ 0 and finite as float32");
+        Require(Check.IsFactor(LearningRate), LearningRate, "the learning rate must be ≥ 0 and finite as float32");
+        Require(Check.IsFactor(Momentum), Momentum, "the momentum must be ≥ 0 and finite as float32");
+        Require(Check.IsFactor(WeightDecay), WeightDecay, "the weight decay must be ≥ 0 and finite as float32");
         Require(!Nesterov || Momentum > 0, Momentum, "Nesterov needs a momentum above 0");
     }
-
-    private static bool IsFactor(double value) => value >= 0 && float.IsFinite((float)value);
 
     private static void Require(bool condition, double value, string what)
     {

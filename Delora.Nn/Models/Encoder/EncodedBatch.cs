@@ -60,16 +60,17 @@ public sealed class EncodedBatch
     /// <param name="texts">At least one, none empty.</param>
     /// <param name="paddingId">The token that fills up: the model's <see cref="EncoderConfig.PadTokenId"/>.</param>
     /// <exception cref="ShapeException">There is no text, one is empty, or has not as many types as ids.</exception>
-    public static EncodedBatch Pad(IReadOnlyList<EncodedText> texts, int paddingId) => Pad(texts, paddingId, longest => longest);
+    public static EncodedBatch Pad(IReadOnlyList<EncodedText> texts, int paddingId) => Pad(texts, paddingId, null);
 
-    /// <summary>The same, to a length that is not below the longest of them.</summary>
-    internal static EncodedBatch Pad(IReadOnlyList<EncodedText> texts, int paddingId, Func<int, int> lengthOf)
+    /// <summary>The same, to a length that follows from that of the longest of them and is not below it; null for that length.</summary>
+    internal static EncodedBatch Pad(IReadOnlyList<EncodedText> texts, int paddingId, Func<int, int>? lengthOf)
     {
         Check.Shapes(texts.Count > 0, $"EncodedBatch: there is no text");
         foreach (EncodedText text in texts)
             Check.Shapes(text.Ids.Length > 0 && text.TokenTypeIds.Length == text.Ids.Length,
                 $"EncodedBatch: a text has {text.Ids.Length} ids and {text.TokenTypeIds.Length} token types");
-        int length = lengthOf(texts.Max(text => text.Ids.Length)), count = checked(texts.Count * length);
+        int longest = texts.Max(text => text.Ids.Length);
+        int length = lengthOf?.Invoke(longest) ?? longest, count = checked(texts.Count * length);
         int[] ids = new int[count], mask = new int[count], types = new int[count];
         Array.Fill(ids, paddingId);
         foreach ((int row, EncodedText text) in texts.Index())

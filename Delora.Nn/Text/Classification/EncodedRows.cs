@@ -63,7 +63,7 @@ public abstract class EncodedRows
             texts[i] = (uint)rows[i] < (uint)Count
                 ? _texts[rows[i]]
                 : throw new ArgumentOutOfRangeException(nameof(rows), rows[i], $"There are {Count} texts.");
-        return EncodedBatch.Pad(texts, _paddingId, lengthOf ?? (longest => longest));
+        return EncodedBatch.Pad(texts, _paddingId, lengthOf);
     }
 
     /// <summary>Adds numbers in the machine's own byte order: another order is other data, and refused.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Delora.Core;
 
 namespace Delora.Nn;
 
@@ -148,8 +149,7 @@ public sealed record FineTuningOptions
 
     private static void Finite(double value, string name)
     {
-        // As float32, in which the step is taken.
-        if (!(value >= 0 && float.IsFinite((float)value))) throw new ArgumentOutOfRangeException(name, value, "must be ≥ 0 and finite as float32.");
+        if (!Check.IsFactor(value)) throw new ArgumentOutOfRangeException(name, value, "must be ≥ 0 and finite as float32.");
     }
 
     private static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);

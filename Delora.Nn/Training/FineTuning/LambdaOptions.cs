@@ -1,3 +1,5 @@
+using Delora.Core;
+
 namespace Delora.Nn;
 
 /// <summary>
@@ -32,7 +34,7 @@ public sealed record LambdaOptions
     internal void Validate()
     {
         foreach ((string name, double? value) in (ReadOnlySpan<(string, double?)>)[(nameof(LearningRate), LearningRate), (nameof(WeightDecay), WeightDecay)])
-            if (value is { } given && !(given >= 0 && float.IsFinite((float)given)))
+            if (value is { } given && !Check.IsFactor(given))
                 throw new ArgumentOutOfRangeException($"Lambda.{name}", given, "must be ≥ 0 and finite as float32.");
         foreach ((string name, double? value) in (ReadOnlySpan<(string, double?)>)[(nameof(Min), Min), (nameof(Max), Max)])
             if (value is { } given && !float.IsFinite((float)given))
